@@ -1,0 +1,1 @@
+//! Knows a trade: loads and checks bundles, which are data.

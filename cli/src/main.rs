@@ -1,0 +1,2 @@
+//! Faces people: the `loom` binary.
+fn main() {}

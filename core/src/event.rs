@@ -1,0 +1,256 @@
+//! The envelope of an event, its strict codec, and the lazy view that scans read through.
+//!
+//! ```text
+//! { 0: format, 1: stream, 2: sequence, 3: previous id, 4: [ms, counter], 5: actor, 6: sequence of the input,
+//!   7: kind, 8: kind version, 9: body, ? 10: events in the commit (inputs only) }
+//! ```
+
+use crate::cbor::{CborError, Decoder, Encoder, MapReader, Problem};
+use crate::id::{Actor, EventHasher, EventId, Stamp, StreamId};
+use crate::kind::{Event, schema_of};
+use crate::schema::{Class, KEYS_MAX, KindSchema};
+use alloc::vec::Vec;
+
+/// The envelope's format version.
+///
+/// 1: first.
+pub const FORMAT: u64 = 1;
+
+/// An event with its envelope, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The stream it belongs to.
+    pub stream: StreamId,
+    /// Its place in the stream, from 0.
+    pub sequence: u64,
+    /// Id of the event before it; all zero for the first (CHAIN-1).
+    pub previous: EventId,
+    /// The stamp of its commit.
+    pub stamp: Stamp,
+    /// Who caused the input; the kernel for everything derived.
+    pub actor: Actor,
+    /// Sequence of the input of its commit; its own for an input.
+    pub input: u64,
+    /// For an input: how many events the commit has, this one counted (COMMIT-1).
+    pub count: Option<u64>,
+    /// What it says.
+    pub body: Event,
+}
+
+/// Why bytes are not an event this Loom can read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// The bytes are not canonical or not of the schema.
+    #[error(transparent)]
+    Cbor(#[from] CborError),
+    /// The envelope has another format version.
+    #[error("event format {0} is newer than this loom reads (format {FORMAT}); a newer loom can read it")]
+    Format(u64),
+    /// The kind is unknown.
+    #[error("event kind {0} is not known to this loom; a newer loom can read it")]
+    Kind(u64),
+    /// The version of the kind is newer.
+    #[error("{name} version {found} is newer than this loom reads (version {known}); a newer loom can read it")]
+    Version {
+        /// Name of the kind.
+        name: &'static str,
+        /// Version found.
+        found: u64,
+        /// Newest version known.
+        known: u64,
+    },
+    /// A field of the envelope contradicts the kind's class.
+    #[error("{0}")]
+    Shape(&'static str),
+}
+
+impl Envelope {
+    /// Returns the canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let schema = self.body.schema();
+        let mut encoder = Encoder::with_capacity(256);
+        encoder.map(10 + usize::from(self.count.is_some()));
+        encoder.uint(0);
+        encoder.uint(FORMAT);
+        encoder.uint(1);
+        encoder.bytes(&self.stream.0);
+        encoder.uint(2);
+        encoder.uint(self.sequence);
+        encoder.uint(3);
+        encoder.bytes(&self.previous.0);
+        encoder.uint(4);
+        encoder.array(2);
+        encoder.uint(self.stamp.ms);
+        encoder.uint(self.stamp.counter);
+        encoder.uint(5);
+        self.actor.encode(&mut encoder);
+        encoder.uint(6);
+        encoder.uint(self.input);
+        encoder.uint(7);
+        encoder.uint(schema.code);
+        encoder.uint(8);
+        encoder.uint(schema.version);
+        encoder.uint(9);
+        self.body.encode(&mut encoder);
+        if let Some(count) = self.count {
+            encoder.uint(10);
+            encoder.uint(count);
+        }
+        encoder.finish()
+    }
+
+    /// Reads canonical bytes; anything the writer would not have written is refused.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EventError> {
+        let view = View::read(bytes)?;
+        let mut decoder = Decoder::new(view.body);
+        let body = Event::decode(view.schema.code, &mut decoder).ok_or(EventError::Kind(view.schema.code))??;
+        decoder.finish()?;
+        Ok(Envelope {
+            stream: view.stream,
+            sequence: view.sequence,
+            previous: view.previous,
+            stamp: view.stamp,
+            actor: view.actor()?,
+            input: view.input,
+            count: view.count,
+            body,
+        })
+    }
+}
+
+/// An event as canonical bytes with its id: what stores keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The event's id.
+    pub id: EventId,
+    /// Its canonical bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Recorded {
+    /// Encodes and names an event.
+    pub fn of(envelope: &Envelope, hasher: &EventHasher) -> Self {
+        let bytes = envelope.encode();
+        Recorded { id: hasher.id(&bytes), bytes }
+    }
+}
+
+/// A lazy view of an event: the envelope read, the body's fields indexed once, values decoded when asked for.
+///
+/// Reading checks that the whole is canonical and that the body's keys are those of the schema; it does not check
+/// lengths and vocabularies of the body's values (that is [`Envelope::decode`]).
+#[derive(Debug, Clone)]
+pub struct View<'a> {
+    /// The stream it belongs to.
+    pub stream: StreamId,
+    /// Its place in the stream.
+    pub sequence: u64,
+    /// Id of the event before it.
+    pub previous: EventId,
+    /// The stamp of its commit.
+    pub stamp: Stamp,
+    /// Sequence of the input of its commit.
+    pub input: u64,
+    /// For an input: how many events the commit has.
+    pub count: Option<u64>,
+    /// Schema of its kind.
+    pub schema: &'static KindSchema,
+    /// Version of the kind that wrote it.
+    pub version: u64,
+    /// The body's bytes.
+    pub body: &'a [u8],
+    actor: &'a [u8],
+    fields: [(u32, u32); KEYS_MAX],
+}
+
+impl<'a> View<'a> {
+    /// Reads an event's envelope and indexes its body.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, EventError> {
+        let mut decoder = Decoder::new(bytes);
+        let entries = decoder.map()?;
+        if entries != 10 && entries != 11 {
+            return Err(EventError::Shape("an envelope has 10 or 11 entries"));
+        }
+        key(&mut decoder, 0)?;
+        let format = decoder.uint()?;
+        if format != FORMAT {
+            return Err(EventError::Format(format));
+        }
+        key(&mut decoder, 1)?;
+        let stream = StreamId(decoder.array_of()?);
+        key(&mut decoder, 2)?;
+        let sequence = decoder.uint()?;
+        key(&mut decoder, 3)?;
+        let previous = crate::id::Digest(decoder.array_of()?);
+        key(&mut decoder, 4)?;
+        let offset = decoder.offset();
+        if decoder.array()? != 2 {
+            return Err(CborError { offset, problem: Problem::Expected("stamp") }.into());
+        }
+        let stamp = Stamp { ms: decoder.uint()?, counter: decoder.uint()? };
+        key(&mut decoder, 5)?;
+        let actor = decoder.skip()?;
+        key(&mut decoder, 6)?;
+        let input = decoder.uint()?;
+        key(&mut decoder, 7)?;
+        let code = decoder.uint()?;
+        let schema = schema_of(code).ok_or(EventError::Kind(code))?;
+        key(&mut decoder, 8)?;
+        let version = decoder.uint()?;
+        if version > schema.version || version == 0 {
+            return Err(EventError::Version { name: schema.name, found: version, known: schema.version });
+        }
+        key(&mut decoder, 9)?;
+        let body_start = decoder.offset();
+        let mut fields = [(0, 0); KEYS_MAX];
+        let mut map = MapReader::new(&mut decoder)?;
+        while let Some(key) = map.key()? {
+            let index = usize::try_from(key).unwrap_or(KEYS_MAX);
+            if index >= KEYS_MAX || !schema.fields.iter().any(|field| field.key == key) {
+                return Err(map.value().error(Problem::UnknownKey(key)).into());
+            }
+            let start = map.value().offset();
+            map.value().skip()?;
+            fields[index] = ((start - body_start) as u32, (map.value().offset() - body_start) as u32);
+        }
+        let body = &bytes[body_start..decoder.offset()];
+        let count = if entries == 11 {
+            key(&mut decoder, 10)?;
+            Some(decoder.uint()?)
+        } else {
+            None
+        };
+        decoder.finish()?;
+        match (schema.class, count) {
+            (Class::Input, Some(count)) if count >= 1 && input == sequence => {}
+            (Class::Record | Class::Decision, None) if input < sequence => {}
+            (Class::Input, _) => {
+                return Err(EventError::Shape("an input names itself and states the commit's length (COMMIT-1)"));
+            }
+            (Class::Record | Class::Decision, _) => {
+                return Err(EventError::Shape(
+                    "a derived event names an earlier input and states no length (COMMIT-1)",
+                ));
+            }
+        }
+        Ok(View { stream, sequence, previous, stamp, input, count, schema, version, body, actor, fields })
+    }
+
+    /// Returns the actor.
+    pub fn actor(&self) -> Result<Actor, CborError> {
+        Actor::decode(&mut Decoder::new(self.actor))
+    }
+
+    /// Returns a decoder at the value of the field with this key, or `None` when the field is absent.
+    #[inline]
+    pub fn field(&self, key: u64) -> Option<Decoder<'a>> {
+        let (start, end) = *self.fields.get(usize::try_from(key).ok()?)?;
+        (end > 0).then(|| Decoder::new(&self.body[start as usize..end as usize]))
+    }
+}
+
+#[inline]
+fn key(decoder: &mut Decoder<'_>, expected: u64) -> Result<(), CborError> {
+    let offset = decoder.offset();
+    if decoder.uint()? == expected { Ok(()) } else { Err(CborError { offset, problem: Problem::MissingKey(expected) }) }
+}

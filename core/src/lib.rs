@@ -1,0 +1,17 @@
+//! Decides: what happened becomes events, what may happen next follows from them.
+//!
+//! Core is functions of values. It promises that equal inputs give equal bytes on every machine. It knows no
+//! clock, file, socket, environment, thread, randomness, vendor or trade; time, ids and chance arrive in inputs.
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod cbor;
+pub mod commit;
+pub mod event;
+pub mod id;
+pub mod kind;
+pub mod origin;
+pub mod schema;
+pub mod word;

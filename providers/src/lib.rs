@@ -1,0 +1,1 @@
+//! Thinks: the scripted model.

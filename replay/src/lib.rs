@@ -1,0 +1,1 @@
+//! Proves: verifies, refolds and exports recorded runs.

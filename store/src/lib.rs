@@ -1,0 +1,1 @@
+//! Remembers: the Store trait and its redb and memory backends.

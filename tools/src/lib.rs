@@ -1,0 +1,1 @@
+//! Acts: workspaces, sanitised git, processes.
