@@ -7,11 +7,13 @@
 
 extern crate alloc;
 
+pub mod answer;
 pub mod cbor;
 pub mod commit;
 pub mod event;
 pub mod id;
 pub mod kind;
 pub mod origin;
+pub mod process;
 pub mod schema;
 pub mod word;
