@@ -1,1 +1,24 @@
-//! Acts: workspaces, sanitised git, processes.
+//! Acts: processes, sanitised git, workspaces.
+//!
+//! What touches the world stands here, synchronous and without a runtime. Promised: a child process never outlives
+//! its call by our neglect, no byte of a user's repository is changed but by [`Workspace::publish`], and nothing that a
+//! repository or an agent wrote is ever executed by a git call of ours.
+
+mod error;
+mod git;
+mod git_folder;
+mod guard;
+mod object_id;
+mod process;
+mod repository;
+mod snapshot;
+mod workspace;
+
+pub use error::Error;
+pub use git::Git;
+pub use guard::{GUARD_ARGUMENT, guard_main};
+pub use object_id::{CommitId, ObjectFormat, TreeId};
+pub use process::{CancelToken, Capture, Command, Environment, Exit, Guard, Status, minimal_environment, run};
+pub use repository::{Branch, Project, Uncommitted};
+pub use snapshot::{Limits, Skipped, Snapshot, Why};
+pub use workspace::{Change, CommitMeta, How, Person, Workspace};

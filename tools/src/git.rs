@@ -1,0 +1,181 @@
+//! Calls git so that nothing a repository says is executed.
+//!
+//! Two fences. The inner one is that git only ever works in git folders which we wrote (`git_folder.rs`), so no
+//! configuration of a user or an agent is read at all. The outer one is here: an environment of our own, and switches on
+//! each call that turn off everything by which git starts programs, should the inner fence have a hole.
+//! Never: a shell, a pager, a prompt, a transport, a hook, the user's or the system's configuration.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::process::{self, CancelToken, Command, Environment, Exit, Status};
+
+/// Git answers into memory; more than this is refused.
+const ANSWER_BYTES_MAX: usize = 1 << 30;
+/// No single call on a local repository takes this long unless the machine is stuck.
+const TIMEOUT_MS: u64 = 30 * 60 * 1000;
+const VERSION_MIN: (u32, u32) = (2, 38);
+
+const SWITCHES: [&str; 19] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "core.sshCommand=false",
+    "core.askPass=false",
+    "core.alternateRefsCommand=false",
+    "diff.external=",
+    "credential.helper=",
+    "protocol.allow=never",
+    "protocol.ext.allow=never",
+    "submodule.recurse=false",
+    "commit.gpgSign=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "safe.directory=*",
+    // Nothing we made may be lost once we said that it is there.
+    "core.fsync=all",
+    "core.fsyncMethod=batch",
+];
+
+/// The installed git, and a folder of ours for what its calls need meanwhile.
+#[derive(Debug, Clone)]
+pub struct Git {
+    program: PathBuf,
+    scratch: PathBuf,
+    environment: Environment,
+    never: CancelToken,
+}
+
+impl Git {
+    /// Finds git on `search_path`. `scratch` is an existing folder that neither users nor agents write to.
+    ///
+    /// # Errors
+    /// [`Error::ProgramMissing`] or [`Error::GitTooOld`].
+    pub fn find(search_path: &OsStr, scratch: &Path) -> Result<Self, Error> {
+        let environment = [
+            ("PATH", search_path),
+            ("HOME", OsStr::new("/nonexistent")),
+            ("LC_ALL", OsStr::new("C")),
+            ("TZ", OsStr::new("UTC")),
+            ("GIT_CONFIG_NOSYSTEM", OsStr::new("1")),
+            ("GIT_CONFIG_SYSTEM", OsStr::new("/dev/null")),
+            ("GIT_CONFIG_GLOBAL", OsStr::new("/dev/null")),
+            ("GIT_ATTR_NOSYSTEM", OsStr::new("1")),
+            ("GIT_TERMINAL_PROMPT", OsStr::new("0")),
+            ("GIT_OPTIONAL_LOCKS", OsStr::new("0")),
+            ("GIT_NO_REPLACE_OBJECTS", OsStr::new("1")),
+            ("GIT_NO_LAZY_FETCH", OsStr::new("1")),
+            ("GIT_ALLOW_PROTOCOL", OsStr::new("none")),
+            ("GIT_LITERAL_PATHSPECS", OsStr::new("1")),
+            ("GIT_EDITOR", OsStr::new("false")),
+            ("GIT_PAGER", OsStr::new("cat")),
+        ]
+        .map(|(name, value)| (name.into(), value.to_owned()))
+        .into();
+        let git = Self { program: "git".into(), scratch: scratch.to_owned(), environment, never: CancelToken::new()? };
+        let answer = git.call(scratch, "version").run()?;
+        let found = String::from_utf8_lossy(&answer).trim().to_owned();
+        let mut numbers = found.trim_start_matches("git version ").split('.').map_while(|part| part.parse().ok());
+        if (numbers.next(), numbers.next()) < (Some(VERSION_MIN.0), Some(VERSION_MIN.1)) {
+            return Err(Error::GitTooOld { found });
+        }
+        Ok(git)
+    }
+
+    pub(crate) fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    /// Prepares `git <name>` in a git folder that we wrote.
+    pub(crate) fn call<'a>(&'a self, git_folder: &'a Path, name: &'a str) -> Call<'a> {
+        let mut command = Command::new([&self.program], git_folder, self.environment.clone());
+        command.timeout_ms = TIMEOUT_MS;
+        command.output_max_bytes = ANSWER_BYTES_MAX;
+        for switch in SWITCHES {
+            command.argv.extend(["-c".into(), switch.into()]);
+        }
+        command.argv.push(name.into());
+        Call { git: self, name, command }.variable("GIT_DIR", git_folder)
+    }
+}
+
+/// A git call in the making.
+pub(crate) struct Call<'a> {
+    git: &'a Git,
+    name: &'a str,
+    command: Command,
+}
+
+impl Call<'_> {
+    pub(crate) fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.command.environment.insert(name.into(), value.into());
+        self
+    }
+
+    pub(crate) fn work_tree(self, work: &Path) -> Self {
+        self.variable("GIT_WORK_TREE", work)
+    }
+
+    pub(crate) fn index(self, index: &Path) -> Self {
+        self.variable("GIT_INDEX_FILE", index)
+    }
+
+    pub(crate) fn arguments(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.command.argv.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    pub(crate) fn stdin(mut self, bytes: Vec<u8>) -> Self {
+        self.command.stdin = bytes;
+        self
+    }
+
+    pub(crate) fn answer_max(mut self, bytes: usize) -> Self {
+        self.command.output_max_bytes = bytes;
+        self
+    }
+
+    /// Runs the call and returns how it ended, success or not.
+    pub(crate) fn exit(&self) -> Result<Exit, Error> {
+        process::run(&self.command, &self.git.never)
+    }
+
+    /// Runs the call and returns how it ended; anything but exit code 0 is an error.
+    pub(crate) fn success(&self) -> Result<Exit, Error> {
+        let exit = self.exit()?;
+        if exit.status != Status::Exited(0) {
+            return Err(self.failure(&exit));
+        }
+        Ok(exit)
+    }
+
+    /// Runs the call and returns its whole answer.
+    pub(crate) fn run(&self) -> Result<Vec<u8>, Error> {
+        let stdout = self.success()?.stdout;
+        if stdout.dropped_bytes > 0 {
+            return Err(self.unusable(&format!("more than {ANSWER_BYTES_MAX} bytes")));
+        }
+        let mut answer = stdout.head;
+        answer.extend_from_slice(&stdout.tail);
+        Ok(answer)
+    }
+
+    /// Runs the call and returns the one line of its answer through `parse`.
+    pub(crate) fn line<T>(&self, parse: impl FnOnce(&[u8]) -> Option<T>) -> Result<T, Error> {
+        let answer = self.run()?;
+        let line = answer.strip_suffix(b"\n").unwrap_or(&answer);
+        parse(line).ok_or_else(|| self.unusable(&String::from_utf8_lossy(line)))
+    }
+
+    pub(crate) fn failure(&self, exit: &Exit) -> Error {
+        let message = String::from_utf8_lossy(&exit.stderr.to_bytes()).trim().to_owned();
+        Error::Git { call: self.name.to_owned(), status: exit.status, message }
+    }
+
+    pub(crate) fn unusable(&self, why: &str) -> Error {
+        Error::GitAnswer { call: self.name.to_owned(), why: why.to_owned() }
+    }
+}

@@ -1,0 +1,520 @@
+//! Runs one child process to its end, whatever it does.
+//!
+//! Relies on: process groups, `poll`, and (for children that leave their group) the guard in `guard.rs`.
+//! Never: a shell, an inherited environment, unbounded output, a wait without end, an unreaped child.
+//!
+//! ```text
+//! start -> watch --exited----------------------------> sweep group (SIGKILL) -> reap -> drain -> Exit
+//!             \--timed out, cancelled -> ask (SIGTERM) --exited or grace over--^
+//! ```
+//!
+//! The leader is held as a zombie until its group has been swept, so a group id is never somebody else's by then.
+//! After the sweep the pipes are read until they close or `DRAIN_MS` pass: a grandchild that left the group and still
+//! holds one cannot hold us.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use crate::error::{Error, system};
+use crate::guard::GUARD_ARGUMENT;
+
+/// How long a closed-down group's pipes are read on for.
+const DRAIN_MS: u64 = 250;
+/// How much longer than the grace a guard gets to reap what it guards.
+const GUARD_SLACK_MS: u64 = 2_000;
+const READ_BYTES: usize = 64 * 1024;
+
+/// The variables of a child, all of them.
+pub type Environment = BTreeMap<OsString, OsString>;
+
+/// What to run and within which limits.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Program and arguments. A program without `/` is looked for on the `PATH` of `environment`.
+    pub argv: Vec<OsString>,
+    /// Working folder.
+    pub cwd: PathBuf,
+    /// Exactly these variables, nothing inherited.
+    pub environment: Environment,
+    /// Bytes for standard input, which is closed after them.
+    pub stdin: Vec<u8>,
+    /// Wall time until the child is asked to stop.
+    pub timeout_ms: u64,
+    /// Time between asking (SIGTERM) and killing (SIGKILL).
+    pub grace_ms: u64,
+    /// Bytes kept of each output stream, half from its start and half from its end.
+    pub output_max_bytes: usize,
+    /// Who watches over descendants that leave the process group.
+    pub guard: Guard,
+}
+
+impl Command {
+    /// Makes a command with no input, ten minutes of time, one second of grace, 1 MiB of each stream and no guard.
+    pub fn new(argv: impl IntoIterator<Item = impl Into<OsString>>, cwd: &Path, environment: Environment) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            cwd: cwd.to_owned(),
+            environment,
+            stdin: Vec::new(),
+            timeout_ms: 600_000,
+            grace_ms: 1_000,
+            output_max_bytes: 1024 * 1024,
+            guard: Guard::None,
+        }
+    }
+}
+
+/// Who watches over a child's descendants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// The process group only: a descendant that calls `setsid` survives, and so does the child if we are killed.
+    None,
+    /// An executable that answers the hidden subcommand `__guard` with [`crate::guard_main`]: all descendants die with
+    /// the child, and the child dies with us.
+    Path(PathBuf),
+}
+
+/// Returns a child's environment with nothing of ours in it but a search path.
+///
+/// `home` and `temporary` should be folders made for this child.
+pub fn minimal_environment(search_path: &OsStr, home: &Path, temporary: &Path) -> Environment {
+    [
+        ("PATH", search_path),
+        ("HOME", home.as_os_str()),
+        ("TMPDIR", temporary.as_os_str()),
+        ("LANG", OsStr::new("C.UTF-8")),
+    ]
+    .map(|(name, value)| (name.into(), value.to_owned()))
+    .into()
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By a signal that we did not send.
+    Signalled(i32),
+    /// Stopped because its time was over.
+    TimedOut,
+    /// Stopped because the token was cancelled.
+    Cancelled,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exit code {code}"),
+            Self::Signalled(signal) => write!(f, "signal {signal}"),
+            Self::TimedOut => write!(f, "a time-out"),
+            Self::Cancelled => write!(f, "cancellation"),
+        }
+    }
+}
+
+impl From<ExitStatus> for Status {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exited(code),
+            (None, signal) => Self::Signalled(signal.unwrap_or(0)),
+        }
+    }
+}
+
+/// What a child did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// How it ended.
+    pub status: Status,
+    /// Its standard output.
+    pub stdout: Capture,
+    /// Its standard error.
+    pub stderr: Capture,
+    /// Wall time from start to the last byte read.
+    pub duration_ms: u64,
+}
+
+/// The kept part of an output stream: `head`, then `dropped_bytes` that are gone, then `tail`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// The stream's first bytes.
+    pub head: Vec<u8>,
+    /// Bytes lost between head and tail.
+    pub dropped_bytes: u64,
+    /// The stream's last bytes.
+    pub tail: Vec<u8>,
+}
+
+impl Capture {
+    /// Returns the stream with a line in place of what was dropped.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.head.clone();
+        if self.dropped_bytes > 0 {
+            bytes.extend_from_slice(format!("\n[{} bytes dropped]\n", self.dropped_bytes).as_bytes());
+        }
+        bytes.extend_from_slice(&self.tail);
+        bytes
+    }
+}
+
+/// Stops children from another thread. Clones are the same token.
+///
+/// It is a pipe whose writing end is closed by cancelling: every `poll` on the reading end wakes at once and for ever.
+#[derive(Debug, Clone)]
+pub struct CancelToken {
+    wake: Arc<PipeReader>,
+    armed: Arc<Mutex<Option<PipeWriter>>>,
+}
+
+impl CancelToken {
+    /// Makes a token that is not cancelled.
+    ///
+    /// # Errors
+    /// [`Error::System`] when no file descriptor is left.
+    pub fn new() -> Result<Self, Error> {
+        let (wake, armed) = io::pipe().map_err(system("open a pipe"))?;
+        Ok(Self { wake: Arc::new(wake), armed: Arc::new(Mutex::new(Some(armed))) })
+    }
+
+    /// Stops what runs under this token, now and later.
+    pub fn cancel(&self) {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Tells whether [`CancelToken::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+}
+
+/// Runs a child to its end and returns what it did. A failing child is a result, not an error.
+///
+/// # Errors
+/// [`Error::ProgramMissing`], [`Error::Start`], or [`Error::System`]; in the last case the child's group is dead too.
+pub fn run(command: &Command, cancel: &CancelToken) -> Result<Exit, Error> {
+    let started = Instant::now();
+    let mut running = Running::start(command)?;
+    let deadline = started.checked_add(Duration::from_millis(command.timeout_ms));
+    let stopped = match running.watch(deadline, Some(cancel))? {
+        Woke::Exited => None,
+        Woke::Cancelled => Some(Status::Cancelled),
+        Woke::Deadline => Some(Status::TimedOut),
+    };
+    if stopped.is_some() {
+        running.stop(command)?;
+    }
+    let status = running.sweep_and_reap()?;
+    running.drain()?;
+    Ok(Exit {
+        status: stopped.unwrap_or(status),
+        stdout: running.stdout.kept.finish(),
+        stderr: running.stderr.kept.finish(),
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+enum Woke {
+    Exited,
+    Cancelled,
+    Deadline,
+}
+
+struct Running {
+    child: Child,
+    group: Pid,
+    guarded: bool,
+    /// Hangs up when the child has become a zombie.
+    exited: PipeReader,
+    stdin: Option<Feed>,
+    stdout: Stream<ChildStdout>,
+    stderr: Stream<ChildStderr>,
+    reaped: bool,
+}
+
+impl Running {
+    fn start(command: &Command) -> Result<Self, Error> {
+        let name = command.argv.first().map_or(OsStr::new(""), OsString::as_os_str);
+        let shown = || name.to_string_lossy().into_owned();
+        let program = resolve(name, command).ok_or_else(|| Error::ProgramMissing { program: shown() })?;
+        let mut builder = match &command.guard {
+            Guard::None => {
+                let mut builder = std::process::Command::new(program);
+                builder.arg0(name);
+                builder
+            }
+            Guard::Path(guard) => {
+                let mut builder = std::process::Command::new(guard);
+                builder.arg(GUARD_ARGUMENT).arg(command.grace_ms.to_string()).arg(program);
+                builder
+            }
+        };
+        let guarded = command.guard != Guard::None;
+        let piped = guarded || !command.stdin.is_empty();
+        builder
+            .args(&command.argv[1..])
+            .current_dir(&command.cwd)
+            .env_clear()
+            .envs(&command.environment)
+            .process_group(0)
+            .stdin(if piped { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let (exited, zombie) = io::pipe().map_err(system("open a pipe"))?;
+        let mut child = builder.spawn().map_err(|source| Error::Start { program: shown(), source })?;
+        let group = Pid::from_child(&child);
+        let stdin = child.stdin.take().map(|pipe| Feed::new(pipe, &command.stdin, guarded));
+        let stdout = Stream::new(child.stdout.take(), command.output_max_bytes);
+        let stderr = Stream::new(child.stderr.take(), command.output_max_bytes);
+        // From here on dropping `running` kills and reaps.
+        let running = Self { child, group, guarded, exited, stdin, stdout, stderr, reaped: false };
+        for fd in [
+            running.stdin.as_ref().map(|feed| feed.pipe.as_fd()),
+            running.stdout.pipe.as_ref().map(AsFd::as_fd),
+            running.stderr.pipe.as_ref().map(AsFd::as_fd),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            rustix::io::ioctl_fionbio(fd, true).map_err(system("set a pipe non-blocking"))?;
+        }
+        thread::Builder::new()
+            .name("loom-wait".into())
+            .spawn(move || {
+                let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+                while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(group), options) {}
+                drop(zombie);
+            })
+            .map_err(system("start a thread"))?;
+        Ok(running)
+    }
+
+    /// Moves bytes until the child exits, the token is cancelled or the time is over.
+    fn watch(&mut self, deadline: Option<Instant>, cancel: Option<&CancelToken>) -> Result<Woke, Error> {
+        loop {
+            let ready = self.pump(deadline, cancel)?;
+            if ready.exited {
+                return Ok(Woke::Exited);
+            }
+            if ready.cancelled {
+                return Ok(Woke::Cancelled);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(Woke::Deadline);
+            }
+        }
+    }
+
+    fn stop(&mut self, command: &Command) -> Result<(), Error> {
+        let grace_ms = if self.guarded {
+            // The guard takes a closed input for its order to ask, wait, kill and reap.
+            self.stdin = None;
+            command.grace_ms.saturating_add(GUARD_SLACK_MS)
+        } else {
+            self.signal(Signal::TERM);
+            command.grace_ms
+        };
+        let deadline = Instant::now().checked_add(Duration::from_millis(grace_ms));
+        if let Woke::Deadline = self.watch(deadline, None)? {
+            self.signal(Signal::KILL);
+            self.watch(None, None)?;
+        }
+        Ok(())
+    }
+
+    fn sweep_and_reap(&mut self) -> Result<Status, Error> {
+        self.signal(Signal::KILL);
+        let status = self.child.wait().map_err(system("wait for a child"))?;
+        self.reaped = true;
+        self.stdin = None;
+        Ok(status.into())
+    }
+
+    fn drain(&mut self) -> Result<(), Error> {
+        let deadline = Instant::now() + Duration::from_millis(DRAIN_MS);
+        while (self.stdout.pipe.is_some() || self.stderr.pipe.is_some()) && Instant::now() < deadline {
+            self.pump(Some(deadline), None)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until something is ready and moves at most one buffer of each stream.
+    fn pump(&mut self, deadline: Option<Instant>, cancel: Option<&CancelToken>) -> Result<Ready, Error> {
+        let stdin = self.stdin.as_ref().filter(|feed| !feed.is_done()).map(|feed| feed.pipe.as_fd());
+        let sources: [(Option<BorrowedFd<'_>>, PollFlags); 5] = [
+            ((!self.reaped).then(|| self.exited.as_fd()), PollFlags::IN),
+            (cancel.map(|token| token.wake.as_fd()), PollFlags::IN),
+            (stdin, PollFlags::OUT),
+            (self.stdout.pipe.as_ref().map(AsFd::as_fd), PollFlags::IN),
+            (self.stderr.pipe.as_ref().map(AsFd::as_fd), PollFlags::IN),
+        ];
+        let mut fds = Vec::with_capacity(sources.len());
+        let mut places = Vec::with_capacity(sources.len());
+        for (place, (fd, flags)) in sources.into_iter().enumerate() {
+            if let Some(fd) = fd {
+                fds.push(PollFd::from_borrowed_fd(fd, flags));
+                places.push(place);
+            }
+        }
+        let timeout = deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() }
+        });
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(system("poll")(errno)),
+        }
+        let mut ready = [false; 5];
+        for (fd, place) in fds.iter().zip(places) {
+            ready[place] = !fd.revents().is_empty();
+        }
+        let [exited, cancelled, stdin, stdout, stderr] = ready;
+        if stdin && self.stdin.as_mut().is_some_and(|feed| !feed.write()) {
+            self.stdin = None;
+        }
+        if stdout {
+            self.stdout.read();
+        }
+        if stderr {
+            self.stderr.read();
+        }
+        Ok(Ready { exited, cancelled })
+    }
+
+    fn signal(&self, signal: Signal) {
+        // The group may be gone already; there is nothing else to do about a refusal.
+        let _ = kill_process_group(self.group, signal);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.signal(Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+struct Ready {
+    exited: bool,
+    cancelled: bool,
+}
+
+/// Bytes on their way into the child.
+struct Feed {
+    pipe: ChildStdin,
+    bytes: Vec<u8>,
+    written: usize,
+    /// A guard reads a length first and takes the end of the pipe for our end.
+    stays_open: bool,
+}
+
+impl Feed {
+    fn new(pipe: ChildStdin, stdin: &[u8], guarded: bool) -> Self {
+        let mut bytes = Vec::with_capacity(stdin.len() + 8);
+        if guarded {
+            bytes.extend_from_slice(&(stdin.len() as u64).to_le_bytes());
+        }
+        bytes.extend_from_slice(stdin);
+        Self { pipe, bytes, written: 0, stays_open: guarded }
+    }
+
+    fn is_done(&self) -> bool {
+        self.written == self.bytes.len()
+    }
+
+    /// Returns whether the pipe is still wanted. A child that does not read its input is within its rights.
+    fn write(&mut self) -> bool {
+        match self.pipe.write(&self.bytes[self.written..]) {
+            Ok(count) => {
+                self.written += count;
+                self.stays_open || !self.is_done()
+            }
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        }
+    }
+}
+
+/// An output stream on its way in.
+struct Stream<P> {
+    pipe: Option<P>,
+    kept: Kept,
+}
+
+impl<P: Read> Stream<P> {
+    fn new(pipe: Option<P>, bytes_max: usize) -> Self {
+        Self { pipe, kept: Kept::new(bytes_max) }
+    }
+
+    fn read(&mut self) {
+        let Some(pipe) = &mut self.pipe else { return };
+        let mut buffer = [0; READ_BYTES];
+        match pipe.read(&mut buffer) {
+            Ok(0) => self.pipe = None,
+            Ok(count) => self.kept.push(&buffer[..count]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => self.pipe = None,
+        }
+    }
+}
+
+/// Invariant: `head.len() <= head_max`, `tail.len() <= tail_max`, `head_max + tail_max == bytes_max`.
+struct Kept {
+    head: Vec<u8>,
+    head_max: usize,
+    tail: VecDeque<u8>,
+    tail_max: usize,
+    dropped: u64,
+}
+
+impl Kept {
+    fn new(bytes_max: usize) -> Self {
+        let tail_max = bytes_max / 2;
+        Self { head: Vec::new(), head_max: bytes_max - tail_max, tail: VecDeque::new(), tail_max, dropped: 0 }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let (head, rest) = bytes.split_at(bytes.len().min(self.head_max - self.head.len()));
+        self.head.extend_from_slice(head);
+        let over = (self.tail.len() + rest.len()).saturating_sub(self.tail_max);
+        let old = over.min(self.tail.len());
+        self.tail.drain(..old);
+        self.tail.extend(&rest[over - old..]);
+        self.dropped += over as u64;
+    }
+
+    fn finish(&mut self) -> Capture {
+        Capture {
+            head: std::mem::take(&mut self.head),
+            dropped_bytes: self.dropped,
+            tail: std::mem::take(&mut self.tail).into(),
+        }
+    }
+}
+
+/// Finds the program as `execvp` would, but on the child's search path. Done here so that a missing program is the same
+/// error with and without a guard.
+fn resolve(name: &OsStr, command: &Command) -> Option<PathBuf> {
+    if name.is_empty() {
+        return None;
+    }
+    let is_program = |path: &Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    if name.as_bytes().contains(&b'/') {
+        return Some(command.cwd.join(name)).filter(|path| is_program(path));
+    }
+    let search_path = command.environment.get(OsStr::new("PATH"))?;
+    std::env::split_paths(search_path).map(|folder| command.cwd.join(folder).join(name)).find(|path| is_program(path))
+}

@@ -1,0 +1,351 @@
+//! The user's repository: read through a view, changed by one branch.
+//!
+//! A view is a git folder of ours (our configuration, attributes, no hooks) whose `objects`, `refs` and `packed-refs` are
+//! symbolic links to the user's. So git works on the user's data and locks, yet never reads the user's configuration,
+//! which can name programs in a dozen ways. Discovery needs no git; of the configuration three settings are read as text.
+//! Never: moves HEAD, touches the index or the work tree, changes or deletes a ref.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::error::{Error, file};
+use crate::git::Git;
+use crate::git_folder::{self, For};
+use crate::object_id::{CommitId, ObjectFormat, TreeId};
+use crate::process::Status;
+
+/// A user's repository as it was when opened. Later commits of the user do not show.
+#[derive(Debug)]
+pub struct Project {
+    git: Git,
+    root: PathBuf,
+    /// Holds HEAD and index; for a linked work tree not the same as `common_folder`.
+    git_folder: PathBuf,
+    /// Holds objects and refs.
+    common_folder: PathBuf,
+    view: TempDir,
+    format: ObjectFormat,
+    head_branch: Option<Vec<u8>>,
+    head_commit: CommitId,
+    head_tree: TreeId,
+}
+
+/// How many paths of the work tree a run that starts from HEAD will not see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uncommitted {
+    /// Tracked paths that differ from HEAD, in the index or in the work tree.
+    pub changed: u64,
+    /// Paths that are neither tracked nor ignored; a whole folder counts once.
+    pub untracked: u64,
+}
+
+/// What asking for a branch led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Branch {
+    /// It is new.
+    Created,
+    /// It was there, at the same commit.
+    AlreadyThere,
+}
+
+impl Project {
+    /// Opens the repository that holds `path`.
+    ///
+    /// # Errors
+    /// [`Error::NotARepository`], [`Error::Bare`], [`Error::Empty`], [`Error::RefFormat`], or what git says.
+    pub fn open(git: &Git, path: &Path) -> Result<Self, Error> {
+        let path = fs::canonicalize(path).map_err(file("find", path))?;
+        let (root, git_folder) = discover(&path)?;
+        let common_folder = common_folder(&git_folder)?;
+        let head = fs::read(git_folder.join("HEAD")).map_err(file("read", &git_folder.join("HEAD")))?;
+        let head = head.trim_ascii_end();
+
+        let view = tempfile::Builder::new()
+            .prefix("view-")
+            .tempdir_in(git.scratch())
+            .map_err(file("create a folder in", git.scratch()))?;
+        git_folder::write(view.path(), For::Loom, ObjectFormat::Sha1, head)?;
+        let setting = |arguments: &[&str]| read_setting(git, view.path(), &common_folder, arguments);
+        // A linked work tree of a bare repository is a work tree all the same.
+        if git_folder == common_folder && setting(&["--type=bool", "core.bare"])?.as_deref() == Some("true") {
+            return Err(Error::Bare { path: git_folder });
+        }
+        if let Some(format) = setting(&["extensions.refStorage"])?.filter(|format| format != "files") {
+            return Err(Error::RefFormat { path: root, format });
+        }
+        let format = match setting(&["extensions.objectFormat"])?.as_deref() {
+            Some("sha256") => ObjectFormat::Sha256,
+            _ => ObjectFormat::Sha1,
+        };
+        git_folder::write(view.path(), For::Loom, format, head)?;
+        link_view(view.path(), &common_folder)?;
+
+        let peel = git.call(view.path(), "rev-parse").arguments(["--verify", "--quiet", "HEAD^{commit}"]);
+        let head_branch = head.strip_prefix(b"ref: ").map(|name| name.trim_ascii().to_vec());
+        let exit = peel.exit()?;
+        let head_commit = match exit.status {
+            Status::Exited(0) => CommitId::from_hex(exit.stdout.head.trim_ascii_end()),
+            Status::Exited(1) if head_branch.is_some() => return Err(Error::Empty { path: root }),
+            _ => return Err(peel.failure(&exit)),
+        }
+        .ok_or_else(|| peel.unusable("not a commit id"))?;
+        let head_tree = git
+            .call(view.path(), "rev-parse")
+            .arguments(["--verify".into(), format!("{head_commit}^{{tree}}")])
+            .line(TreeId::from_hex)?;
+        let head_branch = head_branch.map(|name| name.strip_prefix(b"refs/heads/").unwrap_or(&name).to_vec());
+        Ok(Self {
+            git: git.clone(),
+            root,
+            git_folder,
+            common_folder,
+            view,
+            format,
+            head_branch,
+            head_commit,
+            head_tree,
+        })
+    }
+
+    /// Returns the top folder of the work tree.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the hash that the repository names its objects by.
+    pub fn object_format(&self) -> ObjectFormat {
+        self.format
+    }
+
+    /// Returns the branch that HEAD is on, or `None` when it is detached.
+    pub fn head_branch(&self) -> Option<&[u8]> {
+        self.head_branch.as_deref()
+    }
+
+    /// Returns the commit at HEAD.
+    pub fn head_commit(&self) -> CommitId {
+        self.head_commit
+    }
+
+    /// Returns the tree of the commit at HEAD.
+    pub fn head_tree(&self) -> TreeId {
+        self.head_tree
+    }
+
+    /// Counts what is in the work tree and not in HEAD.
+    ///
+    /// Bytes are compared, not what filters would make of them: in a project with line-ending or content filters a
+    /// touched but unchanged file may count.
+    ///
+    /// # Errors
+    /// What git says, for example of a damaged index.
+    pub fn uncommitted(&self) -> Result<Uncommitted, Error> {
+        let answer = self
+            .git
+            .call(self.view.path(), "status")
+            .work_tree(&self.root)
+            .index(&self.git_folder.join("index"))
+            .arguments(["--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=all"])
+            .run()?;
+        let entries = || answer.split(|&byte| byte == 0).filter(|entry| !entry.is_empty());
+        let untracked = entries().filter(|entry| entry.starts_with(b"??")).count() as u64;
+        Ok(Uncommitted { changed: entries().count() as u64 - untracked, untracked })
+    }
+
+    /// Returns the paths of the submodules in HEAD. A workspace holds an empty folder for each and leaves it as it is.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn submodules(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let entries = tree_entries(&self.git, self.view.path(), self.head_tree)?;
+        Ok(entries.into_iter().filter(|entry| entry.is_submodule()).map(|entry| entry.path).collect())
+    }
+
+    /// Returns the commit of a branch, or `None` when there is no such branch.
+    ///
+    /// # Errors
+    /// [`Error::BranchInvalid`], or what git says.
+    pub fn branch(&self, name: &str) -> Result<Option<CommitId>, Error> {
+        let full = full_name(name);
+        let invalid = || Error::BranchInvalid { name: name.to_owned() };
+        // No argument can carry a NUL, and no command line a branch with a leading dash.
+        if name.contains('\0') || name.starts_with('-') {
+            return Err(invalid());
+        }
+        let valid = self.git.call(self.view.path(), "check-ref-format").arguments([&full]).exit()?;
+        if valid.status != Status::Exited(0) {
+            return Err(invalid());
+        }
+        let call =
+            self.git.call(self.view.path(), "for-each-ref").arguments(["--format=%(objectname) %(refname)", &full]);
+        let answer = call.run()?;
+        // The argument also matches what lies beneath it.
+        answer
+            .split(|&byte| byte == b'\n')
+            .find_map(|line| line.strip_suffix(full.as_bytes())?.strip_suffix(b" "))
+            .map(|id| CommitId::from_hex(id).ok_or_else(|| call.unusable("not a commit id")))
+            .transpose()
+    }
+
+    /// Creates the branch `name` at a commit whose objects are in the repository, if it is absent. No hook runs, no
+    /// reflog is written, nothing else changes.
+    ///
+    /// # Errors
+    /// [`Error::BranchExists`] when it is there with another commit, [`Error::BranchInvalid`], or what git says, for
+    /// example that a branch `loom` is in the way of `loom/x`.
+    pub fn branch_create(&self, name: &str, commit: CommitId) -> Result<Branch, Error> {
+        if let Some(there) = self.branch(name)? {
+            return already_there(name, there, commit);
+        }
+        let call = self
+            .git
+            .call(self.view.path(), "update-ref")
+            .arguments(["--stdin", "-z"])
+            .stdin(format!("create {}\0{commit}\0", full_name(name)).into_bytes());
+        let exit = call.exit()?;
+        if exit.status == Status::Exited(0) {
+            let heads = self.common_folder.join("refs/heads");
+            let branch = heads.join(name);
+            // Every folder between may be new.
+            for folder in branch.ancestors().skip(1).take_while(|folder| folder.starts_with(&heads)) {
+                git_folder::sync_folder(folder)?;
+            }
+            return Ok(Branch::Created);
+        }
+        match self.branch(name)? {
+            Some(there) => already_there(name, there, commit),
+            None => Err(call.failure(&exit)),
+        }
+    }
+
+    pub(crate) fn git(&self) -> &Git {
+        &self.git
+    }
+
+    pub(crate) fn view(&self) -> &Path {
+        self.view.path()
+    }
+
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.common_folder.join("objects")
+    }
+
+    pub(crate) fn shallow(&self) -> PathBuf {
+        self.common_folder.join("shallow")
+    }
+}
+
+/// One line of a recursive tree listing.
+#[derive(Debug)]
+pub(crate) struct TreeEntry {
+    pub(crate) mode: Vec<u8>,
+    pub(crate) id: Vec<u8>,
+    pub(crate) path: Vec<u8>,
+}
+
+impl TreeEntry {
+    pub(crate) fn is_submodule(&self) -> bool {
+        self.mode == b"160000"
+    }
+}
+
+/// Lists all files, links and submodules of a tree, in path order.
+pub(crate) fn tree_entries(git: &Git, git_folder: &Path, tree: TreeId) -> Result<Vec<TreeEntry>, Error> {
+    let call = git.call(git_folder, "ls-tree").arguments(["-r", "-z", "--full-tree", &tree.to_string()]);
+    let answer = call.run()?;
+    let parse = |line: &[u8]| {
+        let tab = line.iter().position(|&byte| byte == b'\t')?;
+        let mut words = line[..tab].split(|&byte| byte == b' ');
+        let (mode, _kind, id) = (words.next()?, words.next()?, words.next()?);
+        Some(TreeEntry { mode: mode.to_vec(), id: id.to_vec(), path: line[tab + 1..].to_vec() })
+    };
+    answer
+        .split(|&byte| byte == 0)
+        .filter(|line| !line.is_empty())
+        .map(|line| parse(line).ok_or_else(|| call.unusable(&String::from_utf8_lossy(line))))
+        .collect()
+}
+
+fn already_there(name: &str, there: CommitId, wanted: CommitId) -> Result<Branch, Error> {
+    if there == wanted {
+        Ok(Branch::AlreadyThere)
+    } else {
+        Err(Error::BranchExists { name: name.to_owned(), commit: there })
+    }
+}
+
+fn full_name(branch: &str) -> String {
+    format!("refs/heads/{branch}")
+}
+
+/// Finds the nearest `.git` at or above `path`: the work tree and its git folder. A folder that is itself a git folder
+/// is a bare repository to us.
+fn discover(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
+    for folder in path.ancestors() {
+        let dot_git = folder.join(".git");
+        if is_git_folder(&dot_git) {
+            return Ok((folder.to_owned(), fs::canonicalize(&dot_git).map_err(file("find", &dot_git))?));
+        }
+        if let Ok(text) = fs::read(&dot_git)
+            && let Some(target) = text.strip_prefix(b"gitdir: ")
+        {
+            let target = folder.join(OsStr::from_bytes(target.trim_ascii_end()));
+            return Ok((folder.to_owned(), fs::canonicalize(&target).map_err(file("find", &target))?));
+        }
+        if is_git_folder(folder) {
+            return Err(Error::Bare { path: folder.to_owned() });
+        }
+    }
+    Err(Error::NotARepository { path: path.to_owned() })
+}
+
+fn is_git_folder(path: &Path) -> bool {
+    path.join("HEAD").exists() && path.join("objects").is_dir() && path.join("refs").is_dir()
+}
+
+fn common_folder(git_folder: &Path) -> Result<PathBuf, Error> {
+    let pointer = git_folder.join("commondir");
+    match fs::read(&pointer) {
+        Ok(text) => {
+            let common = git_folder.join(OsStr::from_bytes(text.trim_ascii_end()));
+            fs::canonicalize(&common).map_err(file("find", &common))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(git_folder.to_owned()),
+        Err(error) => Err(file("read", &pointer)(error)),
+    }
+}
+
+/// Reads one setting of the user's configuration file as text: no includes, nothing applied.
+fn read_setting(git: &Git, view: &Path, common: &Path, arguments: &[&str]) -> Result<Option<String>, Error> {
+    let config = common.join("config");
+    if !config.exists() {
+        return Ok(None);
+    }
+    let call = git
+        .call(view, "config")
+        .arguments([OsStr::new("--file"), config.as_os_str()])
+        .arguments(["--no-includes", "--get"])
+        .arguments(arguments);
+    let exit = call.exit()?;
+    match exit.status {
+        Status::Exited(0) => Ok(Some(String::from_utf8_lossy(exit.stdout.head.trim_ascii_end()).into_owned())),
+        Status::Exited(1) => Ok(None),
+        _ => Err(call.failure(&exit)),
+    }
+}
+
+fn link_view(view: &Path, common: &Path) -> Result<(), Error> {
+    for folder in ["objects", "refs"] {
+        fs::remove_dir_all(view.join(folder)).map_err(file("remove", &view.join(folder)))?;
+    }
+    // The last two need not exist: a dangling link reads as no file, and follows when the file appears.
+    for name in ["objects", "refs", "packed-refs", "shallow"] {
+        symlink(common.join(name), view.join(name)).map_err(file("link", &view.join(name)))?;
+    }
+    git_folder::copy_if_present(&common.join("info/exclude"), &view.join("info/exclude"))
+}

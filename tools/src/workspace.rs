@@ -1,0 +1,350 @@
+//! Private repositories outside the project, one for each run, in which agents work.
+//!
+//! ```text
+//! DIR/repository   our git folder: own configuration, refs and index; HEAD is the base; objects borrowed from the project
+//! DIR/work         what the agent gets
+//! DIR/work/.git    a repository for the agent's own tools, borrowing from DIR/repository; we never read it
+//! ```
+//!
+//! Relies on: `git_folder.rs` (nothing in our git folder is anybody else's), `snapshot.rs` (trees by content).
+//! Never: writes to the project except in [`Workspace::publish`]; reads what an agent told its own git.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, file};
+use crate::git::{Call, Git};
+use crate::git_folder::{self, For, sync_folder};
+use crate::object_id::{CommitId, TreeId};
+use crate::process::Capture;
+use crate::repository::{Branch, Project};
+use crate::snapshot::{Limits, Snapshot, Source, make_readable};
+
+/// A private repository with a work folder.
+#[derive(Debug)]
+pub struct Workspace {
+    git: Git,
+    folder: PathBuf,
+    repository: PathBuf,
+    work: PathBuf,
+    base_commit: CommitId,
+    base_tree: TreeId,
+}
+
+/// One path that two trees do not agree on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// The path, any bytes but NUL.
+    pub path: Vec<u8>,
+    /// What happened to it.
+    pub how: How,
+}
+
+/// What happened to a path. A rename is a deletion and an addition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    /// It is new.
+    Added,
+    /// Its content or executable bit changed.
+    Modified,
+    /// It is gone.
+    Deleted,
+    /// It became something else: file, link, submodule.
+    TypeChanged,
+}
+
+/// Everything of a commit but its tree and parents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitMeta {
+    /// Who made the change.
+    pub author: Person,
+    /// Who recorded it.
+    pub committer: Person,
+    /// Milliseconds since 1970, UTC; git keeps whole seconds.
+    pub date_ms: u64,
+    /// The message; a newline is added at its end if there is none.
+    pub message: String,
+}
+
+/// A name and an address, as git writes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Without `<`, `>` and control characters.
+    pub name: String,
+    /// Likewise.
+    pub email: String,
+}
+
+impl Workspace {
+    /// Makes a workspace in the new folder `folder` with the files of a commit of the project.
+    ///
+    /// # Errors
+    /// [`Error::WorkspaceExists`], [`Error::File`], or what git says, for example that there is no such commit. What was
+    /// made until then is removed.
+    pub fn create(folder: &Path, project: &Project, base: CommitId) -> Result<Self, Error> {
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(Error::WorkspaceExists { path: folder.to_owned() });
+            }
+            created => created.map_err(file("create", folder))?,
+        }
+        let made = Self::fill(folder, project, base);
+        if made.is_err() {
+            remove_tree(folder)?;
+        }
+        made
+    }
+
+    fn fill(folder: &Path, project: &Project, base: CommitId) -> Result<Self, Error> {
+        let folder = fs::canonicalize(folder).map_err(file("find", folder))?;
+        let repository = folder.join("repository");
+        git_folder::write(&repository, For::Loom, project.object_format(), base.to_string().as_bytes())?;
+        git_folder::borrow_objects(&repository, &project.objects())?;
+        git_folder::copy_if_present(&project.shallow(), &repository.join("shallow"))?;
+        let work = folder.join("work");
+        fs::create_dir(&work).map_err(file("create", &work))?;
+        let workspace = Self::open(project.git(), &folder)?;
+        workspace.reset_to(workspace.base_tree)?;
+        Ok(workspace)
+    }
+
+    /// Opens a workspace made earlier, for example after a crash. The work folder may be gone; see
+    /// [`Workspace::reset_to`].
+    ///
+    /// # Errors
+    /// [`Error::File`] when there is none, or what git says.
+    pub fn open(git: &Git, folder: &Path) -> Result<Self, Error> {
+        let folder = fs::canonicalize(folder).map_err(file("find", folder))?;
+        let repository = folder.join("repository");
+        let head = repository.join("HEAD");
+        let text = fs::read(&head).map_err(file("read", &head))?;
+        let peel = git.call(&repository, "rev-parse").arguments(["--verify", "HEAD^{tree}"]);
+        let base_commit =
+            CommitId::from_hex(text.trim_ascii_end()).ok_or_else(|| peel.unusable("HEAD is not a commit"))?;
+        let base_tree = peel.line(TreeId::from_hex)?;
+        let work = folder.join("work");
+        Ok(Self { git: git.clone(), folder, repository, work, base_commit, base_tree })
+    }
+
+    /// Returns the folder that the agent gets.
+    pub fn work(&self) -> &Path {
+        &self.work
+    }
+
+    /// Returns the commit that the workspace started from.
+    pub fn base_commit(&self) -> CommitId {
+        self.base_commit
+    }
+
+    /// Returns the tree of that commit.
+    pub fn base_tree(&self) -> TreeId {
+        self.base_tree
+    }
+
+    /// Returns the object folder that the agent's own git reads and must not write: a sandbox shows it read-only,
+    /// together with the project's objects, which it borrows from.
+    pub fn objects(&self) -> PathBuf {
+        self.repository.join("objects")
+    }
+
+    /// Records the content of the work folder and returns its tree, which is durable by then.
+    ///
+    /// Files that the base commit's own ignore rules ignore are left out. Files and folders whose owner may not read
+    /// them are made readable. Call it when no agent is running in the folder.
+    ///
+    /// # Errors
+    /// [`Error::Deleted`], [`Error::FileTooLarge`], [`Error::TreeTooLarge`], [`Error::TooManyFiles`], [`Error::File`], or
+    /// what git says.
+    pub fn snapshot(&self, limits: &Limits) -> Result<Snapshot, Error> {
+        let source =
+            Source { git: &self.git, git_folder: &self.repository, work: &self.work, base: self.base_tree, limits };
+        source.take()
+    }
+
+    /// Returns the paths in which two trees differ, in path order.
+    ///
+    /// # Errors
+    /// What git says, for example that there is no such tree.
+    pub fn delta(&self, from: TreeId, to: TreeId) -> Result<Vec<Change>, Error> {
+        let call = self.compare(["-z", "--name-status"], from, to);
+        let answer = call.run()?;
+        let mut words = answer.split(|&byte| byte == 0);
+        let mut changes = Vec::new();
+        while let (Some(status), Some(path)) = (words.next(), words.next()) {
+            let how = match status {
+                b"A" => How::Added,
+                b"M" => How::Modified,
+                b"D" => How::Deleted,
+                b"T" => How::TypeChanged,
+                other => return Err(call.unusable(&String::from_utf8_lossy(other))),
+            };
+            changes.push(Change { path: path.to_vec(), how });
+        }
+        Ok(changes)
+    }
+
+    /// Returns the difference of two trees as a unified patch, of which at most `bytes_max` are kept. Paths are quoted as
+    /// git does; the text need not be UTF-8.
+    ///
+    /// # Errors
+    /// What git says, for example that there is no such tree.
+    pub fn diff_text(&self, from: TreeId, to: TreeId, bytes_max: usize) -> Result<Capture, Error> {
+        let call = self.compare(["-p", "--no-color"], from, to).answer_max(bytes_max);
+        Ok(call.success()?.stdout)
+    }
+
+    /// Makes the work folder equal to a tree: everything else in it is removed, ignored files too, and the agent's own
+    /// repository is made anew, with the base as its only commit.
+    ///
+    /// # Errors
+    /// [`Error::File`], or what git says, for example that there is no such tree.
+    pub fn reset_to(&self, tree: TreeId) -> Result<(), Error> {
+        // Asked first, so that a wrong tree costs nothing.
+        let index = self.repository.join("work.index");
+        let call = |name| self.git.call(&self.repository, name).work_tree(&self.work).index(&index);
+        call("read-tree").arguments([tree.to_string()]).success()?;
+        self.empty_work()?;
+        call("checkout-index").arguments(["--all", "--force", "--quiet", "--index"]).success()?;
+        self.write_agent_repository(tree, &index)
+    }
+
+    /// Makes a commit object that depends on nothing but the arguments, and returns its id.
+    ///
+    /// # Errors
+    /// [`Error::CommitText`] for text that git would not keep as it is, or what git says.
+    pub fn commit(&self, tree: TreeId, parents: &[CommitId], meta: &CommitMeta) -> Result<CommitId, Error> {
+        let seconds = meta.date_ms / 1000;
+        let mut text = format!("tree {tree}\n");
+        for parent in parents {
+            text += &format!("parent {parent}\n");
+        }
+        for (role, person) in [("author", &meta.author), ("committer", &meta.committer)] {
+            let Person { name, email } = person;
+            for (field, value) in [("name", name), ("email", email)] {
+                if value.trim() != value || value.chars().any(|c| matches!(c, '<' | '>') || c.is_control()) {
+                    return Err(Error::CommitText { field, text: value.clone() });
+                }
+            }
+            text += &format!("{role} {name} <{email}> {seconds} +0000\n");
+        }
+        if meta.message.contains('\0') {
+            return Err(Error::CommitText { field: "message", text: meta.message.clone() });
+        }
+        let end = if meta.message.ends_with('\n') { "" } else { "\n" };
+        text += &format!("\n{}{end}", meta.message);
+        let commit = self
+            .git
+            .call(&self.repository, "hash-object")
+            .arguments(["-t", "commit", "-w", "--stdin"])
+            .stdin(text.into_bytes())
+            .line(CommitId::from_hex)?;
+        let hex = commit.to_string();
+        sync_folder(&self.objects().join(&hex[..2]))?;
+        sync_folder(&self.objects())?;
+        Ok(commit)
+    }
+
+    /// Brings a commit into the project, with everything that its base does not have, and creates a branch for it if
+    /// absent. Repeated, it changes nothing more.
+    ///
+    /// # Errors
+    /// As [`Project::branch_create`]; [`Error::File`]; or what git says.
+    pub fn publish(&self, project: &Project, commit: CommitId, branch: &str) -> Result<Branch, Error> {
+        if project.branch(branch)?.is_none() {
+            self.send_objects(project, commit)?;
+        }
+        project.branch_create(branch, commit)
+    }
+
+    /// Removes the workspace with everything in it. Absent is removed.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn remove(self) -> Result<(), Error> {
+        remove_tree(&self.folder)
+    }
+
+    fn compare(&self, form: [&str; 2], from: TreeId, to: TreeId) -> Call<'_> {
+        self.git
+            .call(&self.repository, "diff-tree")
+            .arguments(["-r", "--no-renames", "--no-ext-diff", "--no-textconv"])
+            .arguments(form)
+            .arguments([from.to_string(), to.to_string()])
+    }
+
+    fn empty_work(&self) -> Result<(), Error> {
+        match fs::symlink_metadata(&self.work) {
+            Ok(metadata) if metadata.is_dir() => {
+                make_readable(&self.work, &metadata)?;
+                for entry in fs::read_dir(&self.work).map_err(file("list", &self.work))? {
+                    remove_tree(&entry.map_err(file("list", &self.work))?.path())?;
+                }
+                return Ok(());
+            }
+            Ok(_) => remove_tree(&self.work)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(file("look at", &self.work)(error)),
+        }
+        fs::create_dir(&self.work).map_err(file("create", &self.work))
+    }
+
+    fn write_agent_repository(&self, tree: TreeId, index: &Path) -> Result<(), Error> {
+        let folder = self.work.join(".git");
+        git_folder::write(&folder, For::Agent, tree.format(), b"ref: refs/heads/work")?;
+        git_folder::borrow_objects(&folder, &self.objects())?;
+        git_folder::copy_if_present(&self.repository.join("shallow"), &folder.join("shallow"))?;
+        git_folder::write_branch(&folder, "work", self.base_commit)?;
+        // With the times of the files just written, so that the agent's first `git status` need not read them.
+        git_folder::copy_if_present(index, &folder.join("index"))
+    }
+
+    /// Packs straight into the project's object folder: git runs in the project's view with our objects borrowed for this
+    /// one call. One thread, so that a repetition makes the same pack under the same name.
+    fn send_objects(&self, project: &Project, commit: CommitId) -> Result<(), Error> {
+        let packs = project.objects().join("pack");
+        fs::create_dir_all(&packs).map_err(file("create", &packs))?;
+        project
+            .git()
+            .call(project.view(), "pack-objects")
+            .variable("GIT_ALTERNATE_OBJECT_DIRECTORIES", self.objects())
+            .arguments(["--revs", "--non-empty", "--quiet", "--threads=1"])
+            .arguments([packs.join("pack")])
+            .stdin(format!("{commit}\n^{}\n", self.base_commit).into_bytes())
+            .success()?;
+        sync_folder(&packs)
+    }
+}
+
+/// Removes a file, link or folder, also one that an agent made unwritable.
+fn remove_tree(path: &Path) -> Result<(), Error> {
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        metadata => metadata.map_err(file("look at", path))?,
+    };
+    if !metadata.is_dir() {
+        return fs::remove_file(path).map_err(file("remove", path));
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            make_removable(path)?;
+            fs::remove_dir_all(path).map_err(file("remove", path))
+        }
+        removed => removed.map_err(file("remove", path)),
+    }
+}
+
+fn make_removable(folder: &Path) -> Result<(), Error> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let metadata = fs::symlink_metadata(&folder).map_err(file("look at", &folder))?;
+        make_readable(&folder, &metadata)?;
+        for entry in fs::read_dir(&folder).map_err(file("list", &folder))? {
+            let entry = entry.map_err(file("list", &folder))?;
+            if entry.file_type().map_err(file("look at", &entry.path()))?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! `loom-tools` from the outside, on real processes and real git.
+
+#![expect(clippy::unwrap_used, reason = "clippy takes only the test functions themselves for tests, not their helpers")]
+
+mod process;
+mod repository;
+mod rig;
+mod snapshot;
+mod workspace;
