@@ -3,6 +3,7 @@
 //! A [`Checked`] comes out of [`crate::step`] only: it has no public constructor and cannot be deserialised, so
 //! a commit that rules refused cannot be written down as if they had not (COMMIT-2).
 
+use crate::effect::Effect;
 use crate::event::Recorded;
 use crate::id::{BLOB_CONTEXT, Digest, EventId, StreamId, digest};
 use alloc::vec::Vec;
@@ -68,13 +69,21 @@ pub struct Checked<T> {
     expected: Head,
     events: Vec<Recorded>,
     blobs: Vec<Blob>,
+    effects: Vec<Effect>,
     next: T,
 }
 
 impl<T> Checked<T> {
-    pub(crate) fn new(stream: StreamId, expected: Head, events: Vec<Recorded>, blobs: Vec<Blob>, next: T) -> Self {
+    pub(crate) fn new(
+        stream: StreamId,
+        expected: Head,
+        events: Vec<Recorded>,
+        blobs: Vec<Blob>,
+        effects: Vec<Effect>,
+        next: T,
+    ) -> Self {
         debug_assert!(!events.is_empty(), "a commit has at least its input (COMMIT-1)");
-        Checked { stream, expected, events, blobs, next }
+        Checked { stream, expected, events, blobs, effects, next }
     }
 
     /// Returns the stream it belongs to.
@@ -95,6 +104,11 @@ impl<T> Checked<T> {
     /// Returns the blobs that these events name and that came with them.
     pub fn blobs(&self) -> &[Blob] {
         &self.blobs
+    }
+
+    /// Returns what is to be done once this is durable, and not before.
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
     }
 
     /// Returns where the stream ends once this is appended.

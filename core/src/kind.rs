@@ -575,6 +575,10 @@ kinds! {
         0 subject: u64,
         /// When, milliseconds since the epoch.
         1 due_ms: u64,
+        /// The agent to spawn again then.
+        2 agent: String [max 40],
+        /// The attempt it will be: a wait costs none.
+        3 attempt: u64,
     }
     /// The accepted tree is to become a branch.
     60 MergeIntended = "merge.intended" Decision v 1 {

@@ -10,10 +10,16 @@ extern crate alloc;
 pub mod answer;
 pub mod cbor;
 pub mod commit;
+pub mod effect;
 pub mod event;
+mod fold;
 pub mod id;
 pub mod kind;
 pub mod origin;
 pub mod process;
 pub mod schema;
+pub mod state;
+pub mod tree;
 pub mod word;
+
+pub use fold::fold;

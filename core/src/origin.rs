@@ -21,5 +21,5 @@ pub fn create(origin: [u8; 16], loom: &str, stamp: Stamp) -> Checked<()> {
         body: StoreCreated { origin, loom: String::from(loom) }.into(),
     };
     let event = Recorded::of(&envelope, &EventHasher::default());
-    Checked::new(StreamId::STORE, Head::default(), vec![event], Vec::new(), ())
+    Checked::new(StreamId::STORE, Head::default(), vec![event], Vec::new(), Vec::new(), ())
 }

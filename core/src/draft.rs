@@ -1,0 +1,250 @@
+//! A commit in the making: events are added one by one, each folded in before the next is judged.
+//!
+//! ```text
+//! input | record record … | decision decision …     (COMMIT-1)
+//!                         ^ mark: where a refusal falls back to (COMMIT-3)
+//! ```
+
+use crate::cbor::Encoder;
+use crate::commit::{Blob, Checked};
+use crate::effect;
+use crate::event::{Envelope, Recorded, View};
+use crate::fold::fold;
+use crate::id::{Actor, EventHasher, EventId, Stamp};
+use crate::kind::{Event, Refused, Violation};
+use crate::process::StageKind;
+use crate::rules::{Facts, Judgement, Verdict as Ruling};
+use crate::run::Run;
+use crate::schema::Class;
+use crate::state::State;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Most bytes of a dropped proposal that are kept in line.
+const PROPOSAL_MAX: usize = 1_048_576;
+
+/// Decisions were refused; the draft has fallen back to the end of its records.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The gate stage that the dropped decisions had come through last, or else the stage they began at.
+    pub(crate) stage: String,
+}
+
+/// A commit in the making.
+pub(crate) struct Draft {
+    /// The run with everything drafted so far folded in.
+    pub(crate) run: Run,
+    before: State,
+    stamp: Stamp,
+    input: u64,
+    events: Vec<Envelope>,
+    blobs: Vec<Blob>,
+    mark: Option<Mark>,
+    hasher: EventHasher,
+}
+
+struct Mark {
+    state: State,
+    facts: Facts,
+    events: usize,
+    blobs: usize,
+}
+
+impl Draft {
+    /// Begins a commit with its input, which is folded and asked about at once.
+    pub(crate) fn begin(run: &Run, stamp: Stamp, actor: Actor, body: Event, blobs: Vec<Blob>) -> Self {
+        let mut draft = Draft {
+            run: run.clone(),
+            before: run.state.clone(),
+            stamp,
+            input: run.state.next,
+            events: Vec::new(),
+            blobs,
+            mark: None,
+            hasher: EventHasher::default(),
+        };
+        draft.observe(actor, body);
+        draft
+    }
+
+    /// Returns the time of the commit, milliseconds since the epoch.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.stamp.ms
+    }
+
+    /// Returns the present state.
+    pub(crate) fn state(&self) -> &State {
+        &self.run.state
+    }
+
+    /// Adds a record and returns its sequence.
+    pub(crate) fn record(&mut self, body: impl Into<Event>) -> u64 {
+        debug_assert!(self.mark.is_none(), "records come before decisions (COMMIT-1)");
+        self.observe(Actor::Kernel, body.into())
+    }
+
+    /// Adds a fact of the log. Rules may name it: then they give a violation, never a refusal (RULE-3).
+    fn observe(&mut self, actor: Actor, body: Event) -> u64 {
+        let envelope = self.envelope(actor, body);
+        let bytes = envelope.encode();
+        let rulings = self.judge(&bytes);
+        let (sequence, kind) = (envelope.sequence, envelope.body.schema().name);
+        self.push(envelope, &bytes);
+        for ruling in rulings {
+            let violation = Violation {
+                rule: clipped(&ruling.rule, 120),
+                message: clipped(&ruling.message, 1000),
+                kind: kind.to_string(),
+                event: sequence,
+            };
+            let envelope = self.envelope(Actor::Kernel, violation.into());
+            let bytes = envelope.encode();
+            self.push(envelope, &bytes);
+        }
+        sequence
+    }
+
+    /// Adds a decision if every rule that names its kind gives true, and returns its sequence.
+    ///
+    /// Else everything decided in this commit is dropped, `refused` is recorded, and the refusal returned.
+    pub(crate) fn decide(&mut self, body: impl Into<Event>) -> Result<u64, Refusal> {
+        let envelope = self.envelope(Actor::Kernel, body.into());
+        let bytes = envelope.encode();
+        let rulings: Vec<_> = self.judge(&bytes).into_iter().filter(Judgement::refuses).collect();
+        if rulings.is_empty() {
+            self.mark();
+            let sequence = envelope.sequence;
+            self.push(envelope, &bytes);
+            return Ok(sequence);
+        }
+        Err(self.refuse(&bytes, envelope.body.schema().name, &rulings))
+    }
+
+    /// Adds a decision that is never judged: asking a person, and closing a run as anything but accepted (COMMIT-5).
+    pub(crate) fn enact(&mut self, body: impl Into<Event>) -> u64 {
+        let envelope = self.envelope(Actor::Kernel, body.into());
+        let bytes = envelope.encode();
+        self.mark();
+        let sequence = envelope.sequence;
+        self.push(envelope, &bytes);
+        sequence
+    }
+
+    /// Adds a blob that a drafted event names.
+    pub(crate) fn blob(&mut self, blob: Blob) {
+        self.blobs.push(blob);
+    }
+
+    /// Ends the commit: counts, chains and names its events.
+    pub(crate) fn finish(mut self) -> Checked<Run> {
+        let expected = self.before.head();
+        let count = self.events.len() as u64;
+        let mut previous = expected.last;
+        let mut recorded = Vec::with_capacity(self.events.len());
+        for (index, envelope) in self.events.iter_mut().enumerate() {
+            envelope.previous = previous;
+            envelope.count = (index == 0).then_some(count);
+            let event = Recorded::of(envelope, &self.hasher);
+            previous = event.id;
+            recorded.push(event);
+        }
+        self.run.state.last = previous;
+        let effects = effect::follow(&self.before, &self.run.state);
+        Checked::new(self.run.state.stream, expected, recorded, self.blobs, effects, self.run)
+    }
+
+    fn envelope(&self, actor: Actor, body: Event) -> Envelope {
+        let sequence = self.run.state.next;
+        debug_assert_eq!(body.misfit(), None, "the kernel keeps its own bounds: {body:?}");
+        Envelope {
+            stream: self.run.state.stream,
+            sequence,
+            previous: EventId::default(),
+            stamp: self.stamp,
+            actor,
+            input: self.input,
+            count: (body.schema().class == Class::Input).then_some(1),
+            body,
+        }
+    }
+
+    fn judge(&self, bytes: &[u8]) -> Vec<Judgement> {
+        let view = View::read(bytes).expect("the kernel's own encoding is canonical (CBOR-2)");
+        self.run.terms.rules().judge(&self.run.facts, &view)
+    }
+
+    fn push(&mut self, envelope: Envelope, bytes: &[u8]) {
+        let view = View::read(bytes).expect("the kernel's own encoding is canonical (CBOR-2)");
+        self.run.terms.rules().fold(&mut self.run.facts, &view);
+        fold(&mut self.run.state, &envelope);
+        self.events.push(envelope);
+    }
+
+    fn mark(&mut self) {
+        if self.mark.is_none() {
+            self.mark = Some(Mark {
+                state: self.run.state.clone(),
+                facts: self.run.facts.clone(),
+                events: self.events.len(),
+                blobs: self.blobs.len(),
+            });
+        }
+    }
+
+    fn refuse(&mut self, bytes: &[u8], kind: &'static str, rulings: &[Judgement]) -> Refusal {
+        self.mark();
+        let Some(Mark { state, facts, events, blobs }) = self.mark.take() else {
+            unreachable!("marked the line before")
+        };
+        let gate = self.gate_passed_since(events);
+        let mut proposal = Encoder::default();
+        proposal.array(self.events.len() - events + 1);
+        self.events[events..].iter().for_each(|dropped| proposal.bytes(&dropped.encode()));
+        proposal.bytes(bytes);
+        let proposal = proposal.finish();
+        self.events.truncate(events);
+        self.blobs.truncate(blobs);
+        self.run.state = state;
+        self.run.facts = facts;
+        let mut read: Vec<String> = rulings
+            .iter()
+            .flat_map(|ruling| ruling.facts.iter().chain(&ruling.fields))
+            .map(|(name, value)| clipped(&format!("{name} = {value}"), 1000))
+            .collect();
+        read.sort();
+        read.dedup();
+        read.truncate(128);
+        let told = |ruling: &Judgement| match &ruling.result {
+            Ruling::False => ruling.message.clone(),
+            Ruling::Unknown(missing) => format!("{} (unknown: {missing})", ruling.message),
+            Ruling::Error(error) => format!("{} (error: {error})", ruling.message),
+        };
+        self.record(Refused {
+            rules: rulings.iter().take(256).map(|ruling| clipped(&ruling.rule, 120)).collect(),
+            messages: rulings.iter().take(256).map(|ruling| clipped(&told(ruling), 1000)).collect(),
+            facts: read.into(),
+            kind: kind.to_string(),
+            proposal: if proposal.len() <= PROPOSAL_MAX { proposal } else { Vec::new() },
+        });
+        Refusal { stage: gate.unwrap_or_else(|| self.run.state.stage.clone()) }
+    }
+
+    /// Returns the last gate stage among the decisions after `mark`.
+    fn gate_passed_since(&self, mark: usize) -> Option<String> {
+        let flow = self.run.terms.bundle().flows.get(self.run.state.flow.as_ref()?)?;
+        self.events[mark..].iter().rev().find_map(|dropped| match &dropped.body {
+            Event::StageEntered(entered) => flow
+                .stages
+                .iter()
+                .find(|stage| stage.name == entered.stage && matches!(stage.kind, StageKind::Gate { .. }))
+                .map(|stage| stage.name.clone()),
+            _ => None,
+        })
+    }
+}
+
+/// Returns text that fits a field.
+pub(crate) fn clipped(text: &str, max: usize) -> String {
+    crate::answer::clip(text, max)
+}

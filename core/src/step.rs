@@ -1,0 +1,365 @@
+//! One step: an input goes in, a judged commit comes out. Nothing else moves a run.
+//!
+//! ```text
+//! open(terms, input)        -> Checked<Run>     the first commit of a stream
+//! step(run, input)          -> Checked<Run>     every other one
+//! ```
+
+use crate::commit::{Blob, Checked};
+use crate::draft::Draft;
+use crate::id::{Actor, Digest, Stamp, StreamId};
+use crate::kind::{Event, RequestRefused, RunOpened};
+use crate::outcome::contents;
+use crate::process::{CLASSIFY, Policy};
+use crate::run::{Run, Terms, TermsError};
+use crate::schema::Class;
+use crate::stage::Driver;
+use crate::state::{Asked, NOTES_MAX};
+use crate::word::ChosenBy;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// An input: an event of class input, who it comes from, when, and the blobs it names.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The stamp of the commit; after every earlier one of the stream (STAMP-1).
+    pub stamp: Stamp,
+    /// Who it comes from.
+    pub actor: Actor,
+    /// What it says.
+    pub body: Event,
+    /// The blobs it names.
+    pub blobs: Vec<Blob>,
+}
+
+/// Why an input leaves no commit: it is malformed, and answered and forgotten.
+#[derive(Debug, thiserror::Error)]
+pub enum Declined {
+    /// The input is not well formed.
+    #[error("{0}")]
+    Malformed(String),
+    /// The outcome of this effect is recorded already: the first answer stands.
+    #[error("the outcome of effect {0} is recorded already")]
+    Duplicate(u64),
+    /// The terms that the input names do not load.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+}
+
+fn malformed<T>(why: impl Into<String>) -> Result<T, Declined> {
+    Err(Declined::Malformed(why.into()))
+}
+
+/// Opens a run in `stream` under `terms`.
+pub fn open(terms: Arc<Terms>, stream: StreamId, input: Input) -> Result<Checked<Run>, Declined> {
+    let Event::RunOpened(body) = &input.body else { return malformed("a run begins with run.opened") };
+    check_bounds(&input)?;
+    check_opening(&terms, body)?;
+    if !matches!(input.actor, Actor::Person { descends: None, .. }) {
+        return malformed("a run is opened by a person");
+    }
+    let mut run = Run::new(terms);
+    run.state.stream = stream;
+    let flow = body.flow.clone();
+    let mut driver = Driver::new(Draft::begin(&run, input.stamp, input.actor, input.body, input.blobs));
+    driver.settle(|driver| match flow {
+        Some(flow) => driver.choose_flow(&flow, ChosenBy::Pin),
+        None => match driver.stage_named(CLASSIFY) {
+            Some(stage) => driver.enter(&stage),
+            None => {
+                let flow = driver.bundle().default_flow.clone();
+                driver.choose_flow(&flow, ChosenBy::Default)
+            }
+        },
+    });
+    Ok(driver.draft.finish())
+}
+
+/// Moves a run by one input.
+pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
+    let state = &run.state;
+    if input.stamp <= state.stamp {
+        return malformed("the stamp is not after the last one of the stream (STAMP-1)");
+    }
+    check_bounds(&input)?;
+    let now_ms = input.stamp.ms;
+    let is_request = match &input.body {
+        Event::GateAnswered(_)
+        | Event::RunSteered(_)
+        | Event::RecoveryRequested(_)
+        | Event::RiskAccepted(_)
+        | Event::RulesAdded(_)
+        | Event::RunCancelled(_) => true,
+        Event::SpawnFinished(_)
+        | Event::CheckFinished(_)
+        | Event::MergeFinished(_)
+        | Event::TimerFired(_)
+        | Event::EffectOrphaned(_)
+        | Event::RequestRefused(_) => false,
+        Event::RunOpened(_) | Event::StoreCreated(_) => return malformed("the stream has begun already"),
+        other => return malformed(format!("{} is not an input", other.schema().name)),
+    };
+    match (&input.actor, is_request) {
+        (Actor::Person { descends: None, .. }, true) | (Actor::Host, false) => {}
+        (Actor::Person { descends: Some(_), .. }, true) => return Ok(refuse(run, input)),
+        (Actor::Kernel | Actor::Host, true) => return malformed("a request comes from a person"),
+        (Actor::Kernel | Actor::Person { .. }, false) => return malformed("an observation comes from the host"),
+    }
+
+    let actor = input.actor.clone();
+    let begin = |input: Input| Driver::new(Draft::begin(run, input.stamp, input.actor, input.body, input.blobs));
+
+    if is_request {
+        if state.closed.is_some() {
+            let mut driver = begin(input);
+            driver.decline("the run has ended");
+            return Ok(driver.draft.finish());
+        }
+        let driver = match input.body.clone() {
+            Event::GateAnswered(body) => {
+                let mut driver = begin(input);
+                driver.gate_answered(&body, &actor);
+                driver
+            }
+            Event::RunSteered(_) => {
+                if state.notes.iter().filter(|note| !note.read).count() >= NOTES_MAX {
+                    return malformed(format!("{NOTES_MAX} notes wait to be read; let the run read them first"));
+                }
+                begin(input)
+            }
+            Event::RecoveryRequested(body) => {
+                let mut driver = begin(input);
+                driver.recover(&body, &actor);
+                driver
+            }
+            Event::RiskAccepted(body) => {
+                let mut driver = begin(input);
+                driver.risk_accepted(&body, &actor);
+                driver
+            }
+            Event::RulesAdded(body) => {
+                let Some(blob) = input.blobs.iter().find(|blob| blob.digest == body.rules) else {
+                    return malformed("the rule set's text did not come with the request");
+                };
+                if run.terms.rule_digests().contains(&blob.digest) || run.terms.rule_digests().len() >= 32 {
+                    return malformed("the run is judged by this rule set already, or by 32 of them");
+                }
+                let terms = Arc::new(run.terms.extended(blob)?);
+                let mut wider = run.clone();
+                wider.facts = terms.rules().carry(&wider.facts);
+                wider.terms = terms;
+                let mut driver =
+                    Driver::new(Draft::begin(&wider, input.stamp, input.actor, input.body, input.blobs));
+                driver.rules_added();
+                driver
+            }
+            Event::RunCancelled(_) => {
+                let mut driver = begin(input);
+                driver.cancel(&actor);
+                driver
+            }
+            other => return malformed(format!("{} is not a request", other.schema().name)),
+        };
+        return Ok(driver.draft.finish());
+    }
+
+    let driver = match input.body.clone() {
+        Event::SpawnFinished(body) => {
+            let contents = contents(&input.blobs);
+            let missing = [body.answer, body.delta].into_iter().flatten().find(|digest| !contents.contains_key(digest));
+            if let Some(missing) = missing {
+                return malformed(format!("blob {missing} did not come with the outcome that names it"));
+            }
+            match state.pending.get(&body.spawn) {
+                Some(was) => {
+                    match &was.what {
+                        Asked::Spawn { agent, tree, .. } if *agent == body.agent && *tree == body.tree_before => {}
+                        Asked::Spawn { .. } => return malformed("the outcome speaks of another agent or tree"),
+                        Asked::Check { .. } | Asked::Merge { .. } => return malformed("the effect is not a spawn"),
+                    }
+                    let mut driver = begin(input);
+                    driver.spawn_finished(&body, was, &contents);
+                    driver
+                }
+                None => {
+                    late(run, body.spawn)?;
+                    let mut driver = begin(input);
+                    driver.spawn_late(&body, &contents);
+                    driver
+                }
+            }
+        }
+        Event::CheckFinished(body) => match state.pending.get(&body.request) {
+            Some(was) => {
+                match &was.what {
+                    Asked::Check { check, tree } if *check == body.check && *tree == body.tree => {}
+                    Asked::Check { .. } => return malformed("the outcome speaks of another check or tree"),
+                    Asked::Spawn { .. } | Asked::Merge { .. } => return malformed("the effect is not a check"),
+                }
+                let mut driver = begin(input);
+                driver.check_finished(&body);
+                driver
+            }
+            None => {
+                late(run, body.request)?;
+                begin(input)
+            }
+        },
+        Event::MergeFinished(body) => {
+            match state.pending.get(&body.merge).map(|was| &was.what) {
+                Some(Asked::Merge { .. }) => {}
+                Some(Asked::Spawn { .. } | Asked::Check { .. }) => return malformed("the effect is not a merge"),
+                None => return Err(Declined::Duplicate(body.merge)),
+            }
+            let mut driver = begin(input);
+            driver.merge_finished(&body);
+            driver
+        }
+        Event::TimerFired(body) => {
+            let Some((due_ms, _)) = state.deadlines().find(|(_, subject)| *subject == body.subject) else {
+                return malformed(format!("nothing waits for the time of event {}", body.subject));
+            };
+            if now_ms < due_ms {
+                return malformed(format!("the time of event {} is not up before {due_ms}", body.subject));
+            }
+            let mut driver = begin(input);
+            fire(&mut driver, run, body.subject);
+            driver
+        }
+        Event::EffectOrphaned(body) => {
+            let Some(was) = state.pending.get(&body.effect) else { return Err(Declined::Duplicate(body.effect)) };
+            if !matches!(was.what, Asked::Spawn { .. }) {
+                return malformed("only a spawn can be orphaned; other effects are done again or looked for");
+            }
+            let mut driver = begin(input);
+            driver.effect_lost(body.effect, was, "lost its driver");
+            driver
+        }
+        Event::RequestRefused(_) => begin(input),
+        other => return malformed(format!("{} is not an observation", other.schema().name)),
+    };
+    Ok(driver.draft.finish())
+}
+
+fn fire(driver: &mut Driver, run: &Run, subject: u64) {
+    if run.state.gate.as_ref().is_some_and(|gate| gate.sequence == subject) {
+        let under_way = driver.under_way();
+        driver.give_up(&under_way);
+        driver.gate_expired();
+    } else if let Some(was) = run.state.pending.get(&subject) {
+        driver.effect_lost(subject, was, "gave no sign until its deadline");
+    } else if let Some(timer) = run.state.timers.get(&subject) {
+        let again = [(timer.agent.clone(), timer.attempt)];
+        driver.settle(|driver| driver.spawn_all(&again, None));
+    }
+}
+
+/// An outcome of something that is not under way: late if it was given up, else a duplicate.
+fn late(run: &Run, effect: u64) -> Result<(), Declined> {
+    if run.state.given_up.contains(&effect) {
+        Ok(())
+    } else if effect < run.state.next {
+        Err(Declined::Duplicate(effect))
+    } else {
+        malformed(format!("event {effect} has not happened"))
+    }
+}
+
+/// A request from somebody who may not make it stays on record as refused (COMMIT-6).
+fn refuse(run: &Run, input: Input) -> Checked<Run> {
+    let request = match &input.body {
+        Event::GateAnswered(body) => body.request.clone(),
+        Event::RunSteered(body) => body.request.clone(),
+        Event::RecoveryRequested(body) => body.request.clone(),
+        Event::RiskAccepted(body) => body.request.clone(),
+        Event::RulesAdded(body) => body.request.clone(),
+        Event::RunCancelled(body) => body.request.clone(),
+        _ => Vec::new(),
+    };
+    let refused = RequestRefused {
+        request,
+        what: input.body.schema().name.to_string(),
+        reason: "whoever asks descends from a spawn of this run".to_string(),
+    };
+    Draft::begin(run, input.stamp, input.actor, refused.into(), Vec::new()).finish()
+}
+
+fn check_bounds(input: &Input) -> Result<(), Declined> {
+    let schema = input.body.schema();
+    if schema.class != Class::Input {
+        return malformed(format!("{} is not an input", schema.name));
+    }
+    if input.actor.id().len() > 80 {
+        return malformed("the actor's name is longer than 80 bytes");
+    }
+    match input.body.misfit() {
+        None => Ok(()),
+        Some(key) => {
+            let name = schema.fields.iter().find(|field| field.key == key).map_or("?", |field| field.name);
+            malformed(format!("{}.{name} is longer than it may be", schema.name))
+        }
+    }
+}
+
+fn check_opening(terms: &Terms, body: &RunOpened) -> Result<(), Declined> {
+    let bundle = terms.bundle();
+    if body.bundle != terms.bundle_digest() || body.rules[..] != *terms.rule_digests() {
+        return malformed("run.opened names another bundle or other rule sets than the terms");
+    }
+    if body.rules.is_empty() {
+        return malformed("a run without a rule set is refused (RULE-0)");
+    }
+    if let Some(flow) = &body.flow
+        && !bundle.flows.contains_key(flow)
+    {
+        let known: Vec<&str> = bundle.flows.keys().map(String::as_str).collect();
+        return malformed(format!("the bundle has no flow `{flow}`; it has {}", known.join(", ")));
+    }
+    if body.gate_roles.len() != body.gate_policies.len() {
+        return malformed("gate roles and policies differ in number");
+    }
+    let mut seen = BTreeSet::new();
+    for (role, policy) in body.gate_roles.iter().zip(body.gate_policies.iter()) {
+        let Some(found) = bundle.roles.get(role) else {
+            let known: Vec<&str> = bundle.roles.keys().map(String::as_str).collect();
+            return malformed(format!("the bundle has no gate role `{role}`; it has {}", known.join(", ")));
+        };
+        match Policy::of(policy) {
+            None => return malformed(format!("`{policy}` is no policy; there are human, on-blockers and auto")),
+            Some(Policy::Auto) if found.floor.is_empty() => {
+                return malformed(format!("role `{role}` has no floor of rules, so it cannot be `auto`"));
+            }
+            Some(Policy::Auto | Policy::OnBlockers | Policy::Human) => {}
+        }
+        if !seen.insert(role) {
+            return malformed(format!("role `{role}` is given twice"));
+        }
+    }
+    if [body.cap_spawns, body.cap_tokens, body.cap_money_micro, body.cap_time_ms].contains(&0) {
+        return malformed("every cap is at least 1: without a cap no call is made (BUDGET-1)");
+    }
+    if !matches!(body.base_tree.len(), 20 | 32) || !matches!(body.base_commit.len(), 20 | 32) {
+        return malformed("the base commit and tree are git object names of 20 or 32 bytes");
+    }
+    Ok(())
+}
+
+/// Returns the digests of blobs that an input names and that must come with it.
+pub fn named_blobs(body: &Event) -> Vec<Digest> {
+    match body {
+        Event::RunOpened(body) => core::iter::once(body.task).chain(core::iter::once(body.bundle)).collect(),
+        Event::GateAnswered(body) => body.note.into_iter().collect(),
+        Event::RunSteered(body) => alloc::vec![body.note],
+        Event::RiskAccepted(body) => alloc::vec![body.reason],
+        Event::RulesAdded(body) => alloc::vec![body.rules],
+        Event::RunCancelled(body) => body.reason.into_iter().collect(),
+        Event::SpawnFinished(body) => {
+            [body.prompt, body.output, body.answer, body.delta].into_iter().flatten().collect()
+        }
+        Event::CheckFinished(body) => body.output.into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
