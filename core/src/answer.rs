@@ -205,6 +205,44 @@ pub fn decode_delta(bytes: &[u8]) -> Result<Vec<Change>, CborError> {
     Ok(changes)
 }
 
+/// A check's command as it was found in the base commit or declared there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckCommand {
+    /// Name of the check.
+    pub check: String,
+    /// Program and arguments; no shell reads them.
+    pub argv: Vec<String>,
+}
+
+/// Writes check commands as canonical bytes: an array of `[check, [argument …]]`.
+pub fn encode_checks(checks: &[CheckCommand]) -> Vec<u8> {
+    let mut e = Encoder::default();
+    e.array(checks.len());
+    for command in checks {
+        e.array(2);
+        e.text(&command.check);
+        e.array(command.argv.len());
+        command.argv.iter().for_each(|argument| e.text(argument));
+    }
+    e.finish()
+}
+
+/// Reads check commands.
+pub fn decode_checks(bytes: &[u8]) -> Result<Vec<CheckCommand>, CborError> {
+    let mut d = Decoder::new(bytes);
+    let mut checks = Vec::new();
+    for _ in 0..d.array()? {
+        if d.array()? != 2 {
+            return Err(d.error(Problem::Expected("pair of check and command")));
+        }
+        let check = d.text()?.to_string();
+        let argv = (0..d.array()?).map(|_| d.text().map(String::from)).collect::<Result<_, _>>()?;
+        checks.push(CheckCommand { check, argv });
+    }
+    d.finish()?;
+    Ok(checks)
+}
+
 /// What a prompt is made of: the template, and its parts by digest or sequence (RECIPE-1).
 ///
 /// The host renders exactly this; the outcome names the rendered bytes, so that a prompt can be rebuilt.

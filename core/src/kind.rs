@@ -189,6 +189,8 @@ kinds! {
         17 owner: String [max 80],
         /// Version of the Loom that opened the run.
         18 loom: String [max 40],
+        /// The commands of the checks that were found (blob), where there are any.
+        19 checks: Option<Digest>,
     }
     /// Somebody answers a gate.
     2 GateAnswered = "gate.answered" Input v 1 {
