@@ -17,7 +17,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 30;
 const TIMEOUT_MS: u64 = 30 * 60 * 1000;
 const VERSION_MIN: (u32, u32) = (2, 38);
 
-const SWITCHES: [&str; 19] = [
+const SWITCHES: [&str; 20] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.untrackedCache=false",
@@ -38,6 +38,7 @@ const SWITCHES: [&str; 19] = [
     // Nothing we made may be lost once we said that it is there.
     "core.fsync=all",
     "core.fsyncMethod=batch",
+    "checkout.workers=4",
 ];
 
 /// The installed git, and a folder of ours for what its calls need meanwhile.

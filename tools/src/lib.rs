@@ -12,6 +12,7 @@ mod object_id;
 mod process;
 mod repository;
 mod snapshot;
+mod work_folder;
 mod workspace;
 
 pub use error::Error;

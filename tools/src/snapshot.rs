@@ -9,9 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
-use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use ignore::Match;
@@ -22,6 +21,7 @@ use crate::git::Git;
 use crate::git_folder::sync_folder;
 use crate::object_id::TreeId;
 use crate::repository::{TreeEntry, tree_entries};
+use crate::work_folder::{holds, index_content, list, make_readable, split};
 
 /// How much a snapshot takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,27 +94,8 @@ impl Source<'_> {
         found: &BTreeSet<Vec<u8>>,
     ) -> Result<TreeId, Error> {
         let index = self.git_folder.join("snapshot.index");
-        // Left by a crash, or by the snapshot before; one driver owns a workspace.
-        for path in [index.clone(), index.with_extension("index.lock")] {
-            remove_if_present(&path)?;
-        }
-        let update = || self.git.call(self.git_folder, "update-index").work_tree(self.work).index(&index);
-        let mut lines = Vec::new();
-        for entry in submodules {
-            lines.extend([&entry.mode[..], b" ", &entry.id, b"\t", &entry.path, b"\0"].concat());
-        }
-        if !lines.is_empty() {
-            update().arguments(["-z", "--index-info"]).stdin(lines).success()?;
-        }
-        let mut paths = Vec::new();
-        for path in found {
-            paths.extend_from_slice(path);
-            paths.push(0);
-        }
-        // `--remove` takes a file that has vanished since the walk for absent instead of failing.
-        update().arguments(["--add", "--remove", "-z", "--stdin"]).stdin(paths).success()?;
+        index_content(self.git, self.git_folder, self.work, &index, submodules, found)?;
         let tree = self.git.call(self.git_folder, "write-tree").index(&index).line(TreeId::from_hex)?;
-        remove_if_present(&index)?;
         sync_objects(self.git_folder)?;
         Ok(tree)
     }
@@ -199,16 +180,8 @@ impl Walk<'_> {
         }
         let mut folders = vec![(Vec::new(), false)];
         while let Some((folder, ignored)) = folders.pop() {
-            let path = work.join(OsStr::from_bytes(&folder));
-            for entry in fs::read_dir(&path).map_err(file("list", &path))? {
-                let entry = entry.map_err(file("list", &path))?;
-                let mut inner = folder.clone();
-                if !inner.is_empty() {
-                    inner.push(b'/');
-                }
-                inner.extend_from_slice(entry.file_name().as_bytes());
-                let metadata = entry.metadata().map_err(file("look at", &entry.path()))?;
-                if let Some(below) = self.visit(inner, &entry.path(), &metadata, ignored)? {
+            for (path, place, metadata) in list(work, &folder)? {
+                if let Some(below) = self.visit(path, &place, &metadata, ignored)? {
                     folders.push(below);
                 }
             }
@@ -266,45 +239,6 @@ impl Walk<'_> {
             return Err(Error::TooManyFiles { files_max });
         }
         Ok(())
-    }
-}
-
-/// Splits a path into its folder and its last name.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (&[], path),
-    }
-}
-
-/// Tells whether the set has the path itself or something beneath it.
-fn holds(paths: &BTreeSet<Vec<u8>>, path: &[u8]) -> bool {
-    let beneath = [path, b"/"].concat();
-    paths.contains(path)
-        || paths
-            .range::<[u8], _>((Bound::Included(&beneath[..]), Bound::Unbounded))
-            .next()
-            .is_some_and(|first| first.starts_with(&beneath))
-}
-
-/// Gives the owner back what is needed to read a file or to list and empty a folder.
-pub(crate) fn make_readable(path: &Path, metadata: &Metadata) -> Result<(), Error> {
-    let needed = match metadata {
-        metadata if metadata.is_dir() => 0o700,
-        metadata if metadata.is_file() => 0o400,
-        _ => return Ok(()),
-    };
-    if metadata.mode() & needed == needed {
-        return Ok(());
-    }
-    let mode = (metadata.mode() & 0o7777) | needed;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(file("make readable", path))
-}
-
-fn remove_if_present(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(file("remove", path)(error)),
-        _ => Ok(()),
     }
 }
 

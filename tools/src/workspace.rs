@@ -19,7 +19,8 @@ use crate::git_folder::{self, For, sync_folder};
 use crate::object_id::{CommitId, TreeId};
 use crate::process::Capture;
 use crate::repository::{Branch, Project};
-use crate::snapshot::{Limits, Snapshot, Source, make_readable};
+use crate::snapshot::{Limits, Snapshot, Source};
+use crate::work_folder::{self, remove_tree};
 
 /// A private repository with a work folder.
 #[derive(Debug)]
@@ -200,12 +201,8 @@ impl Workspace {
     /// # Errors
     /// [`Error::File`], or what git says, for example that there is no such tree.
     pub fn reset_to(&self, tree: TreeId) -> Result<(), Error> {
-        // Asked first, so that a wrong tree costs nothing.
         let index = self.repository.join("work.index");
-        let call = |name| self.git.call(&self.repository, name).work_tree(&self.work).index(&index);
-        call("read-tree").arguments([tree.to_string()]).success()?;
-        self.empty_work()?;
-        call("checkout-index").arguments(["--all", "--force", "--quiet", "--index"]).success()?;
+        work_folder::make_equal(&self.git, &self.repository, &self.work, &index, tree)?;
         self.write_agent_repository(tree, &index)
     }
 
@@ -273,22 +270,6 @@ impl Workspace {
             .arguments([from.to_string(), to.to_string()])
     }
 
-    fn empty_work(&self) -> Result<(), Error> {
-        match fs::symlink_metadata(&self.work) {
-            Ok(metadata) if metadata.is_dir() => {
-                make_readable(&self.work, &metadata)?;
-                for entry in fs::read_dir(&self.work).map_err(file("list", &self.work))? {
-                    remove_tree(&entry.map_err(file("list", &self.work))?.path())?;
-                }
-                return Ok(());
-            }
-            Ok(_) => remove_tree(&self.work)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(file("look at", &self.work)(error)),
-        }
-        fs::create_dir(&self.work).map_err(file("create", &self.work))
-    }
-
     fn write_agent_repository(&self, tree: TreeId, index: &Path) -> Result<(), Error> {
         let folder = self.work.join(".git");
         git_folder::write(&folder, For::Agent, tree.format(), b"ref: refs/heads/work")?;
@@ -314,37 +295,4 @@ impl Workspace {
             .success()?;
         sync_folder(&packs)
     }
-}
-
-/// Removes a file, link or folder, also one that an agent made unwritable.
-fn remove_tree(path: &Path) -> Result<(), Error> {
-    let metadata = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        metadata => metadata.map_err(file("look at", path))?,
-    };
-    if !metadata.is_dir() {
-        return fs::remove_file(path).map_err(file("remove", path));
-    }
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            make_removable(path)?;
-            fs::remove_dir_all(path).map_err(file("remove", path))
-        }
-        removed => removed.map_err(file("remove", path)),
-    }
-}
-
-fn make_removable(folder: &Path) -> Result<(), Error> {
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let metadata = fs::symlink_metadata(&folder).map_err(file("look at", &folder))?;
-        make_readable(&folder, &metadata)?;
-        for entry in fs::read_dir(&folder).map_err(file("list", &folder))? {
-            let entry = entry.map_err(file("list", &folder))?;
-            if entry.file_type().map_err(file("look at", &entry.path()))?.is_dir() {
-                folders.push(entry.path());
-            }
-        }
-    }
-    Ok(())
 }
