@@ -78,8 +78,8 @@ fn config(whose: For, format: ObjectFormat) -> String {
     format!("[core]\n\trepositoryFormatVersion = 1\n\t{whose}[extensions]\n\tobjectFormat = {}\n", format.name())
 }
 
-/// Quotes a path as git does in C style, for the line format of `objects/info/alternates`.
-fn quote(path: &Path) -> Vec<u8> {
+/// Quotes a path as git does in C style, for lists of object folders: lines, or parted by colons.
+pub(crate) fn quote(path: &Path) -> Vec<u8> {
     let mut quoted = vec![b'"'];
     for &byte in path.as_os_str().as_bytes() {
         match byte {

@@ -82,7 +82,7 @@ impl Command {
 pub enum Guard {
     /// The process group only: a descendant that calls `setsid` survives, and so does the child if we are killed.
     None,
-    /// An executable that answers the hidden subcommand `__guard` with [`crate::guard_main`]: all descendants die with
+    /// An absolute path of an executable that answers the hidden subcommand `__guard` with [`crate::guard_main`]: all descendants die with
     /// the child, and the child dies with us.
     Path(PathBuf),
 }
@@ -247,8 +247,8 @@ struct Running {
 impl Running {
     fn start(command: &Command) -> Result<Self, Error> {
         let name = command.argv.first().map_or(OsStr::new(""), OsString::as_os_str);
-        let shown = || name.to_string_lossy().into_owned();
-        let program = resolve(name, command).ok_or_else(|| Error::ProgramMissing { program: shown() })?;
+        let program = resolve(name, command)
+            .ok_or_else(|| Error::ProgramMissing { program: name.to_string_lossy().into_owned() })?;
         let mut builder = match &command.guard {
             Guard::None => {
                 let mut builder = std::process::Command::new(program);
@@ -273,7 +273,10 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let (exited, zombie) = io::pipe().map_err(system("open a pipe"))?;
-        let mut child = builder.spawn().map_err(|source| Error::Start { program: shown(), source })?;
+        let mut child = builder.spawn().map_err(|source| {
+            let program = builder.get_program().to_string_lossy().into_owned();
+            Error::Start { program, source }
+        })?;
         let group = Pid::from_child(&child);
         let stdin = child.stdin.take().map(|pipe| Feed::new(pipe, &command.stdin, guarded));
         let stdout = Stream::new(child.stdout.take(), command.output_max_bytes);

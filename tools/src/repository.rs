@@ -223,16 +223,17 @@ impl Project {
         }
     }
 
+    /// Returns the object folder that workspaces borrow from. It may borrow in turn, as its `info/alternates` says.
+    pub fn objects(&self) -> PathBuf {
+        self.common_folder.join("objects")
+    }
+
     pub(crate) fn git(&self) -> &Git {
         &self.git
     }
 
     pub(crate) fn view(&self) -> &Path {
         self.view.path()
-    }
-
-    pub(crate) fn objects(&self) -> PathBuf {
-        self.common_folder.join("objects")
     }
 
     pub(crate) fn shallow(&self) -> PathBuf {
@@ -269,6 +270,37 @@ pub(crate) fn tree_entries(git: &Git, git_folder: &Path, tree: TreeId) -> Result
         .filter(|line| !line.is_empty())
         .map(|line| parse(line).ok_or_else(|| call.unusable(&String::from_utf8_lossy(line))))
         .collect()
+}
+
+/// Reads blobs by their hexadecimal ids, in one call and in order.
+pub(crate) fn blobs<'a>(
+    git: &Git,
+    git_folder: &Path,
+    ids: impl Iterator<Item = &'a [u8]>,
+) -> Result<Vec<Vec<u8>>, Error> {
+    let wanted: Vec<u8> = ids.flat_map(|id| [id, b"\n"].concat()).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let call = git.call(git_folder, "cat-file").arguments(["--batch=%(objectsize)"]).stdin(wanted);
+    let answer = call.run()?;
+    let mut rest = &answer[..];
+    let mut blobs = Vec::new();
+    while !rest.is_empty() {
+        let (blob, after) =
+            split_blob(rest).ok_or_else(|| call.unusable("neither a size and a blob, nor the whole of it"))?;
+        blobs.push(blob.to_vec());
+        rest = after;
+    }
+    Ok(blobs)
+}
+
+/// Takes `SIZE LF BLOB LF` apart.
+fn split_blob(answer: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = answer.iter().position(|&byte| byte == b'\n')?;
+    let size: usize = std::str::from_utf8(&answer[..end]).ok()?.parse().ok()?;
+    let (blob, rest) = answer[end + 1..].split_at_checked(size)?;
+    Some((blob, rest.strip_prefix(b"\n")?))
 }
 
 fn already_there(name: &str, there: CommitId, wanted: CommitId) -> Result<Branch, Error> {

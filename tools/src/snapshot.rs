@@ -20,7 +20,7 @@ use crate::error::{Error, file};
 use crate::git::Git;
 use crate::git_folder::sync_folder;
 use crate::object_id::TreeId;
-use crate::repository::{TreeEntry, tree_entries};
+use crate::repository::{TreeEntry, blobs, tree_entries};
 use crate::work_folder::{holds, index_content, list, make_readable, split};
 
 /// How much a snapshot takes.
@@ -113,7 +113,7 @@ impl Base {
     fn read(source: &Source<'_>) -> Result<Self, Error> {
         let mut tracked = BTreeSet::new();
         let mut submodules = Vec::new();
-        let mut rules = BTreeMap::new();
+        let mut rule_files = Vec::new();
         for entry in tree_entries(source.git, source.git_folder, source.base)? {
             if entry.is_submodule() {
                 submodules.push(entry);
@@ -121,12 +121,12 @@ impl Base {
             }
             let (folder, name) = split(&entry.path);
             if name == b".gitignore" && entry.mode.starts_with(b"100") {
-                let id = String::from_utf8_lossy(&entry.id).into_owned();
-                let text = source.git.call(source.git_folder, "cat-file").arguments(["blob", &id]).run()?;
-                rules.insert(folder.to_vec(), read_rules(&text));
+                rule_files.push((folder.to_vec(), entry.id.clone()));
             }
             tracked.insert(entry.path);
         }
+        let texts = blobs(source.git, source.git_folder, rule_files.iter().map(|(_, id)| &id[..]))?;
+        let rules = rule_files.into_iter().zip(&texts).map(|((folder, _), text)| (folder, read_rules(text))).collect();
         Ok(Self { tracked, submodules, rules })
     }
 

@@ -7,10 +7,13 @@
 //! ```
 //!
 //! Relies on: `git_folder.rs` (nothing in our git folder is anybody else's), `snapshot.rs` (trees by content).
-//! Never: writes to the project except in [`Workspace::publish`]; reads what an agent told its own git.
+//! Never: writes to the project except in [`Workspace::publish`]; reads what an agent told its own git. Only a sandbox
+//! keeps an agent that runs as the same user from finding `DIR/repository`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, file};
@@ -143,15 +146,16 @@ impl Workspace {
         self.base_tree
     }
 
-    /// Returns the object folder that the agent's own git reads and must not write: a sandbox shows it read-only,
-    /// together with the project's objects, which it borrows from.
+    /// Returns the object folder that the agent's own git reads and need not write: a sandbox shows it read-only,
+    /// together with [`Project::objects`], which it borrows from.
     pub fn objects(&self) -> PathBuf {
         self.repository.join("objects")
     }
 
     /// Records the content of the work folder and returns its tree, which is durable by then.
     ///
-    /// Files that the base commit's own ignore rules ignore are left out. Files and folders whose owner may not read
+    /// Files that the base commit's own ignore rules ignore are left out, and so is what an agent puts into a folder named
+    /// `.git`: checks that shall speak of the tree run after [`Workspace::reset_to`], or in another workspace. Files and folders whose owner may not read
     /// them are made readable. Call it when no agent is running in the folder.
     ///
     /// # Errors
@@ -196,7 +200,7 @@ impl Workspace {
     }
 
     /// Makes the work folder equal to a tree: everything else in it is removed, ignored files too, and the agent's own
-    /// repository is made anew, with the base as its only commit.
+    /// repository is made anew, with the base at its branch. Files that are equal stay as they are.
     ///
     /// # Errors
     /// [`Error::File`], or what git says, for example that there is no such tree.
@@ -288,7 +292,7 @@ impl Workspace {
         project
             .git()
             .call(project.view(), "pack-objects")
-            .variable("GIT_ALTERNATE_OBJECT_DIRECTORIES", self.objects())
+            .variable("GIT_ALTERNATE_OBJECT_DIRECTORIES", OsString::from_vec(git_folder::quote(&self.objects())))
             .arguments(["--revs", "--non-empty", "--quiet", "--threads=1"])
             .arguments([packs.join("pack")])
             .stdin(format!("{commit}\n^{}\n", self.base_commit).into_bytes())

@@ -1,7 +1,7 @@
 //! A workspace's life, and that the user's repository does not notice until it is published.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Instant;
 
@@ -249,6 +249,60 @@ fn reset_removes_everything_that_is_not_in_the_tree() {
 }
 
 #[test]
+fn reset_leaves_equal_files_alone_and_believes_no_time_stamp() {
+    let rig = Rig::new();
+    let (_project, workspace) = rig.workspace();
+    let (equal, edited) = (workspace.work().join("src/lib.rs"), workspace.work().join("README.md"));
+    let inode = fs::metadata(&equal).unwrap().ino();
+    let before = fs::metadata(&edited).unwrap().modified().unwrap();
+    write(&edited, "read ME\n");
+    let times = fs::FileTimes::new().set_modified(before);
+    fs::File::options().write(true).open(&edited).unwrap().set_times(times).unwrap();
+    workspace.reset_to(workspace.base_tree()).unwrap();
+    assert_eq!(fs::read(edited).unwrap(), b"read me\n");
+    assert_eq!(fs::metadata(equal).unwrap().ino(), inode);
+}
+
+#[test]
+fn reset_puts_right_what_became_something_else() {
+    let rig = Rig::new();
+    let head = rig.user(&["rev-parse", "HEAD"]);
+    rig.write("deep/er/file", "x");
+    rig.write("tool", "x");
+    symlink("tool", rig.root().join("link")).unwrap();
+    rig.user(&["add", "-A"]);
+    rig.user(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},vendor/sub")]);
+    rig.user(&["commit", "-q", "-m", "more"]);
+    let (_project, workspace) = rig.workspace();
+    let work = workspace.work();
+    // The index holds time stamps.
+    let files = |work| {
+        let mut files = content(work);
+        files.remove(Path::new(".git/index"));
+        files
+    };
+    let recorded = files(work);
+    write(&rig.path("outside/er/file"), "outside");
+    fs::remove_dir_all(work.join("deep")).unwrap();
+    symlink(rig.path("outside"), work.join("deep")).unwrap();
+    fs::remove_file(work.join("README.md")).unwrap();
+    write(&work.join("README.md/inner"), "x");
+    fs::remove_file(work.join("link")).unwrap();
+    write(&work.join("link"), "tool");
+    fs::remove_file(work.join("tool")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, work.join("tool"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    fs::remove_dir_all(work.join("vendor")).unwrap();
+    write(&work.join("src/.git/config"), "x");
+    fs::create_dir_all(work.join("empty/empty")).unwrap();
+    fs::set_permissions(work.join("src/lib.rs"), fs::Permissions::from_mode(0o777)).unwrap();
+    workspace.reset_to(workspace.base_tree()).unwrap();
+    assert_eq!(files(work), recorded);
+    assert_eq!(fs::read(rig.path("outside/er/file")).unwrap(), b"outside");
+    assert_eq!(snapshot(&workspace).tree, workspace.base_tree());
+    assert_eq!(rig.agent(&workspace, &["status", "--porcelain"]), "");
+}
+
+#[test]
 fn reset_to_an_unknown_tree_leaves_the_folder_alone() {
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
@@ -330,7 +384,7 @@ fn project_in_a_folder_with_an_odd_name_works() {
     let odd = rig.path("\"odd\\ na\nme #:");
     fs::rename(rig.root(), &odd).unwrap();
     let project = Project::open(&rig.git, &odd).unwrap();
-    let workspace = Workspace::create(&rig.path("ru\"n\n"), &project, project.head_commit()).unwrap();
+    let workspace = Workspace::create(&rig.path("ru\"n:\n"), &project, project.head_commit()).unwrap();
     write(&workspace.work().join("b"), "b");
     workspace.publish(&project, commit(&workspace, snapshot(&workspace).tree), "loom/x").unwrap();
     assert_eq!(rig.agent(&workspace, &["status", "--porcelain"]), "?? b");
