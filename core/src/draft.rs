@@ -13,7 +13,7 @@ use crate::fold::fold;
 use crate::id::{Actor, EventHasher, EventId, Stamp};
 use crate::kind::{Event, Refused, Violation};
 use crate::process::StageKind;
-use crate::rules::{Facts, Judgement, Verdict as Ruling};
+use crate::rules::{Facts, Judgement, Outcome, Severity};
 use crate::run::Run;
 use crate::schema::Class;
 use crate::state::State;
@@ -111,7 +111,8 @@ impl Draft {
     pub(crate) fn decide(&mut self, body: impl Into<Event>) -> Result<u64, Refusal> {
         let envelope = self.envelope(Actor::Kernel, body.into());
         let bytes = envelope.encode();
-        let rulings: Vec<_> = self.judge(&bytes).into_iter().filter(Judgement::refuses).collect();
+        let rulings: Vec<_> =
+            self.judge(&bytes).into_iter().filter(|ruling| ruling.severity == Severity::Error).collect();
         if rulings.is_empty() {
             self.mark();
             let sequence = envelope.sequence;
@@ -216,9 +217,8 @@ impl Draft {
         read.dedup();
         read.truncate(128);
         let told = |ruling: &Judgement| match &ruling.result {
-            Ruling::False => ruling.message.clone(),
-            Ruling::Unknown(missing) => format!("{} (unknown: {missing})", ruling.message),
-            Ruling::Error(error) => format!("{} (error: {error})", ruling.message),
+            Outcome::True | Outcome::False => ruling.message.clone(),
+            Outcome::Unknown(_) | Outcome::Error(_) => format!("{} ({})", ruling.message, ruling.result),
         };
         self.record(Refused {
             rules: rulings.iter().take(256).map(|ruling| clipped(&ruling.rule, 120)).collect(),

@@ -10,7 +10,7 @@ use crate::state::{Amount, Approval, Asked, Gate, NOTES_MAX, Note, Opened, Pendi
 use crate::word::{GateOutcome, Origin, Resolution, Severity, SpawnOutcome};
 
 /// How long after the executor's own limit the kernel gives an effect up, in milliseconds.
-pub const GRACE_MS: u64 = 60_000;
+const GRACE_MS: u64 = 60_000;
 
 /// Folds an event into the state.
 pub fn fold(state: &mut State, event: &Envelope) {

@@ -232,7 +232,11 @@ impl Driver {
             let (origin, category, what) = if known_word {
                 (Origin::Agent, "verdict", format!("{agent} says {word} without naming a blocker"))
             } else {
-                (Origin::Harness, "unknown-verdict", format!("{agent} says `{}`, which is no verdict", clipped(&word, 40)))
+                (
+                    Origin::Harness,
+                    "unknown-verdict",
+                    format!("{agent} says `{}`, which is no verdict", clipped(&word, 40)),
+                )
             };
             self.raise(body.spawn, agent, origin, Severity::Blocking, category, None, None, &what, None);
         }
@@ -250,10 +254,9 @@ impl Driver {
         self.waive_known()?;
         match next {
             Next::Again { attempt, repair } => self.spawn_all(&[(agent.to_string(), attempt)], repair),
-            Next::Wait { due_ms, attempt } => self
-                .draft
-                .decide(TimerSet { subject: spawn, due_ms, agent: agent.to_string(), attempt })
-                .map(drop),
+            Next::Wait { due_ms, attempt } => {
+                self.draft.decide(TimerSet { subject: spawn, due_ms, agent: agent.to_string(), attempt }).map(drop)
+            }
             Next::Flow(chosen) => {
                 let known = chosen.filter(|flow| self.bundle().flows.contains_key(flow));
                 let by = if known.is_some() { ChosenBy::Classifier } else { ChosenBy::Default };
@@ -272,9 +275,7 @@ impl Driver {
     fn works_alone(&self) -> bool {
         match self.stage().map(|stage| stage.kind) {
             Some(StageKind::Fanout { .. }) => false,
-            Some(
-                StageKind::Spawn { .. } | StageKind::Gate { .. } | StageKind::Step { .. } | StageKind::Finalize,
-            )
+            Some(StageKind::Spawn { .. } | StageKind::Gate { .. } | StageKind::Step { .. } | StageKind::Finalize)
             | None => true,
         }
     }
@@ -419,17 +420,7 @@ impl Driver {
             }
             Asked::Check { check, .. } => {
                 let what = format!("check {check} {why}");
-                self.raise(
-                    effect,
-                    check,
-                    Origin::Check,
-                    Severity::Blocking,
-                    "check-failed",
-                    None,
-                    None,
-                    &what,
-                    None,
-                );
+                self.raise(effect, check, Origin::Check, Severity::Blocking, "check-failed", None, None, &what, None);
                 self.settle(|driver| if driver.is_wave_over() { driver.after_wave() } else { Ok(()) });
             }
             Asked::Merge { .. } => {}

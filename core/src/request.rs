@@ -21,7 +21,8 @@ impl Driver {
     /// Derives what follows from an answer to a gate.
     pub(crate) fn gate_answered(&mut self, body: &GateAnswered, actor: &Actor) {
         let Some(gate) = self.draft.state().gate.clone().filter(|gate| gate.sequence == body.gate) else {
-            return self.decline(&format!("gate {} is not waiting: it was decided, withdrawn or never opened", body.gate));
+            return self
+                .decline(&format!("gate {} is not waiting: it was decided, withdrawn or never opened", body.gate));
         };
         if body.artifact.is_some_and(|shown| shown != gate.artifact) {
             return self.decline("the digest is stale: what is to be approved has changed since it was shown");

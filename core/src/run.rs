@@ -134,7 +134,7 @@ impl Run {
     pub fn apply(&mut self, event: &Recorded, extended: Option<Arc<Terms>>) -> Result<(), EventError> {
         let envelope = crate::event::Envelope::decode(&event.bytes)?;
         if let Some(terms) = extended {
-            self.facts = terms.rules().carry(&self.facts);
+            self.facts = self.facts.extended(terms.rules());
             self.terms = terms;
         }
         let view = View::read(&event.bytes)?;

@@ -11,7 +11,7 @@ use crate::kind::*;
 use crate::process::{
     ASK, Agent, AgentKind, Bundle, CLASSIFY, FINAL, Flow, OnRefused, Policy, REPLANS_CEILING, Role, Stage, StageKind,
 };
-use crate::rules::Ruled;
+use crate::rules::Outcome;
 use crate::run::Terms;
 use crate::schema::Bytes;
 use crate::state::{Amount, Asked};
@@ -134,7 +134,7 @@ impl Driver {
     /// A condition that is unknown or an error does not let a stage be passed by (STAGE-2).
     fn applies(&self, stage: &Stage) -> bool {
         let Some(condition) = stage.when.as_ref().and_then(|text| self.terms.condition(text)) else { return true };
-        self.terms.rules().evaluate(condition, &self.draft.run.facts) != Ruled::False
+        self.terms.rules().evaluate(condition, &self.draft.run.facts) != Outcome::False
     }
 
     fn entered(&self, stage: &Stage) -> StageEntered {
@@ -373,9 +373,7 @@ impl Driver {
     pub(crate) fn ask(&mut self, reason: &str) {
         let role = match self.stage().map(|stage| stage.kind) {
             Some(StageKind::Gate { role }) => role,
-            Some(
-                StageKind::Spawn { .. } | StageKind::Fanout { .. } | StageKind::Step { .. } | StageKind::Finalize,
-            )
+            Some(StageKind::Spawn { .. } | StageKind::Fanout { .. } | StageKind::Step { .. } | StageKind::Finalize)
             | None => ASK.to_string(),
         };
         self.withdraw_gate("the question is put anew");
@@ -516,8 +514,7 @@ impl Driver {
         match &stage.kind {
             StageKind::Fanout { agents } => {
                 let state = self.draft.state();
-                let left: Vec<_> =
-                    agents.iter().filter(|agent| !state.delivered.contains(*agent)).cloned().collect();
+                let left: Vec<_> = agents.iter().filter(|agent| !state.delivered.contains(*agent)).cloned().collect();
                 if left.is_empty() || state.blockers().next().is_some() {
                     self.advance()
                 } else {

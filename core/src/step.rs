@@ -149,10 +149,9 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
                 }
                 let terms = Arc::new(run.terms.extended(blob)?);
                 let mut wider = run.clone();
-                wider.facts = terms.rules().carry(&wider.facts);
+                wider.facts = wider.facts.extended(terms.rules());
                 wider.terms = terms;
-                let mut driver =
-                    Driver::new(Draft::begin(&wider, input.stamp, input.actor, input.body, input.blobs));
+                let mut driver = Driver::new(Draft::begin(&wider, input.stamp, input.actor, input.body, input.blobs));
                 driver.rules_added();
                 driver
             }
