@@ -23,6 +23,7 @@ mod request;
 pub mod rules;
 pub mod run;
 pub mod schema;
+pub mod snapshot;
 mod stage;
 pub mod state;
 pub mod step;
