@@ -431,10 +431,7 @@ impl<'k> Checker<'k> {
 
     fn index(&mut self, expr: &Expr, target: &Expr, key: &Expr) -> Result<Typed> {
         let (fact, key) = self.keyed(target, key)?;
-        let counts = match fact.ty {
-            FactType::CounterBy(_) | FactType::SumBy(_) => true,
-            _ => false,
-        };
+        let counts = matches!(fact.ty, FactType::CounterBy(_) | FactType::SumBy(_));
         let read = expr.to_string();
         if !counts && !self.guards.contains(&read) {
             let guard = match &expr.node {

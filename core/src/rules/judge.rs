@@ -298,10 +298,10 @@ fn update(fold: &Fold, register: &Register, context: &Context<'_>) -> Result<Opt
     if matches!(register, Register::Unknown(_)) && fold.action != Action::Reset {
         return Ok(None);
     }
-    if let Some(when) = &fold.when {
-        if !context.test(when, None)? {
-            return Ok(None);
-        }
+    if let Some(when) = &fold.when
+        && !context.test(when, None)?
+    {
+        return Ok(None);
     }
     let sign = match fold.action {
         Action::Reset => return Ok(Some(Update::Reset)),

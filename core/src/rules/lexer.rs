@@ -205,15 +205,19 @@ impl<'t> Lexer<'t> {
     fn escape(&mut self, place: Place, bytes: bool, out: &mut Vec<u8>) -> Result<(), RuleError> {
         let wrong = || RuleError::new(place, "the escape is not one of CEL's").hint(r#"write a backslash as `\\`"#);
         let next = self.next().ok_or_else(wrong)?;
+        let mut put = |byte| {
+            out.push(byte);
+            Ok(())
+        };
         let (digits, radix) = match next {
-            'a' => return Ok(out.push(7)),
-            'b' => return Ok(out.push(8)),
-            'f' => return Ok(out.push(12)),
-            'n' => return Ok(out.push(10)),
-            'r' => return Ok(out.push(13)),
-            't' => return Ok(out.push(9)),
-            'v' => return Ok(out.push(11)),
-            '\\' | '?' | '"' | '\'' | '`' => return Ok(out.push(next as u8)),
+            'a' => return put(7),
+            'b' => return put(8),
+            'f' => return put(12),
+            'n' => return put(10),
+            'r' => return put(13),
+            't' => return put(9),
+            'v' => return put(11),
+            '\\' | '?' | '"' | '\'' | '`' => return put(next as u8),
             'x' | 'X' => (2, 16),
             'u' if !bytes => (4, 16),
             'U' if !bytes => (8, 16),

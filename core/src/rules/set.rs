@@ -312,7 +312,6 @@ impl Builder {
         self.declared.push(declared);
     }
 
-    #[expect(clippy::type_complexity, reason = "the lowered clause with what is known of its value and key")]
     fn clause(
         &mut self,
         fact: &Fact,
