@@ -25,6 +25,7 @@ pub mod run;
 pub mod schema;
 pub mod snapshot;
 mod stage;
+#[expect(missing_docs, reason = "rkyv copies no documentation to the fields of an archived enum")]
 pub mod state;
 pub mod step;
 pub mod tree;

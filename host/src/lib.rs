@@ -1,1 +1,19 @@
-//! Turns the crank: drive loop, executor, clock, recovery.
+//! Turns the crank: one drive loop around core's step, the executor, clock and chance, recovery.
+//!
+//! It promises: persist, then tell, then act; nothing acknowledged is lost; no spawn whose outcome is recorded runs
+//! again. It never decides what a run does next (core does) and has no second loop.
+
+pub mod drive;
+pub mod engine;
+pub mod environment;
+pub mod error;
+pub mod local;
+pub mod order;
+pub mod request;
+pub mod session;
+pub mod world;
+
+pub use drive::drive;
+pub use engine::Engine;
+pub use error::HostError;
+pub use session::Session;

@@ -1,0 +1,734 @@
+//! The engine: takes messages, moves runs by [`loom_core::step`], appends, and only then tells and acts.
+//!
+//! ```text
+//! messages ──► step each ──► one append for all ──► answers, effects
+//!                 │                  │
+//!                 └ declined: answered and forgotten
+//!                                    └ failed: outcomes are kept and tried again, requests are told
+//! ```
+//!
+//! A turn is deterministic: equal store, messages, time and chance give equal events. It never waits.
+
+use crate::error::HostError;
+use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
+use crate::request::{Answered, Opening, Request, TASK_BYTES_MAX};
+use crate::world::World;
+use loom_bundles::{Finding, PromptParts, Repair};
+use loom_core::answer::{Recipe, decode_checks, encode_delta};
+use loom_core::commit::{Blob, Checked};
+use loom_core::effect::{self, Effect, Nature};
+use loom_core::event::Envelope;
+use loom_core::id::{Actor, Digest, Stamp, StreamId, hex};
+use loom_core::kind::*;
+use loom_core::run::{Run, Terms};
+use loom_core::snapshot;
+use loom_core::state::Asked;
+use loom_core::step::{Declined, Input, named_blobs};
+use loom_core::word::{MergeOutcome, SpawnOutcome};
+use loom_core::{open, step};
+use loom_store::{Append, AppendError, RunState, Snapshot, Store, Stored};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+/// A snapshot is offered each time that a run has grown by so many events.
+const SNAPSHOT_EVENTS: u64 = 512;
+
+/// Drives every run of one store.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    world: Box<dyn World>,
+    executor: Arc<dyn Executor>,
+    outbox: Outbox,
+    origin: [u8; 16],
+    runs: BTreeMap<StreamId, Run>,
+    terms: BTreeMap<Vec<Digest>, Arc<Terms>>,
+    /// Outcomes that could not be recorded yet: they are never dropped.
+    kept: Vec<Message>,
+    /// Why the last append failed, while it does.
+    trouble: Option<String>,
+}
+
+/// A commit that is ready to be appended, and who waits for it.
+struct Staged {
+    checked: Checked<Run>,
+    from: From,
+}
+
+enum From {
+    Person(Sender<Answered>),
+    World(Message),
+    Timer,
+}
+
+/// What became of one message.
+enum Prepared {
+    Staged(Box<Staged>),
+    Done,
+}
+
+impl Engine {
+    /// Opens the engine over a store: every run that has not ended is folded, and what was under way when its driver
+    /// died is done again, looked for, or recorded as orphaned, by its nature (EFFECT-2).
+    pub fn open(
+        store: Arc<dyn Store>,
+        world: Box<dyn World>,
+        executor: Arc<dyn Executor>,
+        outbox: Outbox,
+    ) -> Result<Self, HostError> {
+        let origin = origin(store.as_ref())?;
+        let mut engine = Engine {
+            store,
+            world,
+            executor,
+            outbox,
+            origin,
+            runs: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            kept: Vec::new(),
+            trouble: None,
+        };
+        for listed in engine.store.runs(usize::MAX)? {
+            if !matches!(listed.state, RunState::Closed(_)) {
+                let run = engine.load(listed.stream)?;
+                engine.runs.insert(listed.stream, run);
+            }
+        }
+        engine.recover()?;
+        Ok(engine)
+    }
+
+    /// Returns the stream that a run opened by this request has.
+    pub fn stream_of(&self, request: &[u8]) -> StreamId {
+        StreamId::of_run(&self.origin, request)
+    }
+
+    /// Returns a run that has not ended, as it is on record.
+    pub fn run(&self, stream: StreamId) -> Option<&Run> {
+        self.runs.get(&stream)
+    }
+
+    /// Returns the runs that have not ended.
+    pub fn runs(&self) -> impl Iterator<Item = (&StreamId, &Run)> {
+        self.runs.iter()
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Returns why nothing can be recorded at present, if so.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Returns when the next deadline passes, milliseconds since the epoch.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.runs.values().flat_map(|run| run.state.deadlines()).map(|(due_ms, _)| due_ms).min()
+    }
+
+    /// Returns the present time as the engine's world has it.
+    pub fn now_ms(&self) -> u64 {
+        self.world.now_ms()
+    }
+
+    /// Whether something is under way or waits for a time of its own (gates apart).
+    pub fn is_busy(&self) -> bool {
+        !self.kept.is_empty()
+            || self.runs.values().any(|run| !run.state.pending.is_empty() || !run.state.timers.is_empty())
+    }
+
+    /// Takes messages and due deadlines, records what follows, tells and acts.
+    pub fn turn(&mut self, messages: Vec<Message>) -> Result<(), HostError> {
+        let mut messages: Vec<Message> = self.kept.drain(..).chain(messages).collect();
+        // A run takes part in one append as often as it has messages: later ones build on the staged state.
+        let mut ahead: BTreeMap<StreamId, Run> = BTreeMap::new();
+        let mut staged = Vec::new();
+        for message in messages.drain(..) {
+            if let Prepared::Staged(ready) = self.prepare(message, &ahead)? {
+                ahead.insert(ready.checked.stream(), ready.checked.next().clone());
+                staged.push(*ready);
+            }
+        }
+        self.stage_timers(&mut ahead, &mut staged);
+        self.commit(staged)
+    }
+
+    fn commit(&mut self, staged: Vec<Staged>) -> Result<(), HostError> {
+        if staged.is_empty() {
+            return Ok(());
+        }
+        let results = self.store.append(staged.iter().map(|staged| Append::from(&staged.checked)).collect());
+        for (staged, result) in staged.into_iter().zip(results) {
+            match result {
+                Ok(_) => {
+                    self.trouble = None;
+                    self.acknowledge(staged)?;
+                }
+                Err(error) => self.append_failed(staged, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// It is durable: remember, tell, act, in this order.
+    fn acknowledge(&mut self, staged: Staged) -> Result<(), HostError> {
+        let Staged { checked, from } = staged;
+        let stream = checked.stream();
+        let sequence = checked.expected().next;
+        let effects = checked.effects().to_vec();
+        let run = checked.into_next();
+        self.offer_snapshot(sequence, &run);
+        let closed = run.state.closed.is_some();
+        self.runs.insert(stream, run);
+        if let From::Person(reply) = from {
+            // Whoever asked may have gone; what they asked is on record all the same.
+            let _gone = reply.send(Answered::Recorded { stream, sequence, again: false });
+        }
+        for effect in effects {
+            self.act(stream, effect)?;
+        }
+        if closed {
+            self.runs.remove(&stream);
+            self.executor.forget(stream);
+        }
+        Ok(())
+    }
+
+    /// Offers a snapshot each time that a run has grown by so many events.
+    fn offer_snapshot(&self, before: u64, run: &Run) {
+        let head = run.state.head();
+        if before / SNAPSHOT_EVENTS != head.next / SNAPSHOT_EVENTS
+            && let Some(bytes) = snapshot::encode(run)
+        {
+            let snapshot = Snapshot { version: snapshot::VERSION, next: head.next, last: head.last, bytes };
+            self.store.put_snapshot(run.state.stream, snapshot);
+        }
+    }
+
+    fn append_failed(&mut self, staged: Staged, error: AppendError) -> Result<(), HostError> {
+        self.trouble = Some(error.to_string());
+        let stream = staged.checked.stream();
+        match staged.from {
+            From::Person(reply) => {
+                let _gone = reply.send(Answered::Not(HostError::Append(error)));
+            }
+            From::World(message) => {
+                self.kept.push(message);
+                if matches!(error, AppendError::HeadMoved { .. }) {
+                    let run = self.load(stream)?;
+                    self.runs.insert(stream, run);
+                }
+            }
+            From::Timer => {}
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, message: Message, ahead: &BTreeMap<StreamId, Run>) -> Result<Prepared, HostError> {
+        match message {
+            Message::Open(opening, reply) => {
+                let answer = self.prepare_opening(&opening, ahead);
+                Ok(stage_or_answer(answer, reply))
+            }
+            Message::Request(request, reply) => {
+                let answer = self.prepare_request(&request, ahead);
+                Ok(stage_or_answer(answer, reply))
+            }
+            Message::Finished { stream, id, report } => {
+                let Some(run) = ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() else {
+                    // The run has ended and is not in the hand any more: the outcome of what it gave up comes late.
+                    return self.prepare_late(stream, id, report);
+                };
+                self.prepare_outcome(&run, stream, id, report)
+            }
+        }
+    }
+
+    fn prepare_late(&mut self, stream: StreamId, id: u64, report: Box<Report>) -> Result<Prepared, HostError> {
+        let run = self.load(stream)?;
+        if run.state.given_up.contains(&id) {
+            let prepared = self.prepare_outcome(&run, stream, id, report)?;
+            return Ok(prepared);
+        }
+        Ok(Prepared::Done)
+    }
+
+    fn prepare_outcome(
+        &mut self,
+        run: &Run,
+        stream: StreamId,
+        id: u64,
+        report: Box<Report>,
+    ) -> Result<Prepared, HostError> {
+        let (body, blobs) = self.observation(run, id, &report);
+        let input = self.input(run, Actor::Host, body, blobs);
+        match step(run, input) {
+            Ok(checked) => {
+                let from = From::World(Message::Finished { stream, id, report });
+                Ok(Prepared::Staged(Box::new(Staged { checked, from })))
+            }
+            Err(Declined::Duplicate(_)) => Ok(Prepared::Done),
+            Err(declined @ (Declined::Malformed(_) | Declined::Terms(_))) => Err(HostError::Declined(declined)),
+        }
+    }
+
+    /// Returns the first answer where the request is on record, a commit to be appended where it is not.
+    fn prepare_request(
+        &mut self,
+        request: &Request,
+        ahead: &BTreeMap<StreamId, Run>,
+    ) -> Result<Result<Checked<Run>, Answered>, HostError> {
+        if let Some((name, length)) = request.ask.too_long() {
+            return Err(HostError::TooLong { name, length });
+        }
+        let stream = request.stream;
+        let run = match ahead.get(&stream).or_else(|| self.runs.get(&stream)) {
+            Some(run) => run.clone(),
+            None => self.load(stream)?,
+        };
+        if let Some(found) = self.store.request(stream, &request.id)? {
+            let sequence = found.sequence;
+            let recorded = self.event(stream, sequence)?;
+            let mut salts = self.salts_of(&recorded.body)?.into_iter();
+            let (again, _) = request.ask.event(&request.id, || salts.next().unwrap_or_default());
+            return if recorded.body == again {
+                Ok(Err(Answered::Recorded { stream, sequence, again: true }))
+            } else {
+                Err(HostError::RequestReused { sequence })
+            };
+        }
+        let world = &mut self.world;
+        let (body, blobs) = request.ask.event(&request.id, || world.random());
+        let input = self.input(&run, request.actor.clone(), body, blobs);
+        Ok(Ok(step(&run, input)?))
+    }
+
+    fn prepare_opening(
+        &mut self,
+        opening: &Opening,
+        ahead: &BTreeMap<StreamId, Run>,
+    ) -> Result<Result<Checked<Run>, Answered>, HostError> {
+        if opening.task.len() > TASK_BYTES_MAX {
+            return Err(HostError::TooLong { name: "task", length: opening.task.len() });
+        }
+        if opening.task.trim().is_empty() || opening.task.contains('\0') {
+            return Err(HostError::TaskUnusable);
+        }
+        let stream = self.stream_of(&opening.id);
+        if ahead.contains_key(&stream) {
+            return Err(HostError::RequestReused { sequence: 0 });
+        }
+        if let Some(recorded) = self.store.read(stream, 0, 1)?.first() {
+            let recorded = Envelope::decode(&recorded.event.bytes)?;
+            let mut salts = self.salts_of(&recorded.body)?.into_iter();
+            let (again, _) = opening.event(|| salts.next().unwrap_or_default());
+            return if same_opening(&recorded.body, &again) {
+                Ok(Err(Answered::Recorded { stream, sequence: 0, again: true }))
+            } else {
+                Err(HostError::RequestReused { sequence: 0 })
+            };
+        }
+        let bundle = Blob::plain(&opening.bundle.bytes);
+        let rules = opening.rule_blobs();
+        let terms = self.terms(&bundle, &rules)?;
+        let world = &mut self.world;
+        let (body, blobs) = opening.event(|| world.random());
+        let stamp = Stamp::after(Stamp::default(), self.world.now_ms());
+        let input = Input { stamp, actor: opening.actor.clone(), body, blobs };
+        Ok(Ok(open(terms, stream, input)?))
+    }
+
+    fn stage_timers(&mut self, ahead: &mut BTreeMap<StreamId, Run>, staged: &mut Vec<Staged>) {
+        let now_ms = self.world.now_ms();
+        let due: Vec<(StreamId, u64)> = self
+            .runs
+            .iter()
+            .flat_map(|(stream, run)| {
+                let run = ahead.get(stream).unwrap_or(run);
+                run.state.deadlines().filter(|(due_ms, _)| *due_ms <= now_ms).map(|(_, subject)| (*stream, subject))
+            })
+            .collect();
+        for (stream, subject) in due {
+            let Some(run) = ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() else { continue };
+            let input = self.input(&run, Actor::Host, TimerFired { subject }.into(), Vec::new());
+            // An earlier timer of the same turn may have made this one pointless: then it is declined.
+            if let Ok(checked) = step(&run, input) {
+                ahead.insert(stream, checked.next().clone());
+                staged.push(Staged { checked, from: From::Timer });
+            }
+        }
+    }
+
+    fn input(&self, run: &Run, actor: Actor, body: Event, blobs: Vec<Blob>) -> Input {
+        Input { stamp: Stamp::after(run.state.stamp, self.world.now_ms()), actor, body, blobs }
+    }
+
+    /// Turns a report into the observation that core reads, with its blobs.
+    fn observation(&mut self, run: &Run, id: u64, report: &Report) -> (Event, Vec<Blob>) {
+        let mut blobs = Vec::new();
+        let event = match report {
+            Report::Spawn(report) => self.spawn_observation(run, id, report, &mut blobs).into(),
+            Report::Check { outcome, exit_code, output, duration_ms } => {
+                let (check, tree) = match run.state.pending.get(&id).map(|pending| &pending.what) {
+                    Some(Asked::Check { check, tree }) => (check.clone(), tree.clone()),
+                    Some(Asked::Spawn { .. } | Asked::Merge { .. }) | None => Default::default(),
+                };
+                let output = (!output.is_empty()).then(|| {
+                    let blob = Blob::salted(self.world.random(), output);
+                    let digest = blob.digest;
+                    blobs.push(blob);
+                    digest
+                });
+                CheckFinished {
+                    request: id,
+                    check,
+                    outcome: *outcome,
+                    exit_code: *exit_code,
+                    tree,
+                    output,
+                    duration_ms: *duration_ms,
+                }
+                .into()
+            }
+            Report::Merge { outcome, commit, detail } => MergeFinished {
+                merge: id,
+                outcome: *outcome,
+                commit: commit.clone(),
+                detail: detail.as_deref().map(|text| loom_core::answer::clip(text, 2000)),
+            }
+            .into(),
+        };
+        (event, blobs)
+    }
+
+    fn spawn_observation(
+        &mut self,
+        run: &Run,
+        id: u64,
+        report: &SpawnReport,
+        blobs: &mut Vec<Blob>,
+    ) -> SpawnFinished {
+        let (agent, tree) = match run.state.pending.get(&id).map(|pending| &pending.what) {
+            Some(Asked::Spawn { agent, tree, .. }) => (agent.clone(), tree.clone()),
+            Some(Asked::Check { .. } | Asked::Merge { .. }) | None => Default::default(),
+        };
+        let mut keep = |blob: Blob| {
+            let digest = blob.digest;
+            blobs.push(blob);
+            digest
+        };
+        let world = &mut self.world;
+        let prompt = (!report.prompt.is_empty()).then(|| keep(Blob::salted(world.random(), &report.prompt)));
+        let output = (!report.output.is_empty()).then(|| keep(Blob::salted(world.random(), &report.output)));
+        let answer = report.claim.as_ref().map(|claim| keep(Blob::salted(world.random(), &claim.encode())));
+        let delta = (!report.delta.is_empty()).then(|| keep(Blob::plain(&encode_delta(&report.delta))));
+        let clip = |text: &Option<String>, max| text.as_deref().map(|text| loom_core::answer::clip(text, max));
+        SpawnFinished {
+            spawn: id,
+            outcome: report.outcome,
+            agent,
+            prompt,
+            output,
+            answer,
+            delta,
+            tree_before: tree,
+            tree_after: report.tree_after.clone(),
+            tokens_in: report.tokens_in,
+            tokens_out: report.tokens_out,
+            money_micro: report.money_micro,
+            duration_ms: report.duration_ms,
+            model: clip(&report.model, 120),
+            session: clip(&report.session, 120),
+            detail: clip(&report.detail, 2000),
+            wake_ms: report.wake_ms,
+        }
+    }
+
+    /// Hands an effect to the executor; only ever called for what is durable.
+    fn act(&mut self, stream: StreamId, effect: Effect) -> Result<(), HostError> {
+        match effect {
+            Effect::Stop { id } => self.executor.stop(stream, id),
+            Effect::Start { id, what, time_ms } => {
+                let order = self.order(stream, id, what, time_ms)?;
+                self.executor.start(order, self.outbox.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn order(&self, stream: StreamId, id: u64, what: Asked, time_ms: u64) -> Result<Order, HostError> {
+        let run = self.runs.get(&stream).ok_or(HostError::RunUnknown)?;
+        let work = match what {
+            Asked::Spawn { agent, attempt, round, recipe, tree, edits } => {
+                let recipe = Recipe::decode(&self.content(recipe)?)?;
+                let known = run.terms.bundle().agents.get(&agent).ok_or(HostError::RunUnknown)?;
+                let parts = self.parts(stream, &recipe, known.schema)?;
+                Work::Spawn(Box::new(SpawnWork {
+                    tier: known.tier.clone(),
+                    agent,
+                    round,
+                    attempt,
+                    edits,
+                    tree,
+                    base_tree: recipe.base_tree.clone(),
+                    template: self.text(recipe.template)?,
+                    parts,
+                }))
+            }
+            Asked::Check { check, tree } => {
+                let argv = self.checks(stream)?.into_iter().find(|found| found.check == check).map(|found| found.argv);
+                Work::Check { check, argv, tree }
+            }
+            Asked::Merge { tree, branch, .. } => {
+                let intent = self.event(stream, id)?;
+                let recorded = self.store.read(stream, id, 1)?;
+                let head = recorded.first().map(|stored| stored.event.id).unwrap_or_default();
+                let message = format!(
+                    "{}\n\nLoom-Run: {}\nLoom-Head: {}\n",
+                    run.state.opened.slug.replace('-', " "),
+                    hex(&stream.0),
+                    hex(&head.0)
+                );
+                Work::Merge { tree, branch, message, date_ms: intent.stamp.ms }
+            }
+        };
+        Ok(Order { stream, id, time_ms, base_commit: run.state.opened.base_commit.clone(), work })
+    }
+
+    fn checks(&self, stream: StreamId) -> Result<Vec<loom_core::answer::CheckCommand>, HostError> {
+        let opened = self.event(stream, 0)?;
+        let Event::RunOpened(RunOpened { checks: Some(digest), .. }) = opened.body else { return Ok(Vec::new()) };
+        Ok(decode_checks(&self.content(digest)?)?)
+    }
+
+    /// Reads what a recipe names.
+    fn parts(&self, stream: StreamId, recipe: &Recipe, schema: Digest) -> Result<PromptParts, HostError> {
+        let notes = recipe.notes.iter().map(|note| self.text(*note)).collect::<Result<_, _>>()?;
+        let advice = recipe
+            .advice
+            .iter()
+            .map(|(agent, answer)| {
+                let claim = loom_core::answer::Claim::decode(&self.content(*answer)?)?;
+                Ok::<_, HostError>((agent.clone(), claim.summary))
+            })
+            .collect::<Result<_, _>>()?;
+        let mut findings = Vec::new();
+        let mut checks = Vec::new();
+        for sequence in &recipe.findings {
+            let envelope = self.event(stream, *sequence)?;
+            let Event::FindingRaised(found) = envelope.body else { continue };
+            if found.origin == loom_core::word::Origin::Check
+                && let Event::CheckFinished(finished) = self.event(stream, envelope.input)?.body
+                && let Some(output) = finished.output
+            {
+                checks.push((finished.check, finished.outcome.word().to_string(), self.text(output)?));
+            }
+            findings.push(Finding {
+                severity: found.severity.word().to_string(),
+                category: found.category,
+                path: found.path.map(|path| String::from_utf8_lossy(&path).into_owned()),
+                line: found.line,
+                summary: found.summary,
+                evidence: found.evidence,
+                agent: found.agent,
+            });
+        }
+        let repair = match recipe.repair {
+            None => None,
+            Some(output) => Some(Repair {
+                output: loom_core::answer::clip(&self.text(output)?, 16 * 1024),
+                problem: "it was not an answer of the schema, or nothing had changed".to_string(),
+            }),
+        };
+        Ok(PromptParts {
+            task: self.text(recipe.task)?,
+            notes,
+            advice,
+            findings,
+            diff: None,
+            checks,
+            repair,
+            schema: self.text(schema)?,
+        })
+    }
+
+    fn event(&self, stream: StreamId, sequence: u64) -> Result<Envelope, HostError> {
+        let found = self.store.read(stream, sequence, 1)?;
+        let stored = found.first().ok_or(HostError::EventMissing { stream, sequence })?;
+        Ok(Envelope::decode(&stored.event.bytes)?)
+    }
+
+    fn blob(&self, digest: Digest) -> Result<Vec<u8>, HostError> {
+        self.store.blob(&digest)?.ok_or(HostError::BlobMissing { digest })
+    }
+
+    fn content(&self, digest: Digest) -> Result<Vec<u8>, HostError> {
+        let bytes = self.blob(digest)?;
+        Ok(Blob::content(&bytes).ok_or(HostError::BlobMissing { digest })?.to_vec())
+    }
+
+    fn text(&self, digest: Digest) -> Result<String, HostError> {
+        Ok(String::from_utf8_lossy(&self.content(digest)?).into_owned())
+    }
+
+    fn salts_of(&self, body: &Event) -> Result<Vec<[u8; 16]>, HostError> {
+        let mut salts = Vec::new();
+        for digest in named_blobs(body) {
+            let bytes = self.blob(digest)?;
+            if let Some((1, rest)) = bytes.split_first()
+                && let Some(salt) = rest.first_chunk()
+            {
+                salts.push(*salt);
+            }
+        }
+        Ok(salts)
+    }
+
+    fn terms(&mut self, bundle: &Blob, rules: &[Blob]) -> Result<Arc<Terms>, HostError> {
+        let key: Vec<Digest> = std::iter::once(bundle.digest).chain(rules.iter().map(|blob| blob.digest)).collect();
+        if let Some(terms) = self.terms.get(&key) {
+            return Ok(terms.clone());
+        }
+        let terms = Arc::new(Terms::load(bundle, rules)?);
+        self.terms.insert(key, terms.clone());
+        Ok(terms)
+    }
+
+    /// Returns the run of the newest snapshot that the log agrees with.
+    fn from_snapshot(&mut self, stream: StreamId, bundle: &Blob) -> Result<Option<Run>, HostError> {
+        let Some(found) = self.store.snapshot(stream)? else { return Ok(None) };
+        if found.version != snapshot::VERSION || found.next == 0 {
+            return Ok(None);
+        }
+        let last = self.store.read(stream, found.next - 1, 1)?;
+        if last.first().is_none_or(|stored| stored.event.id != found.last) {
+            return Ok(None);
+        }
+        let Some(state) = snapshot::state(&found.bytes) else { return Ok(None) };
+        let mut rules = Vec::new();
+        for digest in &state.rules {
+            rules.push(Blob::stored(self.blob(*digest)?));
+        }
+        let terms = self.terms(bundle, &rules)?;
+        Ok(snapshot::decode(terms, &found.bytes).filter(|run| run.state.head().last == found.last))
+    }
+
+    /// Folds a run from its newest snapshot and the log.
+    pub fn load(&mut self, stream: StreamId) -> Result<Run, HostError> {
+        let Some(first) = self.store.read(stream, 0, 1)?.into_iter().next() else {
+            return Err(HostError::RunUnknown);
+        };
+        let Event::RunOpened(opened) = Envelope::decode(&first.event.bytes)?.body else {
+            return Err(HostError::RunUnknown);
+        };
+        let stored = |digest: Digest| Ok::<_, HostError>(Blob::stored(self.blob(digest)?));
+        let bundle = stored(opened.bundle)?;
+        let mut rules = opened.rules.iter().map(|digest| stored(*digest)).collect::<Result<Vec<_>, _>>()?;
+        let mut run = match self.from_snapshot(stream, &bundle)? {
+            Some(run) => run,
+            None => Run::new(self.terms(&bundle, &rules)?),
+        };
+        let mut next = run.state.next;
+        loop {
+            let events = self.store.read(stream, next, 1024)?;
+            if events.is_empty() {
+                return Ok(run);
+            }
+            next += events.len() as u64;
+            for Stored { event, .. } in &events {
+                let extended = match Envelope::decode(&event.bytes)?.body {
+                    Event::RulesAdded(added) => {
+                        rules = run.state.rules.iter().map(|digest| Ok::<_, HostError>(Blob::stored(self.blob(*digest)?))).collect::<Result<_, _>>()?;
+                        rules.push(Blob::stored(self.blob(added.rules)?));
+                        Some(self.terms(&bundle, &rules)?)
+                    }
+                    _ => None,
+                };
+                run.apply(event, extended)?;
+            }
+        }
+    }
+
+    /// What was under way when the last driver died.
+    fn recover(&mut self) -> Result<(), HostError> {
+        let streams: Vec<StreamId> = self.runs.keys().copied().collect();
+        let mut staged = Vec::new();
+        for stream in streams {
+            let Some(mut run) = self.runs.get(&stream).cloned() else { continue };
+            for effect in effect::pending(&run.state) {
+                let Effect::Start { id, what, .. } = &effect else { continue };
+                match what.nature() {
+                    // A check is done again; a merge is made again, which finds what was made before.
+                    Nature::Idempotent | Nature::Checkable => self.act(stream, effect)?,
+                    Nature::Ask => {
+                        let input = self.input(&run, Actor::Host, EffectOrphaned { effect: *id }.into(), Vec::new());
+                        let checked = step(&run, input)?;
+                        run = checked.next().clone();
+                        staged.push(Staged { checked, from: From::Timer });
+                    }
+                }
+            }
+        }
+        self.commit(staged)
+    }
+}
+
+/// Returns the name of the store: 16 random bytes in its first event.
+pub fn origin(store: &dyn Store) -> Result<[u8; 16], HostError> {
+    let missing = HostError::EventMissing { stream: StreamId::STORE, sequence: 0 };
+    let first = store.read(StreamId::STORE, 0, 1)?.into_iter().next().ok_or(missing)?;
+    match Envelope::decode(&first.event.bytes)?.body {
+        Event::StoreCreated(created) => Ok(created.origin),
+        _ => Err(HostError::EventMissing { stream: StreamId::STORE, sequence: 0 }),
+    }
+}
+
+fn stage_or_answer(answer: Result<Result<Checked<Run>, Answered>, HostError>, reply: Sender<Answered>) -> Prepared {
+    let answered = match answer {
+        Ok(Ok(checked)) => return Prepared::Staged(Box::new(Staged { checked, from: From::Person(reply) })),
+        Ok(Err(answered)) => answered,
+        Err(error) => Answered::Not(error),
+    };
+    // Whoever asked may have gone.
+    let _gone = reply.send(answered);
+    Prepared::Done
+}
+
+/// A run that is opened again asks the same of the same commit; which Loom asked does not matter.
+fn same_opening(recorded: &Event, again: &Event) -> bool {
+    match (recorded, again) {
+        (Event::RunOpened(recorded), Event::RunOpened(again)) => {
+            let mut again = again.clone();
+            again.loom.clone_from(&recorded.loom);
+            *recorded == again
+        }
+        _ => false,
+    }
+}
+
+/// A report of a merge that could not even be tried.
+pub fn merge_failed(detail: String) -> Report {
+    Report::Merge { outcome: MergeOutcome::Failed, commit: None, detail: Some(detail) }
+}
+
+/// A report of a spawn that could not be started.
+pub fn spawn_failed(outcome: SpawnOutcome, tree: Vec<u8>, detail: String) -> Report {
+    Report::Spawn(SpawnReport {
+        outcome,
+        prompt: Vec::new(),
+        output: Vec::new(),
+        claim: None,
+        delta: Vec::new(),
+        tree_after: tree,
+        tokens_in: Some(0),
+        tokens_out: Some(0),
+        money_micro: Some(0),
+        duration_ms: 0,
+        model: None,
+        session: None,
+        detail: Some(detail),
+        wake_ms: None,
+    })
+}

@@ -1,0 +1,72 @@
+//! The only place that reads environment variables; everybody else gets what stands here.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Marks every process that Loom starts for a run: the sequence of what asked for it.
+pub const SPAWN_VARIABLE: &str = "LOOM_SPAWN";
+
+/// What Loom takes from its environment.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Where programs are looked for.
+    pub search_path: OsString,
+    /// Folder for Loom's state outside of projects: `LOOM_STATE_DIR`, else `$XDG_STATE_HOME/loom`, else
+    /// `~/.local/state/loom`.
+    pub state_folder: PathBuf,
+    /// Variables that toolchains of checks need and that carry no secret, with their values.
+    pub toolchain: Vec<(OsString, OsString)>,
+    /// The spawn or check that this process descends from, if any mark is found on the way up.
+    pub descends: Option<u64>,
+}
+
+impl Environment {
+    /// Reads the environment of this process.
+    pub fn read() -> Self {
+        let home = env::var_os("HOME").map(PathBuf::from);
+        let below_home = |name: &str| home.as_ref().map(|home| home.join(name)).filter(|path| path.is_dir());
+        let state_folder = env::var_os("LOOM_STATE_DIR")
+            .map(PathBuf::from)
+            .or_else(|| env::var_os("XDG_STATE_HOME").map(|folder| Path::new(&folder).join("loom")))
+            .or_else(|| home.as_ref().map(|home| home.join(".local/state/loom")))
+            .unwrap_or_else(|| env::temp_dir().join("loom"));
+        let toolchain = [("RUSTUP_HOME", ".rustup"), ("CARGO_HOME", ".cargo")]
+            .into_iter()
+            .filter_map(|(variable, folder)| {
+                let value = env::var_os(variable).or_else(|| below_home(folder).map(PathBuf::into_os_string))?;
+                Some((OsString::from(variable), value))
+            })
+            .chain(env::var_os("RUSTUP_TOOLCHAIN").map(|value| (OsString::from("RUSTUP_TOOLCHAIN"), value)))
+            .collect();
+        Environment {
+            search_path: env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin")),
+            state_folder,
+            toolchain,
+            descends: env::var(SPAWN_VARIABLE).ok().and_then(|mark| mark.parse().ok()).or_else(marked_ancestor),
+        }
+    }
+}
+
+/// Looks for the mark in the environments that this process's ancestors were started with.
+fn marked_ancestor() -> Option<u64> {
+    let prefix = format!("{SPAWN_VARIABLE}=");
+    let mut process = String::from("self");
+    // A process id that wraps around could make a circle; no honest line of descent is this long.
+    for _ in 0..64 {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().to_string();
+        if parent == "0" || parent == "1" {
+            return None;
+        }
+        let environ = std::fs::read(format!("/proc/{parent}/environ")).unwrap_or_default();
+        let mark = environ.split(|byte| *byte == 0).find_map(|entry| {
+            std::str::from_utf8(entry).ok()?.strip_prefix(&prefix)?.parse().ok()
+        });
+        if mark.is_some() {
+            return mark;
+        }
+        process = parent;
+    }
+    None
+}

@@ -1,0 +1,85 @@
+//! What can go wrong in the host, one variant per thing that a caller treats differently.
+
+use loom_core::cbor::CborError;
+use loom_core::event::EventError;
+use loom_core::id::{Digest, StreamId};
+use loom_core::run::TermsError;
+use loom_core::step::Declined;
+use loom_store::{AppendError, StoreError};
+
+/// Why the host could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store could not be written; nothing of it is on record.
+    #[error("it could not be recorded")]
+    Append(#[source] AppendError),
+    /// An event cannot be read.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// A blob is not of its form.
+    #[error("a blob is not of its form")]
+    Blob(#[from] CborError),
+    /// The bundle or its rules cannot be used.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+    /// Core takes the input for malformed.
+    #[error(transparent)]
+    Declined(#[from] Declined),
+    /// The request id is on record with other content.
+    #[error("this request id is on record with other content, as event {sequence} of the run; use a new id")]
+    RequestReused {
+        /// Sequence of the recorded request.
+        sequence: u64,
+    },
+    /// There is no such run.
+    #[error("there is no such run")]
+    RunUnknown,
+    /// An event that must be there is not.
+    #[error("event {sequence} of run {stream} is missing")]
+    EventMissing {
+        /// The run.
+        stream: StreamId,
+        /// The sequence.
+        sequence: u64,
+    },
+    /// A blob that is needed was erased or lost.
+    #[error("blob {digest} is missing: it was erased or lost")]
+    BlobMissing {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A text is too long.
+    #[error("the {name} has {length} bytes, more than it may")]
+    TooLong {
+        /// Which text.
+        name: &'static str,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The task is empty or contains NUL.
+    #[error("the task is empty or contains a NUL byte; say what is to be done")]
+    TaskUnusable,
+    /// A tool failed.
+    #[error(transparent)]
+    Tool(#[from] loom_tools::Error),
+    /// What the base commit declares as checks cannot be used.
+    #[error("the checks that the project declares cannot be used: {0}")]
+    Checks(String),
+    /// Bytes that should name a git object do not.
+    #[error("a git object name of 20 or 32 bytes was expected")]
+    ObjectName,
+    /// A file could not be handled.
+    #[error("cannot {doing} {path}")]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// The path.
+        path: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}

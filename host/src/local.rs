@@ -1,0 +1,391 @@
+//! Executes orders on this machine: agents through a provider, checks as processes, merges through git.
+//!
+//! One run, one workspace, one order at a time; different runs work at the same time. What an order needs stands
+//! in the order; what it did is measured here, by content, not taken from what the agent says (WITNESS-1).
+
+use crate::engine::{merge_failed, spawn_failed};
+use crate::environment::{Environment, SPAWN_VARIABLE};
+use crate::error::HostError;
+use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
+use loom_bundles::{Schema, parse_answer, render};
+use loom_core::answer::Change;
+use loom_core::id::{StreamId, hex};
+use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
+use loom_providers::{Provider, SpawnOrder};
+use loom_tools::{
+    CancelToken, Command, CommitId, CommitMeta, Error as ToolError, Git, Guard, How, Limits, Person, Project, Status,
+    TreeId, Workspace, minimal_environment, run,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// Longest diff in a prompt, in bytes.
+const DIFF_BYTES_MAX: usize = 256 * 1024;
+/// Most output kept of a check, in bytes a stream.
+const CHECK_OUTPUT_MAX: usize = 48 * 1024;
+
+/// How a local executor is set up.
+pub struct LocalSettings {
+    /// Git as Loom calls it.
+    pub git: Git,
+    /// The project that results are merged into.
+    pub project: Project,
+    /// Folder of this project's workspaces, outside of the project.
+    pub folder: PathBuf,
+    /// What thinks.
+    pub provider: Arc<dyn Provider>,
+    /// Who watches over the descendants of checks.
+    pub guard: Guard,
+    /// What is taken from the environment.
+    pub environment: Environment,
+    /// Most orders under way at once.
+    pub jobs: usize,
+}
+
+/// Executes orders on this machine.
+pub struct LocalExecutor {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: LocalSettings,
+    running: Mutex<Running>,
+    turn: Condvar,
+}
+
+#[derive(Default)]
+struct Running {
+    busy: BTreeSet<StreamId>,
+    tokens: BTreeMap<(StreamId, u64), CancelToken>,
+    forgotten: BTreeSet<StreamId>,
+}
+
+impl LocalExecutor {
+    /// Returns an executor.
+    pub fn new(settings: LocalSettings) -> Self {
+        let running = Mutex::new(Running::default());
+        LocalExecutor { shared: Arc::new(Shared { settings, running, turn: Condvar::new() }) }
+    }
+
+    /// Makes the workspace of a run that is about to be opened and returns its work folder, which is as the base
+    /// commit has it.
+    pub fn prepare(&self, stream: StreamId, base: CommitId) -> Result<PathBuf, HostError> {
+        Ok(self.shared.workspace(stream, base)?.work().to_path_buf())
+    }
+
+    /// Ends everything that is under way.
+    pub fn stop_all(&self) {
+        self.shared.lock().tokens.values().for_each(CancelToken::cancel);
+    }
+}
+
+impl Executor for LocalExecutor {
+    fn start(&self, order: Order, outbox: Outbox) {
+        let Ok(token) = CancelToken::new() else {
+            let report = refused(&order, "the operating system gives no more pipes".to_string());
+            // The drive loop has ended: nobody waits for the outcome.
+            let _gone =
+                outbox.send(Message::Finished { stream: order.stream, id: order.id, report: Box::new(report) });
+            return;
+        };
+        self.shared.lock().tokens.insert((order.stream, order.id), token.clone());
+        let shared = self.shared.clone();
+        thread::spawn(move || shared.execute(order, &token, &outbox));
+    }
+
+    fn stop(&self, stream: StreamId, id: u64) {
+        if let Some(token) = self.shared.lock().tokens.get(&(stream, id)) {
+            token.cancel();
+        }
+    }
+
+    fn forget(&self, stream: StreamId) {
+        let mut running = self.shared.lock();
+        running.forgotten.insert(stream);
+        let idle = !running.busy.contains(&stream);
+        drop(running);
+        if idle {
+            self.shared.remove_workspace(stream);
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn execute(&self, order: Order, token: &CancelToken, outbox: &Outbox) {
+        let (stream, id) = (order.stream, order.id);
+        self.take_turn(stream);
+        let report = if token.is_cancelled() {
+            refused(&order, "it was stopped before it began".to_string())
+        } else {
+            self.perform(&order, token).unwrap_or_else(|error| refused(&order, told(&error)))
+        };
+        let mut running = self.lock();
+        running.tokens.remove(&(stream, id));
+        running.busy.remove(&stream);
+        let forgotten = running.forgotten.contains(&stream) && !running.tokens.keys().any(|(other, _)| *other == stream);
+        drop(running);
+        self.turn.notify_all();
+        if forgotten {
+            self.remove_workspace(stream);
+        }
+        // The drive loop has ended: what was under way is orphaned and found by the next one.
+        let _gone = outbox.send(Message::Finished { stream, id, report: Box::new(report) });
+    }
+
+    /// Waits until no other order of the run is under way and a job is free.
+    fn take_turn(&self, stream: StreamId) {
+        let mut running = self.lock();
+        while running.busy.contains(&stream) || running.busy.len() >= self.settings.jobs {
+            running = self.turn.wait(running).unwrap_or_else(PoisonError::into_inner);
+        }
+        running.busy.insert(stream);
+    }
+
+    fn perform(&self, order: &Order, token: &CancelToken) -> Result<Report, HostError> {
+        let workspace = self.workspace(order.stream, commit_id(&order.base_commit)?)?;
+        match &order.work {
+            Work::Spawn(work) => self.spawn(order, work, &workspace, token),
+            Work::Check { argv, tree, .. } => self.check(order, argv.as_deref(), tree, &workspace, token),
+            Work::Merge { tree, branch, message, date_ms } => self.merge(&workspace, order, tree, branch, message, *date_ms),
+        }
+    }
+
+    fn folder(&self, stream: StreamId) -> PathBuf {
+        self.settings.folder.join(hex(&stream.0))
+    }
+
+    fn workspace(&self, stream: StreamId, base: CommitId) -> Result<Workspace, HostError> {
+        let folder = self.folder(stream);
+        let whole = folder.join("made");
+        let place = folder.join("workspace");
+        if whole.exists() {
+            return Ok(Workspace::open(&self.settings.git, &place)?);
+        }
+        // Whatever stands here was left half made by a driver that died.
+        remove(&folder)?;
+        for name in ["home", "tmp"] {
+            let path = folder.join(name);
+            std::fs::create_dir_all(&path).map_err(file("make", &path))?;
+        }
+        let workspace = Workspace::create(&place, &self.settings.project, base)?;
+        // Trees that the log names live here and nowhere else: the mark must not be lost by itself.
+        let mark = std::fs::File::create(&whole).map_err(file("write", &whole))?;
+        mark.sync_all().map_err(file("write", &whole))?;
+        for folder in [&folder, &self.settings.folder] {
+            std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(file("write", folder))?;
+        }
+        Ok(workspace)
+    }
+
+    fn spawn(
+        &self,
+        order: &Order,
+        work: &SpawnWork,
+        workspace: &Workspace,
+        token: &CancelToken,
+    ) -> Result<Report, HostError> {
+        let before = tree_id(&work.tree)?;
+        workspace.reset_to(before)?;
+        let mut parts = work.parts.clone();
+        if work.base_tree != work.tree {
+            let diff = workspace.diff_text(tree_id(&work.base_tree)?, before, DIFF_BYTES_MAX)?.to_bytes();
+            parts.diff = Some(String::from_utf8_lossy(&diff).into_owned());
+        }
+        let broken = |detail| Ok(spawn_failed(SpawnOutcome::Broken, work.tree.clone(), detail));
+        let prompt = match render(&work.template, &parts) {
+            Ok(prompt) => prompt,
+            Err(error) => return broken(told(&error)),
+        };
+        let schema = match Schema::parse(&parts.schema) {
+            Ok(schema) => schema,
+            Err(error) => return broken(told(&error)),
+        };
+        let spawn = SpawnOrder {
+            agent: work.agent.clone(),
+            tier: work.tier.clone(),
+            prompt: prompt.clone(),
+            work_dir: workspace.work().to_path_buf(),
+            edits: work.edits,
+            round: work.round,
+            attempt: work.attempt,
+            time_limit_ms: order.time_ms,
+        };
+        let done = self.settings.provider.run(&spawn, token);
+        let mut report = SpawnReport {
+            outcome: done.outcome,
+            prompt: prompt.into_bytes(),
+            output: done.output,
+            claim: None,
+            delta: Vec::new(),
+            tree_after: work.tree.clone(),
+            tokens_in: done.tokens_in,
+            tokens_out: done.tokens_out,
+            money_micro: done.money_micro,
+            duration_ms: done.duration_ms,
+            model: done.model,
+            session: done.session,
+            detail: done.detail,
+            wake_ms: done.wake_ms,
+        };
+        match workspace.snapshot(&Limits::default()) {
+            Ok(snapshot) => {
+                report.tree_after = snapshot.tree.as_bytes().to_vec();
+                report.delta = workspace.delta(before, snapshot.tree)?.into_iter().map(change).collect();
+            }
+            Err(error @ (ToolError::Deleted { .. } | ToolError::FileTooLarge { .. } | ToolError::TreeTooLarge { .. } | ToolError::TooManyFiles { .. })) => {
+                report.outcome = SpawnOutcome::Failed;
+                report.detail = Some(format!("what it left cannot be recorded: {error}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if report.outcome == SpawnOutcome::Ok {
+            match parse_answer(&String::from_utf8_lossy(&report.output), &schema) {
+                Ok(claim) => report.claim = Some(claim),
+                Err(unusable) => {
+                    report.outcome = SpawnOutcome::Unparsable;
+                    report.detail = Some(unusable.to_string());
+                }
+            }
+        }
+        Ok(Report::Spawn(report))
+    }
+
+    fn check(
+        &self,
+        order: &Order,
+        argv: Option<&[String]>,
+        tree: &[u8],
+        workspace: &Workspace,
+        token: &CancelToken,
+    ) -> Result<Report, HostError> {
+        let report = |outcome, exit_code, output, duration_ms| {
+            Ok(Report::Check { outcome, exit_code, output, duration_ms })
+        };
+        let Some(argv) = argv.filter(|argv| !argv.is_empty()) else {
+            return report(CheckOutcome::Absent, None, Vec::new(), 0);
+        };
+        workspace.reset_to(tree_id(tree)?)?;
+        let settings = &self.settings;
+        let folder = self.folder(order.stream);
+        let mut environment =
+            minimal_environment(&settings.environment.search_path, &folder.join("home"), &folder.join("tmp"));
+        environment.extend(settings.environment.toolchain.iter().cloned());
+        environment.insert(SPAWN_VARIABLE.into(), order.id.to_string().into());
+        let mut command = Command::new(argv, workspace.work(), environment);
+        command.timeout_ms = order.time_ms;
+        command.output_max_bytes = CHECK_OUTPUT_MAX;
+        command.guard = settings.guard.clone();
+        let exit = match run(&command, token) {
+            Ok(exit) => exit,
+            Err(error) => return report(CheckOutcome::Unusable, None, told(&error).into_bytes(), 0),
+        };
+        let mut output = exit.stdout.to_bytes();
+        output.extend_from_slice(&exit.stderr.to_bytes());
+        let (outcome, code) = match exit.status {
+            Status::Exited(0) => (CheckOutcome::Pass, Some(0)),
+            Status::Exited(code) => (CheckOutcome::Fail, u64::try_from(code).ok()),
+            Status::Signalled(_) => (CheckOutcome::Fail, None),
+            Status::TimedOut => (CheckOutcome::TimedOut, None),
+            Status::Cancelled => (CheckOutcome::Unusable, None),
+        };
+        report(outcome, code, output, exit.duration_ms)
+    }
+
+    fn merge(
+        &self,
+        workspace: &Workspace,
+        order: &Order,
+        tree: &[u8],
+        branch: &str,
+        message: &str,
+        date_ms: u64,
+    ) -> Result<Report, HostError> {
+        let loom = Person { name: "Loom".to_string(), email: "loom@localhost".to_string() };
+        let meta =
+            CommitMeta { author: loom.clone(), committer: loom, date_ms, message: message.to_string() };
+        let commit = workspace.commit(tree_id(tree)?, &[commit_id(&order.base_commit)?], &meta)?;
+        workspace.publish(&self.settings.project, commit, branch)?;
+        Ok(Report::Merge { outcome: MergeOutcome::Done, commit: Some(commit.as_bytes().to_vec()), detail: None })
+    }
+
+    fn remove_workspace(&self, stream: StreamId) {
+        // A folder that cannot be removed now is found and removed when the store is next opened for driving.
+        let _left = remove(&self.folder(stream));
+    }
+}
+
+/// Removes workspaces of runs that have ended; a driver that died may have left them.
+pub fn remove_workspaces(folder: &Path, keep: &dyn Fn(&str) -> bool) -> Result<(), HostError> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(file("read", folder)(error)),
+    };
+    for entry in entries.flatten() {
+        if !keep(&entry.file_name().to_string_lossy()) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> Result<(), HostError> {
+    match std::fs::remove_dir_all(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(file("remove", folder)(error)),
+    }
+}
+
+fn refused(order: &Order, detail: String) -> Report {
+    match &order.work {
+        Work::Spawn(work) => spawn_failed(SpawnOutcome::Failed, work.tree.clone(), detail),
+        Work::Check { .. } => Report::Check {
+            outcome: CheckOutcome::Unusable,
+            exit_code: None,
+            output: detail.into_bytes(),
+            duration_ms: 0,
+        },
+        Work::Merge { .. } => merge_failed(detail),
+    }
+}
+
+fn change(change: loom_tools::Change) -> Change {
+    let how = match change.how {
+        How::Added => "added",
+        How::Modified => "modified",
+        How::Deleted => "deleted",
+        How::TypeChanged => "type-changed",
+    };
+    Change { path: change.path, how: how.to_string() }
+}
+
+fn tree_id(bytes: &[u8]) -> Result<TreeId, HostError> {
+    TreeId::from_bytes(bytes).ok_or(HostError::ObjectName)
+}
+
+fn commit_id(bytes: &[u8]) -> Result<CommitId, HostError> {
+    CommitId::from_bytes(bytes).ok_or(HostError::ObjectName)
+}
+
+fn file<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> HostError + 'a {
+    move |source| HostError::File { doing, path: path.display().to_string(), source }
+}
+
+/// Returns an error with its causes, in one line.
+pub fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

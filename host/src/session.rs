@@ -1,0 +1,216 @@
+//! A project opened for driving: repository, store, executor and engine together.
+//!
+//! The store lies in `.loom/` of the project; workspaces lie in Loom's state folder outside of it, under the
+//! store's own name, so that a project may be moved.
+
+use crate::drive::drive;
+use crate::engine::Engine;
+use crate::environment::Environment;
+use crate::error::HostError;
+use crate::local::{LocalExecutor, LocalSettings, remove_workspaces};
+use crate::order::Message;
+use crate::request::{Answered, Opening, Request};
+use crate::world::{Machine, World};
+use loom_bundles::{Checks, LoadedBundle, discover};
+use loom_core::answer::CheckCommand;
+use loom_core::id::{Actor, Assurance, StreamId, hex};
+use loom_core::state::Amount;
+use loom_providers::Provider;
+use loom_store::{RedbStore, Store};
+use loom_tools::{Git, Guard, Project};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Orders under way at once on one machine.
+const JOBS: usize = 8;
+
+/// A project opened for driving.
+pub struct Session {
+    engine: Engine,
+    executor: Arc<LocalExecutor>,
+    project: Project,
+    store_folder: PathBuf,
+    inbox: Receiver<Message>,
+    outbox: Sender<Message>,
+}
+
+/// What a run is asked, apart from the task.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// The flow, where it is pinned.
+    pub flow: Option<String>,
+    /// Policies by gate role.
+    pub policies: Vec<(String, String)>,
+    /// Caps; what is `None` is the bundle's.
+    pub caps: Option<Amount>,
+    /// Texts of rule sets beside the bundle's.
+    pub rules: Vec<String>,
+}
+
+impl Session {
+    /// Opens the project at `path`, and its store, which is made where there is none.
+    ///
+    /// What was under way when the last driver died is taken up at once.
+    pub fn open(
+        environment: &Environment,
+        path: &Path,
+        provider: Arc<dyn Provider>,
+        guard: Guard,
+    ) -> Result<Self, HostError> {
+        let scratch = environment.state_folder.join("scratch");
+        make(&scratch)?;
+        let git = Git::find(&environment.search_path, &scratch)?;
+        let project = Project::open(&git, path)?;
+        let store_folder = project.root().join(".loom");
+        let store: Arc<dyn Store> = Arc::new(open_or_create(&store_folder)?);
+        let folder = environment.state_folder.join("stores").join(hex(&crate::engine::origin(store.as_ref())?));
+        let folder = folder.join("workspaces");
+        make(&folder)?;
+        let settings = LocalSettings {
+            git,
+            project: project.clone(),
+            folder: folder.clone(),
+            provider,
+            guard,
+            environment: environment.clone(),
+            jobs: JOBS,
+        };
+        let executor = Arc::new(LocalExecutor::new(settings));
+        let (outbox, inbox) = channel();
+        let engine = Engine::open(store, Box::new(Machine), executor.clone(), outbox.clone())?;
+        let live: Vec<String> = engine.runs().map(|(stream, _)| hex(&stream.0)).collect();
+        remove_workspaces(&folder, &|name| live.iter().any(|run| run == name))?;
+        Ok(Session { engine, executor, project, store_folder, inbox, outbox })
+    }
+
+    /// Returns the project.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// Returns the folder of the store.
+    pub fn store_folder(&self) -> &Path {
+        &self.store_folder
+    }
+
+    /// Returns the engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Opens a run on the project's present commit and returns its stream.
+    pub fn open_run(
+        &mut self,
+        request: Vec<u8>,
+        actor: Actor,
+        task: &str,
+        bundle: Arc<LoadedBundle>,
+        wishes: Wishes,
+    ) -> Result<StreamId, HostError> {
+        let stream = self.engine.stream_of(&request);
+        let checks = self.checks(stream)?;
+        let limits = &bundle.bundle.limits;
+        let caps = wishes.caps.unwrap_or(Amount {
+            spawns: limits.spawns,
+            tokens: limits.tokens,
+            money_micro: limits.money_micro,
+            time_ms: limits.time_ms,
+        });
+        let opening = Opening {
+            id: request,
+            owner: actor.id().to_string(),
+            actor,
+            task: task.to_string(),
+            bundle,
+            rules: wishes.rules,
+            base_commit: self.project.head_commit().as_bytes().to_vec(),
+            base_tree: self.project.head_tree().as_bytes().to_vec(),
+            flow: wishes.flow,
+            policies: wishes.policies,
+            checks: checks
+                .found
+                .into_iter()
+                .map(|found| CheckCommand { check: found.name, argv: found.argv })
+                .collect(),
+            checks_waived: checks.waived,
+            caps,
+        };
+        let (reply, answer) = channel();
+        self.engine.turn(vec![Message::Open(Box::new(opening), reply)])?;
+        match answer.try_recv() {
+            Ok(Answered::Recorded { stream, .. }) => Ok(stream),
+            Ok(Answered::Not(error)) => Err(error),
+            Err(_) => Err(HostError::RunUnknown),
+        }
+    }
+
+    /// Finds the checks in the run's base commit, never in what an agent could have written.
+    fn checks(&self, stream: StreamId) -> Result<Checks, HostError> {
+        let work = self.executor.prepare(stream, self.project.head_commit())?;
+        let file = |name: &str| {
+            let path = work.join(name);
+            let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+            is_file.then(|| std::fs::read(&path).ok()).flatten()
+        };
+        discover(&file).map_err(|errors| {
+            HostError::Checks(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })
+    }
+
+    /// Puts a request to a run and returns what is on record then.
+    pub fn request(&mut self, request: Request) -> Result<Answered, HostError> {
+        let (reply, answer) = channel();
+        self.engine.turn(vec![Message::Request(request, reply)])?;
+        match answer.try_recv() {
+            Ok(Answered::Not(error)) => Err(error),
+            Ok(answered) => Ok(answered),
+            Err(_) => Err(HostError::RunUnknown),
+        }
+    }
+
+    /// Drives all runs until `until` says so, or until nothing is under way and nobody could send more.
+    pub fn drive(&mut self, mut until: impl FnMut(&Engine) -> bool) -> Result<(), HostError> {
+        drive(&mut self.engine, &self.inbox, |engine| until(engine) || !engine.is_busy())
+    }
+
+    /// Returns where messages for the drive loop are put.
+    pub fn outbox(&self) -> Sender<Message> {
+        self.outbox.clone()
+    }
+}
+
+/// Returns 16 random bytes for a request that brings no id of its own.
+pub fn request_id() -> Vec<u8> {
+    Machine.random().to_vec()
+}
+
+/// Returns who asks on this machine: the user's number, asserted (ACTOR-1).
+///
+/// A process that descends from a spawn is marked by its environment, or by that of a process it descends from.
+pub fn local_actor(environment: &Environment) -> Actor {
+    Actor::Person {
+        id: format!("uid:{}", rustix::process::getuid().as_raw()),
+        assurance: Assurance::Asserted,
+        descends: environment.descends,
+    }
+}
+
+fn open_or_create(folder: &Path) -> Result<RedbStore, HostError> {
+    Ok(RedbStore::open_or_create(folder, Machine.random(), Machine.now_ms())?)
+}
+
+fn make(folder: &Path) -> Result<(), HostError> {
+    std::fs::create_dir_all(folder).map_err(|source| HostError::File {
+        doing: "make",
+        path: folder.display().to_string(),
+        source,
+    })
+}
+
+impl Drop for Session {
+    /// What is under way ends with its driver; the next one finds it and decides by its nature.
+    fn drop(&mut self) {
+        self.executor.stop_all();
+    }
+}
