@@ -1,0 +1,3 @@
+//! The bundles crate from outside.
+
+mod rules;
