@@ -17,6 +17,7 @@ use crate::rules::{Facts, Judgement, Outcome, Severity};
 use crate::run::Run;
 use crate::schema::Class;
 use crate::state::State;
+use crate::word::DecidedBy;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -29,6 +30,8 @@ const PROPOSAL_MAX: usize = 1_048_576;
 pub(crate) struct Refusal {
     /// The gate stage that the dropped decisions had come through last, or else the stage they began at.
     pub(crate) stage: String,
+    /// Whether a policy, not a person, had decided that gate.
+    pub(crate) by_policy: bool,
 }
 
 /// A commit in the making.
@@ -199,6 +202,9 @@ impl Draft {
             unreachable!("marked the line before")
         };
         let gate = self.gate_passed_since(events);
+        let by_policy = self.events[events..]
+            .iter()
+            .any(|dropped| matches!(&dropped.body, Event::GateDecided(decided) if decided.by == DecidedBy::Policy));
         let mut proposal = Encoder::default();
         proposal.array(self.events.len() - events + 1);
         self.events[events..].iter().for_each(|dropped| proposal.bytes(&dropped.encode()));
@@ -227,7 +233,7 @@ impl Draft {
             kind: kind.to_string(),
             proposal: if proposal.len() <= PROPOSAL_MAX { proposal } else { Vec::new() },
         });
-        Refusal { stage: gate.unwrap_or_else(|| self.run.state.stage.clone()) }
+        Refusal { stage: gate.unwrap_or_else(|| self.run.state.stage.clone()), by_policy }
     }
 
     /// Returns the last gate stage among the decisions after `mark`.

@@ -47,7 +47,11 @@ impl Driver {
         let Err(first) = derive(self) else { return };
         let reason = format!("a rule refused what was decided at `{}`", first.stage);
         let stage = self.stage_named(&first.stage);
-        let on_refused = stage.as_ref().map_or(OnRefused::Ask, |stage| stage.on_refused);
+        // Rules that refuse what a policy decided say that the policy is not enough: a person is asked (GATE-5).
+        let on_refused = match &stage {
+            Some(stage) if !first.by_policy => stage.on_refused,
+            Some(_) | None => OnRefused::Ask,
+        };
         let second = match (on_refused, stage) {
             (OnRefused::WalkBack, Some(Stage { revise_to: Some(to), .. })) => self.walk_back(&to, &reason, false),
             (OnRefused::Fail, _) => {
