@@ -1,1 +1,47 @@
-//! Thinks: the scripted model.
+//! Thinks: the seam behind which models work, and the scripted model.
+//!
+//! A provider gets an order, works in the folder that the order names, and reports what came of it. It decides
+//! nothing, stores nothing and keeps nothing in memory that a repeated order would need: equal orders get equal
+//! work. This is the only room that knows vendors.
+
+pub mod demo;
+mod play;
+mod provider;
+mod script;
+
+pub use play::{Played, play};
+pub use provider::{Provider, SpawnOrder, SpawnReport};
+pub use script::{Edit, Script, ScriptError, Trouble, Turn};
+
+/// The scripted model as a provider.
+#[derive(Debug, Clone)]
+pub struct Scripted {
+    script: Script,
+}
+
+impl Scripted {
+    /// Returns a provider that plays the script.
+    pub fn new(script: Script) -> Self {
+        Scripted { script }
+    }
+}
+
+impl Provider for Scripted {
+    fn name(&self) -> &str {
+        "scripted"
+    }
+
+    fn run(&self, order: &SpawnOrder, cancel: &dyn Fn() -> bool) -> SpawnReport {
+        match self.script.turn(&order.agent, order.round, order.attempt) {
+            Some(turn) => {
+                let model = Some(turn.model.clone().unwrap_or_else(|| self.script.model.clone()));
+                let played = play(turn, &order.work_dir, order.time_limit_ms, cancel);
+                SpawnReport { model, session: turn.session.clone(), ..SpawnReport::from(played) }
+            }
+            None => SpawnReport::broken(format!(
+                "the script has no turn for agent {} in round {}, attempt {}",
+                order.agent, order.round, order.attempt
+            )),
+        }
+    }
+}

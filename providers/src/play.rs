@@ -1,0 +1,228 @@
+//! Plays one turn against a real folder: the edits are made, the misbehaviour is real.
+//!
+//! Relies on the caller to fence and watch it like any other model. Edits stay in the folder: a path that leads
+//! out of it, or through a link, fails the turn.
+
+use crate::provider::SpawnReport;
+use crate::script::{Edit, Trouble, Turn};
+use loom_core::word::SpawnOutcome;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a turn that hangs looks whether it may end.
+const LOOK_MS: u64 = 5;
+/// How long a process that is left behind lives, in seconds.
+const CHILD_SECONDS: &str = "600";
+
+/// What came of a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Played {
+    /// How it ended.
+    pub outcome: SpawnOutcome,
+    /// The raw output.
+    pub output: Vec<u8>,
+    /// Tokens read.
+    pub tokens_in: Option<u64>,
+    /// Tokens written.
+    pub tokens_out: Option<u64>,
+    /// Cost, in micro-units.
+    pub money_micro: Option<u64>,
+    /// For `limited`: how long to wait, in milliseconds.
+    pub wake_ms: Option<u64>,
+    /// What went wrong, in words.
+    pub detail: Option<String>,
+}
+
+impl From<Played> for SpawnReport {
+    fn from(played: Played) -> Self {
+        SpawnReport {
+            outcome: played.outcome,
+            output: played.output,
+            tokens_in: played.tokens_in,
+            tokens_out: played.tokens_out,
+            money_micro: played.money_micro,
+            model: None,
+            session: None,
+            wake_ms: played.wake_ms,
+            detail: played.detail,
+        }
+    }
+}
+
+/// Plays a turn in `work_dir`, for at most `time_limit_ms`.
+pub fn play(turn: &Turn, work_dir: &Path, time_limit_ms: u64, cancel: &dyn Fn() -> bool) -> Played {
+    let mut played = Played {
+        outcome: SpawnOutcome::Ok,
+        output: turn.say.clone().into_bytes(),
+        tokens_in: turn.tokens_in,
+        tokens_out: turn.tokens_out,
+        money_micro: turn.money_micro,
+        wake_ms: None,
+        detail: None,
+    };
+    if turn.trouble.contains(&Trouble::Limited) {
+        // Turned away before anything was done.
+        let told = "the script says: rate limit".to_string();
+        return Played {
+            outcome: SpawnOutcome::Limited,
+            output: Vec::new(),
+            wake_ms: turn.wake_ms,
+            detail: Some(told),
+            ..played
+        };
+    }
+    let started = Instant::now();
+    let edits = turn
+        .edits
+        .iter()
+        .try_for_each(|edit| if cancel() { Err(Stop::Cancelled) } else { apply(edit, work_dir).map_err(Stop::Io) });
+    let troubles = turn.trouble.iter().try_for_each(|trouble| match trouble {
+        Trouble::Hang => Err(hang(started, time_limit_ms, cancel)),
+        Trouble::Garbage => {
+            played.output = garbage(turn.garbage_bytes);
+            Ok(())
+        }
+        Trouble::Fail => Err(Stop::Failed(SpawnOutcome::Failed)),
+        Trouble::Break => Err(Stop::Failed(SpawnOutcome::Broken)),
+        Trouble::Limited => Ok(()),
+        Trouble::DeleteWorkspace => empty(work_dir).map_err(Stop::Io),
+        Trouble::SpawnChild => {
+            leave_child(work_dir).map(|id| played.detail = Some(format!("child {id}"))).map_err(Stop::Io)
+        }
+        Trouble::IndexFlags => look_away(turn, work_dir).map_err(Stop::Io),
+    });
+    match edits.and(troubles) {
+        Ok(()) => played,
+        Err(stop) => {
+            let (outcome, detail) = stop.told();
+            Played { outcome, output: Vec::new(), detail: Some(detail), ..played }
+        }
+    }
+}
+
+/// Why a turn did not come to its end.
+enum Stop {
+    Cancelled,
+    TimedOut,
+    Failed(SpawnOutcome),
+    Io(io::Error),
+}
+
+impl Stop {
+    fn told(self) -> (SpawnOutcome, String) {
+        match self {
+            Stop::Cancelled => (SpawnOutcome::Cancelled, "cancelled".to_string()),
+            Stop::TimedOut => (SpawnOutcome::TimedOut, "its time was over".to_string()),
+            Stop::Failed(outcome) => (outcome, format!("the script says: {}", outcome.word())),
+            Stop::Io(error) => (SpawnOutcome::Failed, format!("an edit could not be made: {error}")),
+        }
+    }
+}
+
+fn apply(edit: &Edit, root: &Path) -> io::Result<()> {
+    if let Some(name) = &edit.write {
+        let path = inside(root, name)?;
+        make_folder_of(&path)?;
+        fs::write(path, &edit.content)?;
+    }
+    if let Some(name) = &edit.append {
+        let path = inside(root, name)?;
+        make_folder_of(&path)?;
+        fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(edit.content.as_bytes())?;
+    }
+    if let Some(name) = &edit.delete {
+        remove(&inside(root, name)?)?;
+    }
+    Ok(())
+}
+
+/// Returns the path of a name in the folder, if no part of it leads elsewhere.
+fn inside(root: &Path, name: &str) -> io::Result<PathBuf> {
+    let foreign = || io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}` is not a path in the folder"));
+    let mut path = root.to_path_buf();
+    for part in Path::new(name).components() {
+        let Component::Normal(part) = part else { return Err(foreign()) };
+        path.push(part);
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_symlink()) {
+            return Err(foreign());
+        }
+    }
+    if path == root { Err(foreign()) } else { Ok(path) }
+}
+
+fn make_folder_of(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn empty(root: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(root)? {
+        remove(&entry?.path())?;
+    }
+    Ok(())
+}
+
+fn hang(started: Instant, time_limit_ms: u64, cancel: &dyn Fn() -> bool) -> Stop {
+    let limit = Duration::from_millis(time_limit_ms);
+    loop {
+        if cancel() {
+            return Stop::Cancelled;
+        }
+        if started.elapsed() >= limit {
+            return Stop::TimedOut;
+        }
+        thread::sleep(Duration::from_millis(LOOK_MS));
+    }
+}
+
+/// Bytes that are neither UTF-8 nor JSON, the same each time.
+fn garbage(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|index| if index % 3 == 0 { 0xff } else { (index % 251) as u8 }).collect()
+}
+
+fn leave_child(root: &Path) -> io::Result<u32> {
+    let child = Command::new("sleep")
+        .arg(CHILD_SECONDS)
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    Ok(child.id())
+}
+
+/// Sets assume-unchanged and skip-worktree on what was edited, and excludes everything that is new.
+fn look_away(turn: &Turn, root: &Path) -> io::Result<()> {
+    for flag in ["--assume-unchanged", "--skip-worktree"] {
+        for edit in &turn.edits {
+            let Some(name) = edit.write.as_ref().or(edit.append.as_ref()) else { continue };
+            // A file that is not in the index has no flag to set; git says so and nothing is lost.
+            Command::new("git")
+                .args(["update-index", flag, "--", name])
+                .current_dir(root)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()?;
+        }
+    }
+    let git = root.join(".git");
+    if git.is_dir() {
+        let info = git.join("info");
+        fs::create_dir_all(&info)?;
+        fs::write(info.join("exclude"), "*\n")?;
+    }
+    Ok(())
+}
