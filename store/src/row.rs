@@ -1,0 +1,248 @@
+//! One commit as one row: its events with their lengths, and a seal.
+//!
+//! ```text
+//! row = { length of event (LEB128), canonical bytes } * events, first 8 bytes of the last event's id
+//! ```
+//!
+//! Each event names the id of the one before it, so the seal covers every byte of the commit (STORE-7). Events of
+//! other streams lie between two commits of a stream, never inside one.
+
+use crate::error::{Damage, StoreError};
+use crate::lookup::{Gate, Run, RunState};
+use loom_core::commit::Head;
+use loom_core::event::{EventError, Recorded, View};
+use loom_core::id::{EventHasher, EventId, Stamp, StreamId};
+use loom_core::kind::{Event, GateDecided, GateOpened, GateWithdrawn, RunClosed, RunOpened};
+use loom_core::schema::{Scalar, Type};
+use loom_core::word::Verdict;
+
+const SEAL: usize = 8;
+
+/// What one commit tells the look-ups; positions count from the commit's first event.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) stream: StreamId,
+    pub(crate) expected: Head,
+    pub(crate) stamp: Stamp,
+    pub(crate) ids: Vec<EventId>,
+    pub(crate) kinds: Vec<u16>,
+    pub(crate) request: Option<Vec<u8>>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) encoded_bytes: u64,
+}
+
+/// What an event changes about its run.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// The run begins; its position is filled in when it is known.
+    Opened(Run),
+    Closed(Verdict),
+    GateOpened(Gate),
+    GateEnded(u64),
+}
+
+impl Facts {
+    /// Returns the number of events.
+    pub(crate) fn count(&self) -> u64 {
+        self.ids.len() as u64
+    }
+
+    /// Returns where the stream ends after the commit.
+    pub(crate) fn head(&self) -> Head {
+        Head { next: self.expected.next + self.count(), last: self.ids.last().copied().unwrap_or_default() }
+    }
+}
+
+/// Why a row is not a commit.
+#[derive(Debug)]
+pub(crate) enum Unfit {
+    Event(EventError),
+    Shape(&'static str),
+}
+
+/// Writes a row.
+pub(crate) fn encode(events: &[Recorded]) -> Vec<u8> {
+    let mut row = Vec::with_capacity(events.iter().map(|event| event.bytes.len() + 2).sum::<usize>() + SEAL);
+    for event in events {
+        put_varint(&mut row, event.bytes.len() as u64);
+        row.extend_from_slice(&event.bytes);
+    }
+    if let Some(last) = events.last() {
+        row.extend_from_slice(&last.id.0[..SEAL]);
+    }
+    row
+}
+
+/// Returns the events' bytes without looking into them; ends early when the row is cut short.
+pub(crate) fn split(row: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = &row[..row.len().saturating_sub(SEAL)];
+    std::iter::from_fn(move || {
+        let length = usize::try_from(take_varint(&mut rest)?).ok()?;
+        let (event, after) = rest.split_at_checked(length)?;
+        rest = after;
+        Some(event)
+    })
+}
+
+/// Checks a row against itself: lengths, canonical bytes, the chain inside the commit, the seal (STORE-7).
+pub(crate) fn verify<'r>(
+    position: u64,
+    row: &'r [u8],
+    hasher: &EventHasher,
+) -> Result<(Facts, Vec<&'r [u8]>), StoreError> {
+    let events: Vec<&[u8]> = split(row).collect();
+    let covered = events.iter().map(|event| event.len() + varint_len(event.len() as u64)).sum::<usize>() + SEAL;
+    let ids: Vec<EventId> = events.iter().map(|event| hasher.id(event)).collect();
+    let place = |unfit: Unfit| place(position, &events, unfit);
+    if covered != row.len() {
+        return Err(place(Unfit::Shape("the lengths of a commit's events do not add up")));
+    }
+    if ids.last().is_none_or(|last| last.0[..SEAL] != row[row.len() - SEAL..]) {
+        return Err(place(Unfit::Shape("the seal of a commit does not match its events")));
+    }
+    let facts = facts(ids, &events).map_err(place)?;
+    Ok((facts, events))
+}
+
+/// Reads what a commit tells the look-ups and checks that its events belong together.
+pub(crate) fn facts(ids: Vec<EventId>, events: &[&[u8]]) -> Result<Facts, Unfit> {
+    let first = events.first().ok_or(Unfit::Shape("a commit without events"))?;
+    let input = View::read(first).map_err(Unfit::Event)?;
+    if input.count != Some(events.len() as u64) {
+        return Err(Unfit::Shape("the input states another number of events than its commit has (COMMIT-1)"));
+    }
+    let mut facts = Facts {
+        stream: input.stream,
+        expected: Head { next: input.sequence, last: input.previous },
+        stamp: input.stamp,
+        kinds: Vec::with_capacity(ids.len()),
+        ids,
+        request: None,
+        changes: Vec::new(),
+        encoded_bytes: events.iter().map(|event| event.len() as u64).sum(),
+    };
+    for (index, bytes) in events.iter().enumerate() {
+        let view = View::read(bytes).map_err(Unfit::Event)?;
+        let linked = index == 0
+            || (view.stream == input.stream
+                && view.sequence == input.sequence + index as u64
+                && view.previous == facts.ids[index - 1]
+                && view.stamp == input.stamp
+                && view.input == input.sequence
+                && view.count.is_none());
+        if !linked {
+            return Err(Unfit::Shape("an event does not follow the one before it (CHAIN-1)"));
+        }
+        facts.kinds.push(view.schema.code as u16);
+        if index == 0 {
+            let asked = view.schema.field("request").filter(|field| field.ty == Type::One(Scalar::Bytes));
+            if let Some(mut value) = asked.and_then(|field| view.field(field.key)) {
+                facts.request = Some(value.bytes().map_err(|error| Unfit::Event(error.into()))?.to_vec());
+            }
+        }
+        facts.changes.extend(change(&view, index as u64)?);
+    }
+    Ok(facts)
+}
+
+fn change(view: &View<'_>, offset: u64) -> Result<Option<Change>, Unfit> {
+    const WATCHED: [u64; 5] = [
+        RunOpened::SCHEMA.code,
+        RunClosed::SCHEMA.code,
+        GateOpened::SCHEMA.code,
+        GateDecided::SCHEMA.code,
+        GateWithdrawn::SCHEMA.code,
+    ];
+    if !WATCHED.contains(&view.schema.code) {
+        return Ok(None);
+    }
+    let mut decoder = loom_core::cbor::Decoder::new(view.body);
+    let event = Event::decode(view.schema.code, &mut decoder)
+        .ok_or(Unfit::Event(EventError::Kind(view.schema.code)))?
+        .map_err(|error| Unfit::Event(error.into()))?;
+    Ok(match event {
+        Event::RunOpened(body) => Some(Change::Opened(Run {
+            stream: view.stream,
+            position: offset,
+            slug: body.slug,
+            state: RunState::Open,
+            opened: view.stamp,
+            last: view.stamp,
+            events: 0,
+        })),
+        Event::RunClosed(body) => Some(Change::Closed(body.verdict)),
+        Event::GateOpened(body) => Some(Change::GateOpened(Gate {
+            stream: view.stream,
+            sequence: view.sequence,
+            position: offset,
+            opened: view.stamp,
+            role: body.role,
+            owner: body.owner,
+            deadline_ms: body.deadline_ms,
+        })),
+        Event::GateDecided(body) => body.gate.map(Change::GateEnded),
+        Event::GateWithdrawn(body) => Some(Change::GateEnded(body.gate)),
+        _ => None,
+    })
+}
+
+/// Tells where a bad commit is, as far as its bytes still say.
+fn place(position: u64, events: &[&[u8]], unfit: Unfit) -> StoreError {
+    let what = match unfit {
+        Unfit::Event(source @ (EventError::Format(_) | EventError::Kind(_) | EventError::Version { .. })) => {
+            return StoreError::NewerEvent { position, source };
+        }
+        Unfit::Event(error) => error.to_string(),
+        Unfit::Shape(what) => String::from(what),
+    };
+    let view = events.first().and_then(|first| View::read(first).ok());
+    StoreError::Damaged(Damage {
+        position: Some(position),
+        stream: view.as_ref().map(|view| view.stream),
+        sequence: view.as_ref().map(|view| view.sequence),
+        what,
+    })
+}
+
+/// Writes an unsigned LEB128 integer.
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Reads an unsigned LEB128 integer; `None` when it is cut short or too long.
+pub(crate) fn take_varint(input: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = input.split_first()?;
+        *input = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_read_back_as_written() {
+        for value in (0..64).flat_map(|shift| [1u64 << shift, (1 << shift) - 1, u64::MAX >> shift]) {
+            let mut out = Vec::new();
+            put_varint(&mut out, value);
+            assert_eq!(out.len(), varint_len(value));
+            assert_eq!(take_varint(&mut out.as_slice()), Some(value));
+            assert_eq!(take_varint(&mut &out[..out.len() - 1]), None);
+        }
+    }
+}
