@@ -1,0 +1,3 @@
+//! What a caller can see of the stores.
+
+mod backends;
