@@ -51,7 +51,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     known
         .into_iter()
         .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= name.chars().count().max(3) / 2)
+        .filter(|(distance, _)| *distance <= name.chars().count().max(6) / 3)
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -107,9 +107,13 @@ pub fn load(source: &Source) -> Result<LoadedBundle, LoadErrors> {
             bundle.agents.insert(name.clone(), agent_with(entry, Digest::default(), Digest::default()));
         }
     }
+    let before = errors.len();
     let rule_sets = rules(source, &manifest, &mut errors);
+    let rules_loaded = errors.len() == before;
     errors.extend(process_flaws(&bundle, &manifest));
-    check_floors(&manifest, &rule_sets, &mut errors);
+    if rules_loaded {
+        check_floors(&manifest, &rule_sets, &mut errors);
+    }
     check_presets(&manifest, &mut errors);
     check_checks(&manifest, &mut errors);
     if !errors.is_empty() {

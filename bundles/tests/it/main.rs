@@ -1,3 +1,9 @@
 //! The bundles crate from outside.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod checks;
+mod loading;
+mod prompts;
+mod replies;
 mod rules;
