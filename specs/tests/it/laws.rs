@@ -1,0 +1,48 @@
+//! Law ids tie code, documents and tests: an id that source names has its text in `specs/`.
+
+use crate::tree::{File, files, none};
+use std::collections::BTreeMap;
+
+/// Names of others' making that look like law ids.
+const NO_LAWS: &[&str] = &["SHA", "UTF", "RFC", "ISO", "BLAKE", "CVE", "RUSTSEC"];
+
+/// Returns the law ids in a text: capitals, a hyphen, a number.
+fn ids(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.split(move |c: char| !is_part(c)).filter(|word| {
+        word.split_once('-').is_some_and(|(family, number)| {
+            family.len() >= 2
+                && family.chars().all(|c| c.is_ascii_uppercase())
+                && !NO_LAWS.contains(&family)
+                && !number.is_empty()
+                && number.chars().all(|c| c.is_ascii_digit())
+        })
+    })
+}
+
+fn is_law(file: &File) -> bool {
+    file.is("md") && file.is_below("specs") && !file.is_below("specs/decisions")
+}
+
+#[test]
+fn every_law_that_source_names_is_written_in_specs() {
+    let files = files();
+    let written: Vec<&str> = files
+        .iter()
+        .filter(|file| is_law(file))
+        .flat_map(|file| ids(file.text.as_deref().unwrap_or_default()))
+        .collect();
+    let mut missing: BTreeMap<&str, &str> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.is("rs") && file.path.contains("/src/")) {
+        for id in ids(file.text.as_deref().unwrap_or_default()).filter(|id| !written.contains(id)) {
+            missing.entry(id).or_insert(&file.path);
+        }
+    }
+    none(missing.iter().map(|(id, path)| format!("{id}, named in {path}")).collect(), "laws without a text in specs/");
+}
+
+#[test]
+fn ids_are_told_from_other_words() {
+    let found: Vec<&str> = ids("(COMMIT-3), SHA-256, UTF-8, x-1, A-1, RULE-, `GATE-12`; STORE-7.").collect();
+    assert_eq!(found, ["COMMIT-3", "GATE-12", "STORE-7"]);
+}

@@ -1,0 +1,9 @@
+//! Polices the tree: rooms and arrows, banned words, law ids, links, the commands that documents give.
+//!
+//! Each check reads the files themselves and tells every breach at once, with its place.
+
+mod docs;
+mod laws;
+mod layering;
+mod tidy;
+mod tree;
