@@ -61,6 +61,8 @@ pub fn fold(state: &mut State, event: &Envelope) {
             state.timers.remove(&body.subject);
         }
         Event::SpawnFinished(body) => {
+            // A late outcome is taken once; after that it is a duplicate (EFFECT-3).
+            state.given_up.remove(&body.spawn);
             let Some(pending) = state.pending.remove(&body.spawn) else { return };
             if let Asked::Spawn { agent, edits, .. } = &pending.what {
                 // Work that ended in an error is done again from where it started; an answer that could not be read
@@ -78,6 +80,7 @@ pub fn fold(state: &mut State, event: &Envelope) {
             state.settling.insert(body.spawn, pending);
         }
         Event::CheckFinished(body) => {
+            state.given_up.remove(&body.request);
             if let Some(pending) = state.pending.remove(&body.request) {
                 state.settling.insert(body.request, pending);
             }
