@@ -46,7 +46,12 @@ pub fn fold(state: &mut State, event: &Envelope) {
             state.rules = body.rules.to_vec();
         }
         Event::GateAnswered(body) => state.note_in_hand = body.note,
-        Event::RunSteered(body) => note(state, body.note),
+        // A note for a run that has ended is on record, but nobody will read it.
+        Event::RunSteered(body) => {
+            if state.closed.is_none() {
+                note(state, body.note);
+            }
+        }
         Event::RulesAdded(body) => state.rules.push(body.rules),
         Event::RecoveryRequested(_)
         | Event::RiskAccepted(_)

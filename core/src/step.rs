@@ -14,7 +14,7 @@ use crate::process::{CLASSIFY, Policy};
 use crate::run::{Run, Terms, TermsError};
 use crate::schema::Class;
 use crate::stage::Driver;
-use crate::state::{Asked, NOTES_MAX};
+use crate::state::{Asked, NOTES_MAX, State};
 use crate::word::ChosenBy;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -114,18 +114,25 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
 
     if is_request {
         if state.closed.is_some() {
+            // On record, `rules.added` means that the terms changed; those of a run that has ended do not.
+            if matches!(input.body, Event::RulesAdded(_)) {
+                return malformed("the run has ended; rules can be asked about it by replay");
+            }
             let mut driver = begin(input);
             driver.decline("the run has ended");
             return Ok(driver.draft.finish());
         }
         let driver = match input.body.clone() {
             Event::GateAnswered(body) => {
+                if body.note.is_some() && notes_are_full(state) {
+                    return malformed(format!("{NOTES_MAX} notes wait to be read; answer without one"));
+                }
                 let mut driver = begin(input);
                 driver.gate_answered(&body, &actor);
                 driver
             }
             Event::RunSteered(_) => {
-                if state.notes.iter().filter(|note| !note.read).count() >= NOTES_MAX {
+                if notes_are_full(state) {
                     return malformed(format!("{NOTES_MAX} notes wait to be read; let the run read them first"));
                 }
                 begin(input)
@@ -241,6 +248,10 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
         other => return malformed(format!("{} is not an observation", other.schema().name)),
     };
     Ok(driver.draft.finish())
+}
+
+fn notes_are_full(state: &State) -> bool {
+    state.notes.iter().filter(|note| !note.read).count() >= NOTES_MAX
 }
 
 fn fire(driver: &mut Driver, run: &Run, subject: u64) {
