@@ -6,7 +6,7 @@
 use crate::event::Envelope;
 use crate::kind::Event;
 use crate::process::Policy;
-use crate::state::{Amount, Approval, Asked, Gate, NOTES_MAX, Note, Opened, Pending, Standing, State, Timer};
+use crate::state::{Amount, Approval, Asked, Budget, Gate, NOTES_MAX, Note, Opened, Pending, Standing, State, Timer};
 use crate::word::{GateOutcome, Origin, Resolution, Severity, SpawnOutcome};
 
 /// How long after the executor's own limit the kernel gives an effect up, in milliseconds.
@@ -115,12 +115,7 @@ pub fn fold(state: &mut State, event: &Envelope) {
                 Some(given_up)
             });
             if let Some(Pending { reserved, .. }) = settled {
-                let budget = &mut state.budget;
-                budget.reserved.spawns -= reserved.spawns;
-                budget.reserved.tokens -= reserved.tokens;
-                budget.reserved.money_micro -= reserved.money_micro;
-                budget.reserved.time_ms -= reserved.time_ms;
-                budget.used.spawns += reserved.spawns;
+                release(&mut state.budget, &reserved);
             }
             let used = &mut state.budget.used;
             used.tokens = used.tokens.saturating_add(body.tokens);
@@ -242,13 +237,29 @@ pub fn fold(state: &mut State, event: &Envelope) {
         }
         Event::RunClosed(body) => {
             state.closed = Some(body.verdict);
-            let pending: alloc::vec::Vec<u64> = state.pending.keys().copied().collect();
-            state.given_up.extend(pending);
-            state.pending.clear();
+            // What is under way is given up with the run, at its reserved worst case (BUDGET-2).
+            for (effect, pending) in core::mem::take(&mut state.pending) {
+                state.given_up.insert(effect);
+                release(&mut state.budget, &pending.reserved);
+                let used = &mut state.budget.used;
+                used.tokens = used.tokens.saturating_add(pending.reserved.tokens);
+                used.money_micro = used.money_micro.saturating_add(pending.reserved.money_micro);
+                used.time_ms = used.time_ms.saturating_add(pending.reserved.time_ms);
+            }
             state.timers.clear();
             state.gate = None;
         }
     }
+}
+
+/// Ends a reservation. Sums saturate, so that folding what is on record never fails.
+fn release(budget: &mut Budget, reserved: &Amount) {
+    let sum = &mut budget.reserved;
+    sum.spawns = sum.spawns.saturating_sub(reserved.spawns);
+    sum.tokens = sum.tokens.saturating_sub(reserved.tokens);
+    sum.money_micro = sum.money_micro.saturating_sub(reserved.money_micro);
+    sum.time_ms = sum.time_ms.saturating_sub(reserved.time_ms);
+    budget.used.spawns = budget.used.spawns.saturating_add(reserved.spawns);
 }
 
 fn reserve(state: &mut State, sequence: u64, what: Asked, reserved: Amount, now_ms: u64) {
