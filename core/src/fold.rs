@@ -5,7 +5,7 @@
 
 use crate::event::Envelope;
 use crate::kind::Event;
-use crate::process::Policy;
+use crate::process::{FINAL, Policy};
 use crate::state::{Amount, Approval, Asked, Budget, Gate, NOTES_MAX, Note, Opened, Pending, Standing, State, Timer};
 use crate::word::{GateOutcome, Origin, Resolution, Severity, SpawnOutcome};
 
@@ -177,7 +177,8 @@ pub fn fold(state: &mut State, event: &Envelope) {
             if let Some(digest) = state.note_in_hand.take() {
                 note(state, digest);
             }
-            if body.outcome == GateOutcome::Accepted {
+            // Only the final gate approves what is merged; being asked by the kernel afterwards takes nothing away.
+            if body.outcome == GateOutcome::Accepted && body.role == FINAL {
                 state.approval = Some(Approval {
                     decision: sequence,
                     role: body.role.clone(),

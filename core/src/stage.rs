@@ -479,11 +479,9 @@ impl Driver {
             return Ok(());
         }
         let state = self.draft.state();
-        let Some(approval) = state.approval.clone().filter(|found| found.role == FINAL && found.tree == state.tree)
-        else {
-            self.ask("no acceptance of the final gate stands for this tree");
-            return Ok(());
-        };
+        let artifact = self.artifact();
+        let standing = state.approval.clone().filter(|found| found.artifact == artifact && found.tree == state.tree);
+        let Some(approval) = standing else { return self.approve_anew(&flow) };
         let intended = MergeIntended {
             decision: approval.decision,
             artifact: approval.artifact,
@@ -492,6 +490,20 @@ impl Driver {
             branch: state.branch(),
         };
         self.draft.decide(intended).map(drop)
+    }
+
+    /// An acceptance is void once what it approved has drifted: the final gate decides anew (GATE-4).
+    fn approve_anew(&mut self, flow: &Flow) -> Drafted {
+        let gate = flow.stages.iter().rfind(|stage| {
+            matches!(&stage.kind, StageKind::Gate { role } if role == FINAL) && stage.when.is_none()
+        });
+        match gate {
+            Some(gate) => self.enter(gate),
+            None => {
+                self.ask("no acceptance of a final gate stands for this tree");
+                Ok(())
+            }
+        }
     }
 
     /// Ends the run as anything but accepted; never judged (COMMIT-5).

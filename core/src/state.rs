@@ -65,7 +65,7 @@ pub struct State {
     pub last_blockers: Vec<[u8; 16]>,
     /// The gate that waits for a person.
     pub gate: Option<Gate>,
-    /// The last acceptance, if it still stands.
+    /// The last acceptance of the final gate, if no walk-back has voided it.
     pub approval: Option<Approval>,
     /// Walk-backs that Loom made by itself.
     pub replans: u64,
