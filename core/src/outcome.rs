@@ -252,6 +252,10 @@ impl Driver {
 
     fn after_spawn(&mut self, spawn: u64, agent: &str, next: Next) -> Drafted {
         self.waive_known()?;
+        if self.draft.state().gate.is_some() {
+            // A person is asked: what arrives meanwhile is on record, and the answer says how it goes on (GATE-1).
+            return Ok(());
+        }
         match next {
             Next::Again { attempt, repair } => self.spawn_all(&[(agent.to_string(), attempt)], repair),
             Next::Wait { due_ms, attempt } => {
@@ -347,8 +351,12 @@ impl Driver {
                 driver.clear_check(&check)?;
             }
             driver.waive_known()?;
-            if driver.is_wave_over() { driver.after_wave() } else { Ok(()) }
+            driver.after_check()
         });
+    }
+
+    fn after_check(&mut self) -> Drafted {
+        if self.draft.state().gate.is_none() && self.is_wave_over() { self.after_wave() } else { Ok(()) }
     }
 
     fn clear_check(&mut self, check: &str) -> Drafted {
@@ -421,7 +429,7 @@ impl Driver {
             Asked::Check { check, .. } => {
                 let what = format!("check {check} {why}");
                 self.raise(effect, check, Origin::Check, Severity::Blocking, "check-failed", None, None, &what, None);
-                self.settle(|driver| if driver.is_wave_over() { driver.after_wave() } else { Ok(()) });
+                self.settle(Driver::after_check);
             }
             Asked::Merge { .. } => {}
         }

@@ -29,6 +29,9 @@ impl Driver {
         }
         let person = actor.id().to_string();
         let answer = body.answer;
+        // Whatever the answer is, the stage begins again or is left: nobody waits for what is under way in it.
+        let under_way = self.under_way();
+        self.give_up(&under_way);
         self.settle(|driver| driver.decide_by_person(&gate, answer, &person));
     }
 
@@ -112,6 +115,9 @@ impl Driver {
             Recovery::CancelPending if under_way.is_empty() => self.decline("nothing is under way"),
             Recovery::CancelPending => {
                 self.give_up(&under_way);
+                if self.draft.state().gate.is_some() {
+                    return;
+                }
                 self.settle(|driver| {
                     driver.ask("what was under way was cancelled");
                     Ok(())

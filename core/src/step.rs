@@ -261,7 +261,9 @@ fn fire(driver: &mut Driver, run: &Run, subject: u64) {
         driver.gate_expired();
     } else if let Some(was) = run.state.pending.get(&subject) {
         driver.effect_lost(subject, was, "gave no sign until its deadline");
-    } else if let Some(timer) = run.state.timers.get(&subject) {
+    } else if let Some(timer) = run.state.timers.get(&subject)
+        && run.state.gate.is_none()
+    {
         let again = [(timer.agent.clone(), timer.attempt)];
         driver.settle(|driver| driver.spawn_all(&again, None));
     }
