@@ -4,7 +4,7 @@
 
 use crate::id::Actor;
 use crate::kind::*;
-use crate::process::ASK;
+use crate::process::{ASK, StageKind};
 use crate::stage::{Drafted, Driver};
 use crate::state::{Amount, Asked, Gate};
 use crate::word::{Answer, DecidedBy, GateOutcome, Recovery, Verdict};
@@ -54,6 +54,11 @@ impl Driver {
                 self.draft.decide(decided)?;
                 match self.revision_target() {
                     Some(to) => self.walk_back(&to, &format!("{person} asks for a revision"), false),
+                    // To enter a gate again would let its policy accept what a person has just sent back.
+                    None if self.stage().is_some_and(|stage| matches!(stage.kind, StageKind::Gate { .. })) => {
+                        self.ask("there is no stage to revise");
+                        Ok(())
+                    }
                     None => self.retry_stage(),
                 }
             }
