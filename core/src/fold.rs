@@ -134,6 +134,7 @@ pub fn fold(state: &mut State, event: &Envelope) {
             state.stage = body.stage.clone();
             state.phase = body.phase.clone();
             state.rounds.insert(body.phase.clone(), body.round);
+            state.tree_entered = state.tree.clone();
             state.delivered.clear();
             state.timers.clear();
         }

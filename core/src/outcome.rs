@@ -166,7 +166,8 @@ impl Driver {
         match known.kind {
             AgentKind::Classifier if unchanged => Next::Flow(claim.flow),
             AgentKind::Adviser if unchanged => Next::Delivered,
-            AgentKind::Worker if !unchanged => Next::Delivered,
+            // A try before this one may have done the work and said so in a way that could not be read.
+            AgentKind::Worker if body.tree_after != self.draft.state().tree_entered => Next::Delivered,
             AgentKind::Worker if attempt < 2 => Next::Again { attempt: attempt + 1, repair: body.output },
             AgentKind::Worker => {
                 self.harness_blocker(body.spawn, agent, "no-effect", &format!("{agent} said done and changed nothing"))

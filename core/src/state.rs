@@ -39,6 +39,8 @@ pub struct State {
     pub rounds: BTreeMap<String, u64>,
     /// The tree as the last worker left it.
     pub tree: Bytes,
+    /// The tree that the present stage began with.
+    pub tree_entered: Bytes,
     /// Effects under way, by the sequence of the event that asked for them.
     pub pending: BTreeMap<u64, Pending>,
     /// Effects whose outcome is in, but whose reservation is not settled yet (within a commit).
