@@ -403,13 +403,7 @@ impl Engine {
         (event, blobs)
     }
 
-    fn spawn_observation(
-        &mut self,
-        run: &Run,
-        id: u64,
-        report: &SpawnReport,
-        blobs: &mut Vec<Blob>,
-    ) -> SpawnFinished {
+    fn spawn_observation(&mut self, run: &Run, id: u64, report: &SpawnReport, blobs: &mut Vec<Blob>) -> SpawnFinished {
         let (agent, tree) = match run.state.pending.get(&id).map(|pending| &pending.what) {
             Some(Asked::Spawn { agent, tree, .. }) => (agent.clone(), tree.clone()),
             Some(Asked::Check { .. } | Asked::Merge { .. }) | None => Default::default(),
@@ -640,7 +634,12 @@ impl Engine {
             for Stored { event, .. } in &events {
                 let extended = match Envelope::decode(&event.bytes)?.body {
                     Event::RulesAdded(added) => {
-                        rules = run.state.rules.iter().map(|digest| Ok::<_, HostError>(Blob::stored(self.blob(*digest)?))).collect::<Result<_, _>>()?;
+                        rules = run
+                            .state
+                            .rules
+                            .iter()
+                            .map(|digest| Ok::<_, HostError>(Blob::stored(self.blob(*digest)?)))
+                            .collect::<Result<_, _>>()?;
                         rules.push(Blob::stored(self.blob(added.rules)?));
                         Some(self.terms(&bundle, &rules)?)
                     }

@@ -60,9 +60,9 @@ fn marked_ancestor() -> Option<u64> {
             return None;
         }
         let environ = std::fs::read(format!("/proc/{parent}/environ")).unwrap_or_default();
-        let mark = environ.split(|byte| *byte == 0).find_map(|entry| {
-            std::str::from_utf8(entry).ok()?.strip_prefix(&prefix)?.parse().ok()
-        });
+        let mark = environ
+            .split(|byte| *byte == 0)
+            .find_map(|entry| std::str::from_utf8(entry).ok()?.strip_prefix(&prefix)?.parse().ok());
         if mark.is_some() {
             return mark;
         }

@@ -7,6 +7,7 @@ use crate::engine::{merge_failed, spawn_failed};
 use crate::environment::{Environment, SPAWN_VARIABLE};
 use crate::error::HostError;
 use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
+use crate::world::{Machine, World};
 use loom_bundles::{Schema, parse_answer, render};
 use loom_core::answer::Change;
 use loom_core::id::{StreamId, hex};
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 /// Longest diff in a prompt, in bytes.
 const DIFF_BYTES_MAX: usize = 256 * 1024;
@@ -31,7 +33,7 @@ pub struct LocalSettings {
     /// Git as Loom calls it.
     pub git: Git,
     /// The project that results are merged into.
-    pub project: Project,
+    pub project: Arc<Project>,
     /// Folder of this project's workspaces, outside of the project.
     pub folder: PathBuf,
     /// What thinks.
@@ -86,8 +88,7 @@ impl Executor for LocalExecutor {
         let Ok(token) = CancelToken::new() else {
             let report = refused(&order, "the operating system gives no more pipes".to_string());
             // The drive loop has ended: nobody waits for the outcome.
-            let _gone =
-                outbox.send(Message::Finished { stream: order.stream, id: order.id, report: Box::new(report) });
+            let _gone = outbox.send(Message::Finished { stream: order.stream, id: order.id, report: Box::new(report) });
             return;
         };
         self.shared.lock().tokens.insert((order.stream, order.id), token.clone());
@@ -128,7 +129,8 @@ impl Shared {
         let mut running = self.lock();
         running.tokens.remove(&(stream, id));
         running.busy.remove(&stream);
-        let forgotten = running.forgotten.contains(&stream) && !running.tokens.keys().any(|(other, _)| *other == stream);
+        let forgotten =
+            running.forgotten.contains(&stream) && !running.tokens.keys().any(|(other, _)| *other == stream);
         drop(running);
         self.turn.notify_all();
         if forgotten {
@@ -152,7 +154,9 @@ impl Shared {
         match &order.work {
             Work::Spawn(work) => self.spawn(order, work, &workspace, token),
             Work::Check { argv, tree, .. } => self.check(order, argv.as_deref(), tree, &workspace, token),
-            Work::Merge { tree, branch, message, date_ms } => self.merge(&workspace, order, tree, branch, message, *date_ms),
+            Work::Merge { tree, branch, message, date_ms } => {
+                self.merge(&workspace, order, tree, branch, message, *date_ms)
+            }
         }
     }
 
@@ -216,7 +220,9 @@ impl Shared {
             attempt: work.attempt,
             time_limit_ms: order.time_ms,
         };
-        let done = self.settings.provider.run(&spawn, token);
+        let began = Instant::now();
+        let done = self.settings.provider.run(&spawn, &|| token.is_cancelled());
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut report = SpawnReport {
             outcome: done.outcome,
             prompt: prompt.into_bytes(),
@@ -227,18 +233,23 @@ impl Shared {
             tokens_in: done.tokens_in,
             tokens_out: done.tokens_out,
             money_micro: done.money_micro,
-            duration_ms: done.duration_ms,
+            duration_ms,
             model: done.model,
             session: done.session,
             detail: done.detail,
-            wake_ms: done.wake_ms,
+            wake_ms: done.wake_ms.map(|wait_ms| Machine.now_ms().saturating_add(wait_ms)),
         };
         match workspace.snapshot(&Limits::default()) {
             Ok(snapshot) => {
                 report.tree_after = snapshot.tree.as_bytes().to_vec();
                 report.delta = workspace.delta(before, snapshot.tree)?.into_iter().map(change).collect();
             }
-            Err(error @ (ToolError::Deleted { .. } | ToolError::FileTooLarge { .. } | ToolError::TreeTooLarge { .. } | ToolError::TooManyFiles { .. })) => {
+            Err(
+                error @ (ToolError::Deleted { .. }
+                | ToolError::FileTooLarge { .. }
+                | ToolError::TreeTooLarge { .. }
+                | ToolError::TooManyFiles { .. }),
+            ) => {
                 report.outcome = SpawnOutcome::Failed;
                 report.detail = Some(format!("what it left cannot be recorded: {error}"));
             }
@@ -264,9 +275,8 @@ impl Shared {
         workspace: &Workspace,
         token: &CancelToken,
     ) -> Result<Report, HostError> {
-        let report = |outcome, exit_code, output, duration_ms| {
-            Ok(Report::Check { outcome, exit_code, output, duration_ms })
-        };
+        let report =
+            |outcome, exit_code, output, duration_ms| Ok(Report::Check { outcome, exit_code, output, duration_ms });
         let Some(argv) = argv.filter(|argv| !argv.is_empty()) else {
             return report(CheckOutcome::Absent, None, Vec::new(), 0);
         };
@@ -307,8 +317,7 @@ impl Shared {
         date_ms: u64,
     ) -> Result<Report, HostError> {
         let loom = Person { name: "Loom".to_string(), email: "loom@localhost".to_string() };
-        let meta =
-            CommitMeta { author: loom.clone(), committer: loom, date_ms, message: message.to_string() };
+        let meta = CommitMeta { author: loom.clone(), committer: loom, date_ms, message: message.to_string() };
         let commit = workspace.commit(tree_id(tree)?, &[commit_id(&order.base_commit)?], &meta)?;
         workspace.publish(&self.settings.project, commit, branch)?;
         Ok(Report::Merge { outcome: MergeOutcome::Done, commit: Some(commit.as_bytes().to_vec()), detail: None })

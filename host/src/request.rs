@@ -179,8 +179,7 @@ impl Opening {
     /// Returns the event and its blobs; salts are asked for in the order of the blobs.
     pub fn event(&self, mut salt: impl FnMut() -> [u8; 16]) -> (Event, Vec<Blob>) {
         let task = Blob::salted(salt(), self.task.as_bytes());
-        let checks = (!self.checks.is_empty())
-            .then(|| Blob::plain(&loom_core::answer::encode_checks(&self.checks)));
+        let checks = (!self.checks.is_empty()).then(|| Blob::plain(&loom_core::answer::encode_checks(&self.checks)));
         let rules: Vec<Blob> = self.rule_blobs();
         let event = RunOpened {
             request: self.id.clone(),

@@ -13,11 +13,11 @@ use crate::request::{Answered, Opening, Request};
 use crate::world::{Machine, World};
 use loom_bundles::{Checks, LoadedBundle, discover};
 use loom_core::answer::CheckCommand;
-use loom_core::id::{Actor, Assurance, StreamId, hex};
+use loom_core::id::{Actor, Assurance, Stamp, StreamId, hex};
 use loom_core::state::Amount;
 use loom_providers::Provider;
 use loom_store::{RedbStore, Store};
-use loom_tools::{Git, Guard, Project};
+use loom_tools::{CommitId, Git, Guard, Project};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -29,7 +29,8 @@ const JOBS: usize = 8;
 pub struct Session {
     engine: Engine,
     executor: Arc<LocalExecutor>,
-    project: Project,
+    git: Git,
+    project: Arc<Project>,
     store_folder: PathBuf,
     inbox: Receiver<Message>,
     outbox: Sender<Message>,
@@ -61,14 +62,14 @@ impl Session {
         let scratch = environment.state_folder.join("scratch");
         make(&scratch)?;
         let git = Git::find(&environment.search_path, &scratch)?;
-        let project = Project::open(&git, path)?;
+        let project = Arc::new(Project::open(&git, path)?);
         let store_folder = project.root().join(".loom");
         let store: Arc<dyn Store> = Arc::new(open_or_create(&store_folder)?);
         let folder = environment.state_folder.join("stores").join(hex(&crate::engine::origin(store.as_ref())?));
         let folder = folder.join("workspaces");
         make(&folder)?;
         let settings = LocalSettings {
-            git,
+            git: git.clone(),
             project: project.clone(),
             folder: folder.clone(),
             provider,
@@ -81,7 +82,7 @@ impl Session {
         let engine = Engine::open(store, Box::new(Machine), executor.clone(), outbox.clone())?;
         let live: Vec<String> = engine.runs().map(|(stream, _)| hex(&stream.0)).collect();
         remove_workspaces(&folder, &|name| live.iter().any(|run| run == name))?;
-        Ok(Session { engine, executor, project, store_folder, inbox, outbox })
+        Ok(Session { engine, executor, git, project, store_folder, inbox, outbox })
     }
 
     /// Returns the project.
@@ -109,7 +110,9 @@ impl Session {
         wishes: Wishes,
     ) -> Result<StreamId, HostError> {
         let stream = self.engine.stream_of(&request);
-        let checks = self.checks(stream)?;
+        // The project's head may have moved since the session was opened.
+        let project = Project::open(&self.git, self.project.root())?;
+        let checks = self.checks(stream, project.head_commit())?;
         let limits = &bundle.bundle.limits;
         let caps = wishes.caps.unwrap_or(Amount {
             spawns: limits.spawns,
@@ -124,8 +127,8 @@ impl Session {
             task: task.to_string(),
             bundle,
             rules: wishes.rules,
-            base_commit: self.project.head_commit().as_bytes().to_vec(),
-            base_tree: self.project.head_tree().as_bytes().to_vec(),
+            base_commit: project.head_commit().as_bytes().to_vec(),
+            base_tree: project.head_tree().as_bytes().to_vec(),
             flow: wishes.flow,
             policies: wishes.policies,
             checks: checks
@@ -146,16 +149,15 @@ impl Session {
     }
 
     /// Finds the checks in the run's base commit, never in what an agent could have written.
-    fn checks(&self, stream: StreamId) -> Result<Checks, HostError> {
-        let work = self.executor.prepare(stream, self.project.head_commit())?;
+    fn checks(&self, stream: StreamId, base: CommitId) -> Result<Checks, HostError> {
+        let work = self.executor.prepare(stream, base)?;
         let file = |name: &str| {
             let path = work.join(name);
             let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
             is_file.then(|| std::fs::read(&path).ok()).flatten()
         };
-        discover(&file).map_err(|errors| {
-            HostError::Checks(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        })
+        discover(&file)
+            .map_err(|errors| HostError::Checks(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
     }
 
     /// Puts a request to a run and returns what is on record then.
@@ -197,7 +199,11 @@ pub fn local_actor(environment: &Environment) -> Actor {
 }
 
 fn open_or_create(folder: &Path) -> Result<RedbStore, HostError> {
-    Ok(RedbStore::open_or_create(folder, Machine.random(), Machine.now_ms())?)
+    let origin = || {
+        let stamp = Stamp::after(Stamp::default(), Machine.now_ms());
+        loom_core::origin::create(Machine.random(), env!("CARGO_PKG_VERSION"), stamp)
+    };
+    Ok(RedbStore::open_or_create(folder, origin)?)
 }
 
 fn make(folder: &Path) -> Result<(), HostError> {
