@@ -30,6 +30,8 @@ const PROPOSAL_MAX: usize = 1_048_576;
 pub(crate) struct Refusal {
     /// The gate stage that the dropped decisions had come through last, or else the stage they began at.
     pub(crate) stage: String,
+    /// The gate stage that they had come through first, or else the stage they began at: where a person is asked.
+    pub(crate) stand: String,
     /// Whether a policy, not a person, had decided that gate.
     pub(crate) by_policy: bool,
 }
@@ -79,6 +81,11 @@ impl Draft {
     /// Returns the present state.
     pub(crate) fn state(&self) -> &State {
         &self.run.state
+    }
+
+    /// Whether the input is a person's answer to a gate.
+    pub(crate) fn is_answer(&self) -> bool {
+        self.events.first().is_some_and(|input| matches!(input.body, Event::GateAnswered(_)))
     }
 
     /// Adds a record and returns its sequence.
@@ -201,7 +208,7 @@ impl Draft {
         let Some(Mark { state, facts, events, blobs }) = self.mark.take() else {
             unreachable!("marked the line before")
         };
-        let gate = self.gate_passed_since(events);
+        let gates = self.gates_passed_since(events);
         let by_policy = self.events[events..]
             .iter()
             .any(|dropped| matches!(&dropped.body, Event::GateDecided(decided) if decided.by == DecidedBy::Policy));
@@ -233,20 +240,30 @@ impl Draft {
             kind: kind.to_string(),
             proposal: if proposal.len() <= PROPOSAL_MAX { proposal } else { Vec::new() },
         });
-        Refusal { stage: gate.unwrap_or_else(|| self.run.state.stage.clone()), by_policy }
+        let here = || self.run.state.stage.clone();
+        Refusal {
+            stage: gates.last().cloned().unwrap_or_else(here),
+            stand: gates.into_iter().next().unwrap_or_else(here),
+            by_policy,
+        }
     }
 
-    /// Returns the last gate stage among the decisions after `mark`.
-    fn gate_passed_since(&self, mark: usize) -> Option<String> {
-        let flow = self.run.terms.bundle().flows.get(self.run.state.flow.as_ref()?)?;
-        self.events[mark..].iter().rev().find_map(|dropped| match &dropped.body {
-            Event::StageEntered(entered) => flow
-                .stages
-                .iter()
-                .find(|stage| stage.name == entered.stage && matches!(stage.kind, StageKind::Gate { .. }))
-                .map(|stage| stage.name.clone()),
-            _ => None,
-        })
+    /// Returns the gate stages among the decisions after `mark`, in order.
+    fn gates_passed_since(&self, mark: usize) -> Vec<String> {
+        let bundle = self.run.terms.bundle();
+        let Some(flow) = self.run.state.flow.as_ref().and_then(|flow| bundle.flows.get(flow)) else {
+            return Vec::new();
+        };
+        let is_gate = |name: &str| {
+            flow.stages.iter().any(|stage| stage.name == name && matches!(stage.kind, StageKind::Gate { .. }))
+        };
+        self.events[mark..]
+            .iter()
+            .filter_map(|dropped| match &dropped.body {
+                Event::StageEntered(entered) if is_gate(&entered.stage) => Some(entered.stage.clone()),
+                _ => None,
+            })
+            .collect()
     }
 }
 

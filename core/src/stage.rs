@@ -52,15 +52,32 @@ impl Driver {
             Some(stage) if !first.by_policy => stage.on_refused,
             Some(_) | None => OnRefused::Ask,
         };
+        // What a person's answer led to is not by itself; everything else is, and capped.
+        let automatic = !self.draft.is_answer();
         let second = match (on_refused, stage) {
-            (OnRefused::WalkBack, Some(Stage { revise_to: Some(to), .. })) => self.walk_back(&to, &reason, false),
+            (OnRefused::WalkBack, Some(Stage { revise_to: Some(to), .. })) => {
+                match automatic.then(|| self.cannot_replan()).flatten() {
+                    None => {
+                        let under_way = self.under_way();
+                        self.give_up(&under_way);
+                        self.walk_back(&to, &reason, automatic)
+                    }
+                    Some(why) => {
+                        self.ask(&why);
+                        Ok(())
+                    }
+                }
+            }
             (OnRefused::Fail, _) => {
+                let under_way = self.under_way();
+                self.give_up(&under_way);
                 self.close(Verdict::Failed, &reason);
                 Ok(())
             }
-            (OnRefused::WalkBack | OnRefused::Ask, stage) => {
-                if let Some(stage) = stage {
-                    self.stand_at(&stage);
+            (OnRefused::WalkBack | OnRefused::Ask, _) => {
+                // A later gate that a policy had accepted in passing is decided anew when this one is left.
+                if let Some(stand) = self.stage_named(&first.stand) {
+                    self.stand_at(&stand);
                 }
                 self.ask(&reason);
                 Ok(())
