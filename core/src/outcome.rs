@@ -110,7 +110,10 @@ impl Driver {
             }
             SpawnOutcome::Limited => {
                 let due_ms = body.wake_ms.unwrap_or_else(|| self.draft.now_ms().saturating_add(60_000));
-                Next::Wait { due_ms: due_ms.max(self.draft.now_ms()), attempt }
+                // Whoever names the time, a wait ends when a person would have been asked for an answer (GATE-3).
+                let now_ms = self.draft.now_ms();
+                let latest_ms = now_ms.saturating_add(self.bundle().limits.ask_deadline_ms);
+                Next::Wait { due_ms: due_ms.clamp(now_ms, latest_ms), attempt }
             }
         }
     }

@@ -107,6 +107,8 @@ impl Driver {
                 let asked = self.draft.state().gate.as_ref().is_some_and(|gate| gate.role == ASK);
                 if !under_way.is_empty() || merging {
                     self.decline("something is under way; retry applies to a run that is stuck");
+                } else if self.draft.state().gate.is_none() {
+                    self.decline("the run waits for a point in time; cancel-pending ends the wait");
                 } else if !asked {
                     self.decline("a gate of the process waits; only an answer passes it");
                 } else {
@@ -117,7 +119,9 @@ impl Driver {
                 }
             }
             Recovery::RetryFailed => self.retry_failed(&body.spawns),
-            Recovery::CancelPending if under_way.is_empty() => self.decline("nothing is under way"),
+            Recovery::CancelPending if under_way.is_empty() && self.draft.state().timers.is_empty() => {
+                self.decline("nothing is under way");
+            }
             Recovery::CancelPending => {
                 self.give_up(&under_way);
                 if self.draft.state().gate.is_some() {
