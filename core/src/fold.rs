@@ -27,6 +27,7 @@ pub fn fold(state: &mut State, event: &Envelope) {
                 bundle: body.bundle,
                 base_commit: body.base_commit.clone(),
                 base_tree: body.base_tree.clone(),
+                flow: body.flow.clone(),
                 policies: body
                     .gate_roles
                     .iter()

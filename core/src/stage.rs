@@ -114,6 +114,20 @@ impl Driver {
         self.stage_named(&self.draft.state().stage)
     }
 
+    /// Chooses the flow, or has it chosen.
+    pub(crate) fn set_out(&mut self) -> Drafted {
+        if let Some(flow) = self.draft.state().opened.flow.clone() {
+            return self.choose_flow(&flow, ChosenBy::Pin);
+        }
+        match self.stage_named(CLASSIFY) {
+            Some(stage) => self.enter(&stage),
+            None => {
+                let flow = self.bundle().default_flow.clone();
+                self.choose_flow(&flow, ChosenBy::Default)
+            }
+        }
+    }
+
     /// Settles the flow and enters its first stage.
     pub(crate) fn choose_flow(&mut self, name: &str, by: ChosenBy) -> Drafted {
         let Some(flow) = self.bundle().flows.get(name).cloned() else {
@@ -466,10 +480,8 @@ impl Driver {
 
     /// Does the present stage again: what the machinery raised in it is superseded, nothing is passed by.
     pub(crate) fn retry_stage(&mut self) -> Drafted {
-        let Some(stage) = self.stage() else {
-            self.ask("there is no stage to enter again");
-            return Ok(());
-        };
+        // Rules refused the very first stage: there is none yet to enter again.
+        let Some(stage) = self.stage() else { return self.set_out() };
         let phase = stage.phase.as_str();
         let superseded: Vec<_> = self
             .draft

@@ -98,6 +98,8 @@ pub struct Opened {
     pub base_commit: Bytes,
     /// Its tree.
     pub base_tree: Bytes,
+    /// The flow, where the request pinned it.
+    pub flow: Option<String>,
     /// Policies that the request set.
     pub policies: BTreeMap<String, Policy>,
     /// Checks declared not applicable.

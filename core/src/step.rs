@@ -10,12 +10,11 @@ use crate::draft::Draft;
 use crate::id::{Actor, Digest, Stamp, StreamId};
 use crate::kind::{Event, RequestRefused, RunOpened};
 use crate::outcome::contents;
-use crate::process::{CLASSIFY, Policy};
+use crate::process::Policy;
 use crate::run::{Run, Terms, TermsError};
 use crate::schema::Class;
 use crate::stage::Driver;
 use crate::state::{Asked, NOTES_MAX, State};
-use crate::word::ChosenBy;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -63,18 +62,8 @@ pub fn open(terms: Arc<Terms>, stream: StreamId, input: Input) -> Result<Checked
     }
     let mut run = Run::new(terms);
     run.state.stream = stream;
-    let flow = body.flow.clone();
     let mut driver = Driver::new(Draft::begin(&run, input.stamp, input.actor, input.body, input.blobs));
-    driver.settle(|driver| match flow {
-        Some(flow) => driver.choose_flow(&flow, ChosenBy::Pin),
-        None => match driver.stage_named(CLASSIFY) {
-            Some(stage) => driver.enter(&stage),
-            None => {
-                let flow = driver.bundle().default_flow.clone();
-                driver.choose_flow(&flow, ChosenBy::Default)
-            }
-        },
-    });
+    driver.settle(Driver::set_out);
     Ok(driver.draft.finish())
 }
 
