@@ -57,7 +57,7 @@ impl Found {
 
 /// Returns the fingerprint of a finding: agent, category and place (ID-6).
 pub fn fingerprint(agent: &str, category: &str, path: Option<&[u8]>, line: Option<u64>) -> [u8; 16] {
-    let line = line.map_or(0, |line| line + 1).to_be_bytes();
+    let line = line.map_or(0, |line| line.saturating_add(1)).to_be_bytes();
     let path = path.unwrap_or(b"");
     let lengths = [agent.len() as u64, category.len() as u64, path.len() as u64];
     let mut head = Vec::with_capacity(24);
