@@ -298,7 +298,12 @@ impl State {
     pub fn deadlines(&self) -> impl Iterator<Item = (u64, u64)> {
         let gate = self.gate.iter().map(|gate| (gate.deadline_ms, gate.sequence));
         let timers = self.timers.iter().map(|(subject, timer)| (timer.due_ms, *subject));
-        let pending = self.pending.iter().map(|(sequence, pending)| (pending.deadline_ms, *sequence));
+        // A merge has no deadline: it is looked for before it is done again.
+        let pending = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| !matches!(pending.what, Asked::Merge { .. }))
+            .map(|(sequence, pending)| (pending.deadline_ms, *sequence));
         gate.chain(timers).chain(pending)
     }
 
