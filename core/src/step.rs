@@ -5,16 +5,18 @@
 //! step(run, input)          -> Checked<Run>     every other one
 //! ```
 
+use crate::answer::decode_delta;
 use crate::commit::{Blob, Checked};
 use crate::draft::Draft;
 use crate::id::{Actor, Digest, Stamp, StreamId};
-use crate::kind::{Event, RequestRefused, RunOpened};
-use crate::outcome::contents;
+use crate::kind::{Event, RequestRefused, RunOpened, SpawnFinished};
+use crate::outcome::{Contents, contents};
 use crate::process::Policy;
 use crate::run::{Run, Terms, TermsError};
-use crate::schema::Class;
+use crate::schema::{BYTES_MAX, Class};
 use crate::stage::Driver;
 use crate::state::{Asked, NOTES_MAX, State};
+use crate::word::SpawnOutcome;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -168,8 +170,16 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
             if let Some(missing) = missing {
                 return malformed(format!("blob {missing} did not come with the outcome that names it"));
             }
+            if let Some(why) = delta_flaw(&body, &contents) {
+                return malformed(why);
+            }
             match state.pending.get(&body.spawn) {
                 Some(was) => {
+                    let taken = matches!(body.outcome, SpawnOutcome::Ok | SpawnOutcome::Unparsable)
+                        && matches!(was.what, Asked::Spawn { edits: true, .. });
+                    if taken && body.tree_after != body.tree_before && body.delta.is_none() {
+                        return malformed("a changed tree comes with its witnessed changes");
+                    }
                     match &was.what {
                         Asked::Spawn { agent, tree, .. } if *agent == body.agent && *tree == body.tree_before => {}
                         Asked::Spawn { .. } => return malformed("the outcome speaks of another agent or tree"),
@@ -237,6 +247,16 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
         other => return malformed(format!("{} is not an observation", other.schema().name)),
     };
     Ok(driver.draft.finish())
+}
+
+/// Returns why the witnessed changes cannot be recorded. Left out, they would hide what rules ask about.
+fn delta_flaw(body: &SpawnFinished, contents: &Contents) -> Option<String> {
+    let changes = match decode_delta(contents.get(&body.delta?)?) {
+        Ok(changes) => changes,
+        Err(error) => return Some(format!("the witnessed changes are not canonical: {error}")),
+    };
+    let long = changes.iter().find(|change| change.path.len() > BYTES_MAX)?;
+    Some(format!("a path of {} bytes is longer than {BYTES_MAX}", long.path.len()))
 }
 
 fn notes_are_full(state: &State) -> bool {
@@ -341,6 +361,10 @@ fn check_opening(terms: &Terms, body: &RunOpened) -> Result<(), Declined> {
     }
     if [body.cap_spawns, body.cap_tokens, body.cap_money_micro, body.cap_time_ms].contains(&0) {
         return malformed("every cap is at least 1: without a cap no call is made (BUDGET-1)");
+    }
+    let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    if body.slug.is_empty() || !body.slug.chars().all(plain) {
+        return malformed("the slug is of the letters a-z, digits and `-`, and not empty: a branch is called after it");
     }
     if !matches!(body.base_tree.len(), 20 | 32) || !matches!(body.base_commit.len(), 20 | 32) {
         return malformed("the base commit and tree are git object names of 20 or 32 bytes");
