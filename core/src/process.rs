@@ -14,6 +14,12 @@ use alloc::vec::Vec;
 
 /// Most walk-backs that Loom makes by itself in one run, whatever a bundle says (LOOP-2).
 pub const REPLANS_CEILING: u64 = 10;
+/// Most bytes of a name: what events can hold.
+pub const NAME_MAX: usize = 40;
+/// Most reviewers, and most checks, that a flow can require: what events can hold.
+pub const REQUIRED_MAX: usize = 32;
+/// Longest wait for a person, in milliseconds: a year (GATE-3).
+pub const DEADLINE_MAX_MS: u64 = 366 * 24 * 3_600_000;
 /// Name of the stage that classifies a task whose flow is not pinned.
 pub const CLASSIFY: &str = "classify";
 /// The kernel's own gate role: a person is asked because the process cannot go on by itself.
@@ -271,6 +277,34 @@ impl Bundle {
                 }
                 Some(_) => {}
             }
+        }
+        let names = self.agents.keys().chain(self.roles.keys()).chain(self.flows.keys()).map(String::as_str);
+        let inner = self.flows.values().flat_map(|flow| &flow.stages).flat_map(|stage| {
+            let checks: &[String] = match &stage.kind {
+                StageKind::Step { checks } => checks,
+                StageKind::Spawn { .. }
+                | StageKind::Fanout { .. }
+                | StageKind::Gate { .. }
+                | StageKind::Finalize => &[],
+            };
+            [stage.name.as_str(), stage.phase.as_str()].into_iter().chain(checks.iter().map(String::as_str))
+        });
+        for name in names.chain(inner).filter(|name| name.is_empty() || name.len() > NAME_MAX) {
+            flaw("NAME_RANGE", format!("name `{name}`"), format!("a name has 1 to {NAME_MAX} bytes"));
+        }
+        for (name, flow) in &self.flows {
+            if flow.required_reviewers.len() > REQUIRED_MAX || flow.required_checks.len() > REQUIRED_MAX {
+                flaw(
+                    "REQUIRED_RANGE",
+                    format!("flow {name}"),
+                    format!("a flow requires at most {REQUIRED_MAX} reviewers and as many checks"),
+                );
+            }
+        }
+        let deadlines = self.roles.iter().map(|(name, role)| (format!("role {name}"), role.deadline_ms));
+        let ask = ("limits, ask_deadline_ms".to_string(), self.limits.ask_deadline_ms);
+        for (place, _) in deadlines.chain([ask]).filter(|(_, ms)| !(1..=DEADLINE_MAX_MS).contains(ms)) {
+            flaw("DEADLINE_RANGE", place, "a person has at least a millisecond and at most a year".to_string());
         }
         if self.limits.attempts_max == 0 || self.limits.replans_max > REPLANS_CEILING {
             flaw(
