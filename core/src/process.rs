@@ -282,10 +282,9 @@ impl Bundle {
         let inner = self.flows.values().flat_map(|flow| &flow.stages).flat_map(|stage| {
             let checks: &[String] = match &stage.kind {
                 StageKind::Step { checks } => checks,
-                StageKind::Spawn { .. }
-                | StageKind::Fanout { .. }
-                | StageKind::Gate { .. }
-                | StageKind::Finalize => &[],
+                StageKind::Spawn { .. } | StageKind::Fanout { .. } | StageKind::Gate { .. } | StageKind::Finalize => {
+                    &[]
+                }
             };
             [stage.name.as_str(), stage.phase.as_str()].into_iter().chain(checks.iter().map(String::as_str))
         });

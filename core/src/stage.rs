@@ -523,9 +523,10 @@ impl Driver {
 
     /// An acceptance is void once what it approved has drifted: the final gate decides anew (GATE-4).
     fn approve_anew(&mut self, flow: &Flow) -> Drafted {
-        let gate = flow.stages.iter().rfind(|stage| {
-            matches!(&stage.kind, StageKind::Gate { role } if role == FINAL) && stage.when.is_none()
-        });
+        let gate = flow
+            .stages
+            .iter()
+            .rfind(|stage| matches!(&stage.kind, StageKind::Gate { role } if role == FINAL) && stage.when.is_none());
         match gate {
             Some(gate) => self.enter(gate),
             None => {
