@@ -1,14 +1,10 @@
 //! Rooms and arrows: who may know whom, read from `cargo metadata`.
 //!
 //! ```text
-//!             cli
-//!            /   \
-//!        host     replay
-//!       / | \ \      |  \
-//!   tools | providers|   \
-//!         |      store  bundles
-//!          \________\___/
-//!                core
+//! cli
+//! host │ replay
+//! tools providers │ store bundles      replay knows those on the right only
+//! core                                 tools knows nobody
 //! ```
 
 use crate::tree::{none, root};
@@ -23,8 +19,8 @@ const ROOMS: &[(&str, &str, &[&str], &[&str])] = &[
     ("loom-core", "core", &[], &[]),
     ("loom-store", "store", &["loom-core"], &[]),
     ("loom-bundles", "bundles", &["loom-core"], &[]),
-    ("loom-tools", "tools", &["loom-core"], &[]),
-    ("loom-providers", "providers", &["loom-core", "loom-tools"], &[]),
+    ("loom-tools", "tools", &[], &[]),
+    ("loom-providers", "providers", &["loom-core"], &[]),
     ("loom-host", "host", &["loom-core", "loom-store", "loom-tools", "loom-providers", "loom-bundles"], &[]),
     ("loom-replay", "replay", &["loom-core", "loom-store", "loom-bundles"], &["loom-host"]),
     ("loom-cli", "cli", &["loom-core", "loom-host", "loom-replay"], &["loom-store"]),
