@@ -21,7 +21,7 @@ mod subscription;
 mod tail;
 
 pub use append::{Append, Appended};
-// pub use backup::{Restored, backup, restore};
+pub use backup::{Restored, backup, restore};
 pub use error::{AppendError, Damage, StoreError};
 pub use lookup::{Answered, Gate, Health, Resolution, Run, RunState, Snapshot, Stored};
 pub use memory::MemoryStore;

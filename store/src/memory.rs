@@ -41,11 +41,6 @@ impl MemoryStore {
         store
     }
 
-    /// Returns a store without even an origin, for history that is restored into it.
-    pub(crate) fn empty() -> Self {
-        MemoryStore { log: RwLock::default(), tip: Tip::at(0) }
-    }
-
     fn log(&self) -> RwLockReadGuard<'_, Log> {
         self.log.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -187,7 +187,7 @@ fn change(view: &View<'_>, offset: u64) -> Result<Option<Change>, Unfit> {
 }
 
 /// Tells where a bad commit is, as far as its bytes still say.
-fn place(position: u64, events: &[&[u8]], unfit: Unfit) -> StoreError {
+pub(crate) fn place(position: u64, events: &[&[u8]], unfit: Unfit) -> StoreError {
     let what = match unfit {
         Unfit::Event(source @ (EventError::Format(_) | EventError::Kind(_) | EventError::Version { .. })) => {
             return StoreError::NewerEvent { position, source };

@@ -132,7 +132,7 @@ fn every_look_up_answers_as_the_memory_backend_does(subject: &mut Subject) {
     let oracle = MemoryStore::create(&sample::origin());
     let mut dice = Dice::new(7);
     let mut authors: Vec<Author> = (0..9).map(Author::new).collect();
-    for _ in 0..260 {
+    for _ in 0..150 {
         let author = dice.below(9) as usize;
         let commit = authors[author].anything(&mut dice);
         let expected = oracle.append(vec![commit.clone()]).remove(0).unwrap();

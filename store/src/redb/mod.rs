@@ -18,6 +18,7 @@ mod read;
 mod table;
 
 pub use file::Garbage;
+pub(crate) use file::sync_folder;
 
 use crate::append::{Append, Appended};
 use crate::error::{AppendError, Damage, StoreError};

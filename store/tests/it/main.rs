@@ -1,3 +1,4 @@
 //! What a caller can see of the stores.
 
 mod backends;
+mod transfer;
