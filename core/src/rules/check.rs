@@ -330,7 +330,7 @@ impl<'k> Checker<'k> {
                 if found == Scalar::Int {
                     known.range = (0, i64::MAX);
                 }
-                let cost = 1 + known.bytes_max / 32;
+                let cost = read_cost(&known);
                 scalar(Term::Field(field, found), known, cost)
             }
             Type::List(found) => {
@@ -510,7 +510,8 @@ impl<'k> Checker<'k> {
         let (term, most, cost) = match typed.form {
             Form::Items(items, _, most, _) => (Term::Count(Box::new(items)), most, 1),
             Form::Term(term, known) if matches!(known.scalar, Scalar::Text | Scalar::Bytes) => {
-                (Term::Size(Box::new(term)), known.bytes_max, 1 + known.bytes_max / 16)
+                let cost = if known.scalar == Scalar::Text { 1 + known.bytes_max / 16 } else { 1 };
+                (Term::Size(Box::new(term)), known.bytes_max, cost)
             }
             Form::Term(..) | Form::Test(_) => {
                 return Err(RuleError::new(operand.place, format!("{found} has no size")));
@@ -580,7 +581,7 @@ impl<'k> Checker<'k> {
             return Err(RuleError::new(target.place, format!("`{name}` over an empty list decides nothing")));
         };
         let guard = if sort == Sort::Keyed { vec![format!("{target}[{variable}]")] } else { Vec::new() };
-        let item_cost = 2 + known.bytes_max / 32;
+        let item_cost = 1 + read_cost(&known);
         self.variables.push((variable.clone(), known));
         let body_typed = self.guarded(&guard, |checker| checker.check(body));
         self.variables.pop();
@@ -847,6 +848,14 @@ impl<'k> Checker<'k> {
             _ => return Err(mismatch()),
         };
         Ok(Typed { always, ..Typed::new(form, cost) })
+    }
+}
+
+/// Reading text checks that it is UTF-8; anything else is there at once.
+fn read_cost(known: &Known) -> u64 {
+    match known.scalar {
+        Scalar::Text => 1 + known.bytes_max / 32,
+        Scalar::Int | Scalar::Bool | Scalar::Bytes => 1,
     }
 }
 

@@ -156,7 +156,11 @@ impl<'t> Lexer<'t> {
 
     /// Reads a string or bytes literal, if one begins here.
     fn quoted(&mut self) -> Result<Option<Tok<'t>>, RuleError> {
-        let prefix: &str = self.rest().split(['"', '\'']).next().unwrap_or("");
+        // At most two letters stand before a quote; looking further would make lexing quadratic.
+        let quote_at = self.rest().bytes().take(3).position(|byte| matches!(byte, b'"' | b'\''));
+        let Some(prefix) = quote_at.map(|at| &self.rest()[..at]) else {
+            return Ok(None);
+        };
         let (bytes, raw) = match prefix {
             "" => (false, false),
             "r" | "R" => (false, true),
