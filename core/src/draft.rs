@@ -30,8 +30,8 @@ const PROPOSAL_MAX: usize = 1_048_576;
 pub(crate) struct Refusal {
     /// The gate stage that the dropped decisions had come through last, or else the stage they began at.
     pub(crate) stage: String,
-    /// The gate stage that they had come through first, or else the stage they began at: where a person is asked.
-    pub(crate) stand: String,
+    /// The dropped decisions up to that gate stage; none when they came through no gate.
+    pub(crate) until: Vec<Event>,
     /// Whether a policy, not a person, had decided that gate.
     pub(crate) by_policy: bool,
 }
@@ -208,7 +208,11 @@ impl Draft {
         let Some(Mark { state, facts, events, blobs }) = self.mark.take() else {
             unreachable!("marked the line before")
         };
-        let gates = self.gates_passed_since(events);
+        let gate = self.gate_passed_since(events);
+        let until = self.events[events..gate.as_ref().map_or(events, |(after, _)| *after)]
+            .iter()
+            .map(|dropped| dropped.body.clone())
+            .collect();
         let by_policy = self.events[events..]
             .iter()
             .any(|dropped| matches!(&dropped.body, Event::GateDecided(decided) if decided.by == DecidedBy::Policy));
@@ -240,30 +244,19 @@ impl Draft {
             kind: kind.to_string(),
             proposal: if proposal.len() <= PROPOSAL_MAX { proposal } else { Vec::new() },
         });
-        let here = || self.run.state.stage.clone();
-        Refusal {
-            stage: gates.last().cloned().unwrap_or_else(here),
-            stand: gates.into_iter().next().unwrap_or_else(here),
-            by_policy,
-        }
+        Refusal { stage: gate.map_or_else(|| self.run.state.stage.clone(), |(_, stage)| stage), until, by_policy }
     }
 
-    /// Returns the gate stages among the decisions after `mark`, in order.
-    fn gates_passed_since(&self, mark: usize) -> Vec<String> {
-        let bundle = self.run.terms.bundle();
-        let Some(flow) = self.run.state.flow.as_ref().and_then(|flow| bundle.flows.get(flow)) else {
-            return Vec::new();
-        };
+    /// Returns the last gate stage among the decisions after `mark`, and the place after its entering.
+    fn gate_passed_since(&self, mark: usize) -> Option<(usize, String)> {
+        let flow = self.run.terms.bundle().flows.get(self.run.state.flow.as_ref()?)?;
         let is_gate = |name: &str| {
             flow.stages.iter().any(|stage| stage.name == name && matches!(stage.kind, StageKind::Gate { .. }))
         };
-        self.events[mark..]
-            .iter()
-            .filter_map(|dropped| match &dropped.body {
-                Event::StageEntered(entered) if is_gate(&entered.stage) => Some(entered.stage.clone()),
-                _ => None,
-            })
-            .collect()
+        self.events.iter().enumerate().skip(mark).rev().find_map(|(index, dropped)| match &dropped.body {
+            Event::StageEntered(entered) if is_gate(&entered.stage) => Some((index + 1, entered.stage.clone())),
+            _ => None,
+        })
     }
 }
 

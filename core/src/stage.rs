@@ -74,18 +74,28 @@ impl Driver {
                 self.close(Verdict::Failed, &reason);
                 Ok(())
             }
-            (OnRefused::WalkBack | OnRefused::Ask, _) => {
-                // A later gate that a policy had accepted in passing is decided anew when this one is left.
-                if let Some(stand) = self.stage_named(&first.stand) {
-                    self.stand_at(&stand);
-                }
-                self.ask(&reason);
-                Ok(())
-            }
+            (OnRefused::WalkBack | OnRefused::Ask, _) => self.ask_at_gate(first.until, &reason),
         };
         if second.is_err() {
             self.ask("a rule refused the way back as well");
         }
+    }
+
+    /// Decides again what had led to the last gate, so that no gate before it is passed without its decision, and
+    /// asks there.
+    fn ask_at_gate(&mut self, until: Vec<Event>, reason: &str) -> Drafted {
+        for again in until {
+            match again {
+                Event::GateOpened(_) | Event::GateWithdrawn(_) => {
+                    self.draft.enact(again);
+                }
+                decided => {
+                    self.draft.decide(decided)?;
+                }
+            }
+        }
+        self.ask(reason);
+        Ok(())
     }
 
     /// Returns the flow, if it is chosen.
@@ -180,14 +190,6 @@ impl Driver {
             Some(round) => round + 1,
         };
         StageEntered { stage: stage.name.clone(), phase: stage.phase.clone(), round }
-    }
-
-    /// Makes a stage the present one without doing anything there; part of asking, so never judged (COMMIT-5).
-    fn stand_at(&mut self, stage: &Stage) {
-        if self.draft.state().stage != stage.name {
-            let entered = self.entered(stage);
-            self.draft.enact(entered);
-        }
     }
 
     /// Enters a stage and begins its work.
