@@ -23,7 +23,14 @@ const ROOMS: &[(&str, &str, &[&str], &[&str])] = &[
     ("loom-providers", "providers", &["loom-core"], &[]),
     ("loom-host", "host", &["loom-core", "loom-store", "loom-tools", "loom-providers", "loom-bundles"], &[]),
     ("loom-replay", "replay", &["loom-core", "loom-store", "loom-bundles"], &["loom-host"]),
-    ("loom-cli", "cli", &["loom-core", "loom-host", "loom-replay"], &["loom-store"]),
+    // The binary is where everything is put together. It needs the store to read without driving, bundles to check rules,
+    // the scripted model for the demo, and from tools the guard, which is a hidden subcommand of the same binary.
+    (
+        "loom-cli",
+        "cli",
+        &["loom-core", "loom-store", "loom-bundles", "loom-tools", "loom-providers", "loom-host", "loom-replay"],
+        &[],
+    ),
     // The simulator invents trouble for everybody and ships with nobody.
     (
         "loom-sim",
