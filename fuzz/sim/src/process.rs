@@ -129,6 +129,23 @@ pub fn all() -> Vec<Process> {
         bundle.role("publish", Policy::Human);
         bundle.process(name, 4)
     };
+    let policy_gates = |name| {
+        let mut bundle = Shape::new();
+        bundle.flow(
+            "work",
+            vec![
+                worker("implement"),
+                gate("first", "plan", None),
+                fanout("review", "validate", &["a"]),
+                gate("second", "plan", None),
+                gate("decide", "final", Some("implement")),
+                finalize(),
+            ],
+        );
+        bundle.role("plan", Policy::OnBlockers);
+        bundle.role("final", Policy::OnBlockers);
+        bundle.process(name, 4)
+    };
     vec![
         review("human", Policy::Human, OnRefused::Ask, &["a"]),
         review("on-blockers", Policy::OnBlockers, OnRefused::WalkBack, &["a"]),
@@ -142,6 +159,7 @@ pub fn all() -> Vec<Process> {
         planned("planned", Policy::OnBlockers),
         planned("planned-human", Policy::Human),
         gates_in_a_row("gates-in-a-row"),
+        policy_gates("policy-gates"),
     ]
 }
 

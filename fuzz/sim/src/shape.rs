@@ -13,18 +13,27 @@ use loom_core::state::{Amount, Asked, State};
 pub fn of(run: &Run) -> u128 {
     let mut e = Encoder::with_capacity(1024);
     let state = &run.state;
+    if let Some(verdict) = state.closed {
+        // Nothing of a closed run decides what follows but whether something may still arrive late.
+        e.text(verdict.word());
+        e.bool(state.given_up.is_empty());
+        return short(e);
+    }
     position(state, &mut e);
     work(state, &mut e);
     findings(state, &mut e);
     people(run, &mut e);
     facts(run, &mut e);
+    short(e)
+}
+
+fn short(e: Encoder) -> u128 {
     let mut short = [0; 16];
     short.copy_from_slice(&blake3::hash(&e.finish()).as_bytes()[..16]);
     u128::from_be_bytes(short)
 }
 
 fn position(state: &State, e: &mut Encoder) {
-    e.text(state.closed.map_or("", |verdict| verdict.word()));
     e.text(state.flow.as_deref().unwrap_or(""));
     e.text(&state.stage);
     e.text(&state.phase);

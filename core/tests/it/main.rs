@@ -1,0 +1,4 @@
+//! What callers of `loom-core` can see.
+
+mod process;
+mod rules;

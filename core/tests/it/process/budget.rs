@@ -1,0 +1,70 @@
+//! Budgets: reserved before the call, settled after it.
+
+use super::script::{LENIENT, Opening, World, check};
+
+const REVIEWED: &str =
+    "flow work: implement=spawn w | review=fanout a b | decide=gate final ->implement | end\nrole final on-blockers";
+
+#[test]
+fn spawn_beyond_the_cap_is_never_asked_for_and_the_run_is_exhausted() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening { spawns: Some(2), ..Opening::default() });
+    world.play(
+        r#"
+        w: edit
+        "#,
+    );
+    world.compare(
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered review, round 1
+          run.closed exhausted: the budget of spawns is exhausted: 3 needed of 2
+        "#,
+    );
+}
+
+#[test]
+fn tokens_are_reserved_for_a_whole_wave_or_not_at_all() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening { tokens: Some(20), ..Opening::default() });
+    world.play(
+        r#"
+        w: edit
+        "#,
+    );
+    world.compare(
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered review, round 1
+          run.closed exhausted: the budget of tokens is exhausted: 22 needed of 20
+        "#,
+    );
+}
+
+#[test]
+fn unknown_use_counts_as_what_was_reserved() {
+    check(
+        REVIEWED,
+        r#"
+        w: broken
+        "#,
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: broken
+          budget.settled worst case, 10 tokens
+          finding.raised blocking by w (harness): spawn-failed
+          gate.opened ask: w broken after 1 attempt(s): no detail was given [1]
+        "#,
+    );
+}

@@ -1,0 +1,71 @@
+//! What is declined before it becomes a commit, and what a refused commit keeps.
+
+use super::script::{FLOOR, LENIENT, Opening, World};
+use loom_core::cbor::Decoder;
+use loom_core::commit::Blob;
+use loom_core::event::Envelope;
+use loom_core::kind::Event;
+
+const REVIEWED: &str =
+    "flow work: implement=spawn w | review=fanout a | decide=gate final ->implement | end\nrole final human";
+
+#[test]
+fn stamp_that_does_not_grow_is_declined() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening::default());
+    let mut input = world.input("steer on");
+    input.stamp = world.run.state.stamp;
+    let declined = loom_core::step(&world.run, input).expect_err("the stamp is not after the last one");
+    assert!(declined.to_string().contains("STAMP-1"), "{declined}");
+}
+
+#[test]
+fn refused_commit_keeps_the_rules_the_facts_and_the_dropped_proposal() {
+    let mut world = World::open(FLOOR, REVIEWED, &Opening::default());
+    world.play("w: edit\na: fail high@1");
+    let input = world.input("answer accept");
+    let checked = loom_core::step(&world.run, input).expect("it commits");
+    let refused = checked
+        .events()
+        .iter()
+        .find_map(|event| match Envelope::decode(&event.bytes).expect("what step writes decodes").body {
+            Event::Refused(body) => Some(body),
+            _ => None,
+        })
+        .expect("the acceptance is refused");
+    assert_eq!(refused.kind, "merge.intended");
+    assert_eq!(refused.rules.0, ["floor/no-open-blocker"]);
+    assert!(refused.facts.iter().any(|fact| fact.contains("open_blockers")), "{:?}", refused.facts);
+    let mut proposal = Decoder::new(&refused.proposal);
+    let kinds: Vec<&str> = (0..proposal.array().expect("an array"))
+        .map(|_| {
+            let dropped = Envelope::decode(proposal.bytes().expect("an envelope")).expect("it decodes");
+            dropped.body.schema().name
+        })
+        .collect();
+    assert_eq!(kinds, ["gate.decided", "stage.entered", "merge.intended"]);
+}
+
+#[test]
+fn run_without_a_rule_set_is_refused() {
+    let bundle = Blob::plain(&super::text::bundle(REVIEWED).encode());
+    let refused = loom_core::run::Terms::load(&bundle, &[]).expect_err("there is no rule set");
+    assert!(refused.to_string().contains("no rule set"), "{refused}");
+}
+
+#[test]
+fn policy_auto_without_a_floor_is_refused_at_load() {
+    let mut bundle = super::text::bundle(REVIEWED);
+    bundle.roles.get_mut("final").expect("the role").policy = loom_core::process::Policy::Auto;
+    bundle.roles.get_mut("final").expect("the role").floor.clear();
+    let codes: Vec<&str> = bundle.flaws().iter().map(|flaw| flaw.code).collect();
+    assert_eq!(codes, ["AUTO_WITHOUT_FLOOR"]);
+}
+
+#[test]
+fn unknown_policy_or_role_of_a_request_is_declined() {
+    for (role, policy, why) in [("final", "sometimes", "is no policy"), ("last", "human", "no gate role")] {
+        let opening = Opening { policies: vec![(role, policy)], ..Opening::default() };
+        let declined = World::try_open(LENIENT, REVIEWED, &opening).err().expect("it is declined");
+        assert!(declined.contains(why), "{declined}");
+    }
+}
