@@ -80,9 +80,13 @@ pub fn assert_equal(left: &dyn Store, right: &dyn Store) {
     let events = left.events(0, usize::MAX).unwrap();
     assert_eq!(events, right.events(0, usize::MAX).unwrap());
     let mut streams = BTreeSet::new();
-    for stored in &events {
+    for (number, stored) in events.iter().enumerate() {
         let view = View::read(&stored.event.bytes).unwrap();
         streams.insert(view.stream);
+        // Enough of them; all of them takes minutes.
+        if number % (1 + events.len() / 50) > 0 {
+            continue;
+        }
         let id = stored.event.id.to_string();
         for digits in [1, 5, 12, 13, 64] {
             let (left, right) = (left.resolve(&id[..digits]).unwrap(), right.resolve(&id[..digits]).unwrap());

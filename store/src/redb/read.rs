@@ -431,7 +431,14 @@ impl Reader<'_> {
             let gate = table::decode_gate(StreamId(*stream), sequence, row.value());
             gates.push(gate.map_err(|error| Damage::of(format!("index of gates: {error}")))?);
         }
-        Ok(self.tail.waiting(gates))
+        let mut waiting = Vec::new();
+        for gate in self.tail.waiting(gates) {
+            // A closed run waits for nobody, whatever its log says afterwards.
+            if self.head_row(gate.stream)?.is_none_or(|row| row.closed.is_none()) {
+                waiting.push(gate);
+            }
+        }
+        Ok(waiting)
     }
 
     pub(super) fn tree_node(&self, height: u8, index: u64) -> Result<NodeHash, StoreError> {
