@@ -3,6 +3,8 @@
 //! `cargo bench -p loom-store -- [events] [folder]`. The floor writes the same events and blobs into ascending redb
 //! tables with the same durability and nothing else. The store is then left as by kill -9 and opened again.
 
+#![expect(clippy::unwrap_used, reason = "a measurement that fails panics")]
+
 use loom_core::commit::Blob;
 use loom_store::conformance::sample::{Author, Dice, origin};
 use loom_store::{Append, RedbStore, Store};
@@ -117,7 +119,11 @@ fn main() {
         let (ours, plain) = measure(&store, &mut floor, &mut authors, &mut dice);
         let own = middle(&ours);
         println!("at {} events ({number} steps filled, {filled:.0} events/s in both)", health.events);
-        println!("  event {} bytes, stored / encoded {ratio:.3}, file {} MB", health.encoded_bytes / health.events, health.file_bytes >> 20);
+        println!(
+            "  event {} bytes, stored / encoded {ratio:.3}, file {} MB",
+            health.encoded_bytes / health.events,
+            health.file_bytes >> 20
+        );
         println!("  step:  {}", micros(ours));
         println!("  floor: {}  -> {:.2}", micros(plain.clone()), own / middle(&plain));
         println!("  step here / at 10,000: {:.2}", own / *small.get_or_insert(own));
@@ -157,7 +163,9 @@ fn reopen(folder: &Path) {
         let last = store.events(size - 50, 50).unwrap().len();
         let logged = start.elapsed();
         let lag = store.health().unwrap().index_lag;
-        println!("{when}: open {opened:?} with {lag} unindexed, {runs} runs after {answered:?}, last {last} events after {logged:?}");
+        println!(
+            "{when}: open {opened:?} with {lag} unindexed, {runs} runs after {answered:?}, last {last} events after {logged:?}"
+        );
         let start = Instant::now();
         let (mut events, mut bytes) = (0u64, 0);
         store
@@ -175,6 +183,9 @@ fn reopen(folder: &Path) {
     println!("open to read: {:?}, gates {}", start.elapsed(), store.gates().unwrap().len());
     drop(store);
     let resident = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    resident.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS")).for_each(|line| println!("{line}"));
+    resident
+        .lines()
+        .filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS"))
+        .for_each(|line| println!("{line}"));
     std::fs::remove_dir_all(folder).unwrap();
 }

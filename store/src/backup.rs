@@ -59,10 +59,8 @@ pub fn backup(store: &dyn Store, file: &Path) -> Result<Restored, StoreError> {
         return Err(StoreError::Exists(file.to_path_buf()));
     }
     let (events, root) = store.tree_head()?;
-    let mut out = Writer {
-        file: BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(failed)?),
-        hash: [0; 32],
-    };
+    let mut out =
+        Writer { file: BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(failed)?), hash: [0; 32] };
     let mut head = MAGIC.to_vec();
     row::put_varint(&mut head, FORMAT);
     out.file.write_all(&head).map_err(failed)?;
@@ -145,7 +143,8 @@ fn chain(hash: &NodeHash, tag: u8, bytes: &[u8]) -> NodeHash {
 
 /// Makes a store from a backup, in a folder that has none.
 pub fn restore(file: &Path, dir: &Path) -> Result<Restored, StoreError> {
-    let opened = File::open(file).map_err(|error| StoreError::io(format!("{} cannot be read", file.display()), error))?;
+    let opened =
+        File::open(file).map_err(|error| StoreError::io(format!("{} cannot be read", file.display()), error))?;
     let mut reader = Reader { file: BufReader::new(opened), path: file, hash: [0; 32] };
     reader.head()?;
     let store = RedbStore::begin(dir)?;

@@ -20,12 +20,12 @@ mod store;
 mod subscription;
 mod tail;
 
+pub use self::redb::{Garbage, RedbStore};
 pub use append::{Append, Appended};
 pub use backup::{Restored, backup, restore};
 pub use error::{AppendError, Damage, StoreError};
 pub use lookup::{Answered, Gate, Health, Resolution, Run, RunState, Snapshot, Stored};
 pub use memory::MemoryStore;
-pub use self::redb::{Garbage, RedbStore};
 pub use store::Store;
 pub use subscription::{Subscription, Tip};
 

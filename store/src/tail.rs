@@ -199,7 +199,7 @@ impl Prefix {
     pub(crate) fn covers_bytes(&self, id: &[u8]) -> bool {
         let whole = (self.digits / 2).min(id.len());
         id[..whole] == self.bytes[..whole]
-            && (self.digits % 2 == 0 || id.get(whole).is_none_or(|byte| byte >> 4 == self.bytes[whole] >> 4))
+            && (self.digits.is_multiple_of(2) || id.get(whole).is_none_or(|byte| byte >> 4 == self.bytes[whole] >> 4))
     }
 
     /// Whether an id has the prefix.

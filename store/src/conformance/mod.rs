@@ -3,6 +3,8 @@
 //! Each check gets a fresh store that holds [`sample::origin`] and nothing else. The suite runs each check three
 //! times: with an index that never catches up by itself, that catches up after every append, and after every third.
 
+#![expect(clippy::unwrap_used, reason = "a check that fails panics")]
+
 pub mod sample;
 
 use crate::append::{Append, Appended};
@@ -60,7 +62,10 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a_time_leads_to_its_position", a_time_leads_to_its_position),
     ("a_snapshot_comes_back_or_is_gone", a_snapshot_comes_back_or_is_gone),
     ("a_subscription_yields_everything_once", a_subscription_yields_everything_once),
-    ("writers_at_once_are_all_served_and_read_their_own_writes", writers_at_once_are_all_served_and_read_their_own_writes),
+    (
+        "writers_at_once_are_all_served_and_read_their_own_writes",
+        writers_at_once_are_all_served_and_read_their_own_writes,
+    ),
 ];
 
 /// Runs every check over stores that `make` creates.
@@ -195,7 +200,8 @@ fn a_scan_shows_every_event_once_in_commit_order(subject: &mut Subject) {
         assert_eq!(shown, due);
         assert_eq!(next.unwrap(), from.max(store.size()));
     }
-    let next = store.scan(3, &mut |position, _| if position == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+    let next = store
+        .scan(3, &mut |position, _| if position == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
     assert_eq!(next.unwrap(), 6);
 }
 

@@ -93,7 +93,7 @@ impl Author {
             };
             events.push(Recorded::of(&envelope, &hasher));
         }
-        let append = Append::of(&events, blobs).ok().expect("the commit's events follow each other");
+        let append = Append::of(&events, blobs).expect("the commit's events follow each other");
         self.head = append.facts.head();
         self.events.extend(events);
         append

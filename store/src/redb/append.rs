@@ -70,7 +70,8 @@ impl RedbStore {
     fn serve(&self, writer: &mut Writer) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut group, mut events) = (Vec::new(), 0);
-        while let Some(ticket) = queue.pop_front_if(|ticket| group.is_empty() || events + ticket.events() <= GROUP_MAX) {
+        while let Some(ticket) = queue.pop_front_if(|ticket| group.is_empty() || events + ticket.events() <= GROUP_MAX)
+        {
             events += ticket.events();
             group.push(ticket);
         }
@@ -179,18 +180,16 @@ fn plan<'c>(reader: &Reader<'_>, commits: &[&'c Append]) -> Result<(Vec<Placed<'
     Ok((placed, answers))
 }
 
-fn write_log(
-    transaction: &WriteTransaction,
-    placed: &[Placed<'_>],
-    frontier: &mut Frontier,
-) -> Result<(), StoreError> {
+fn write_log(transaction: &WriteTransaction, placed: &[Placed<'_>], frontier: &mut Frontier) -> Result<(), StoreError> {
     let mut commits = transaction.open_table(COMMITS).map_err(fault)?;
     for placed in placed {
         commits.insert(placed.position, placed.commit.row.as_slice()).map_err(fault)?;
     }
     if placed.iter().any(|placed| !placed.blobs.is_empty()) {
         let mut blobs = transaction.open_table(BLOBS).map_err(fault)?;
-        for (placed, (slot, kept)) in placed.iter().flat_map(|placed| placed.blobs.iter().map(move |blob| (placed, blob))) {
+        for (placed, (slot, kept)) in
+            placed.iter().flat_map(|placed| placed.blobs.iter().map(move |blob| (placed, blob)))
+        {
             let blob = &placed.commit.blobs[usize::from(*slot)];
             for (part, bytes) in table::blob_parts(*kept, &blob.digest, &blob.bytes).iter().enumerate() {
                 blobs.insert((placed.position, *slot, part as u16), bytes.as_slice()).map_err(fault)?;

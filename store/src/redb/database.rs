@@ -110,9 +110,7 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result
 /// Maps redb's errors to ours.
 pub(super) fn fault(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
-        redb::Error::Io(error)
-            if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
-        {
+        redb::Error::Io(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
             Damage::of(error.to_string()).into()
         }
         redb::Error::Io(error) => StoreError::io("the store's file cannot be read or written", error),

@@ -24,7 +24,8 @@ impl RedbStore {
             return Ok(());
         }
         let folder = self.dir.join(BLOBS);
-        let failed = |error: io::Error| StoreError::io(format!("a blob cannot be written to {}", folder.display()), error);
+        let failed =
+            |error: io::Error| StoreError::io(format!("a blob cannot be written to {}", folder.display()), error);
         for blob in blobs {
             let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&folder).map_err(failed)?;
             file.write_all(&blob.bytes).map_err(failed)?;
@@ -35,9 +36,8 @@ impl RedbStore {
     }
 
     pub(super) fn read_blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.reading(|reader| {
-            reader.place(digest)?.map(|slot| Ok((slot, reader.inline(digest, slot)?))).transpose()
-        })?;
+        let found = self
+            .reading(|reader| reader.place(digest)?.map(|slot| Ok((slot, reader.inline(digest, slot)?))).transpose())?;
         match found {
             None => Ok(None),
             Some((_, Some(bytes))) => Ok(Some(bytes)),
@@ -49,7 +49,11 @@ impl RedbStore {
                     _ => StoreError::io(format!("{} cannot be read", path.display()), error),
                 })?;
                 let blob = Blob::stored(bytes);
-                if blob.digest == *digest { Ok(Some(blob.bytes)) } else { Err(bad("its bytes do not match its digest")) }
+                if blob.digest == *digest {
+                    Ok(Some(blob.bytes))
+                } else {
+                    Err(bad("its bytes do not match its digest"))
+                }
             }
         }
     }
@@ -67,7 +71,8 @@ impl RedbStore {
         let garbage = self.unnamed()?;
         for name in &garbage.files {
             let path = self.dir.join(BLOBS).join(name);
-            fs::remove_file(&path).map_err(|error| StoreError::io(format!("{} cannot be removed", path.display()), error))?;
+            fs::remove_file(&path)
+                .map_err(|error| StoreError::io(format!("{} cannot be removed", path.display()), error))?;
         }
         Ok(garbage)
     }

@@ -1,11 +1,11 @@
 //! The index: written in batches from the tail, in transactions of its own.
 
+use super::RedbStore;
 use super::append::Writer;
 use super::database::{Db, fault};
 use super::table::{
     self, GATES, HEADS, HeadRow, IDS, INDEX, INDEX_VERSION, KINDS, LIST_MAX, PLACES, REQUESTS, RUNS, SNAPSHOTS, STREAMS,
 };
-use super::RedbStore;
 use crate::error::StoreError;
 use crate::lookup::Snapshot;
 use crate::tail::Tail;

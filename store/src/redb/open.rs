@@ -258,11 +258,9 @@ fn check_format(db: &Db) -> Result<(), StoreError> {
 
 /// Removes the commits from a position on: those of a failed append that reached the disk nevertheless.
 fn cut(db: &Db, size: u64) -> Result<(), StoreError> {
-    let last = {
-        let commits = db.begin_read()?.open_table(COMMITS).map_err(fault)?;
-        let last = commits.last().map_err(fault)?.map(|(key, _)| key.value());
-        last
-    };
+    let commits = db.begin_read()?.open_table(COMMITS).map_err(fault)?;
+    let last = commits.last().map_err(fault)?.map(|(key, _)| key.value());
+    drop(commits);
     if last.is_none_or(|last| last < size) {
         return Ok(());
     }

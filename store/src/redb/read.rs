@@ -131,7 +131,8 @@ impl Reader<'_> {
     /// Returns the commits of a stream from the one that holds `sequence` on, until they have `max` events.
     fn spans(&self, stream: StreamId, sequence: u64, max: usize) -> Result<Vec<Span>, StoreError> {
         let mut spans: Vec<Span> = Vec::new();
-        let enough = |spans: &[Span]| spans.last().is_some_and(|s| s.sequence + s.count >= sequence.saturating_add(max as u64));
+        let enough =
+            |spans: &[Span]| spans.last().is_some_and(|s| s.sequence + s.count >= sequence.saturating_add(max as u64));
         let table = self.table(STREAMS)?;
         let start = table.range((&stream.0, 0)..=(&stream.0, sequence)).map_err(fault)?.next_back();
         let start = start.transpose().map_err(fault)?.map_or(0, |(key, _)| key.value().1);
@@ -150,6 +151,7 @@ impl Reader<'_> {
             }
             spans.push(*span);
         }
+        spans.truncate(spans.partition_point(|span| span.sequence < sequence.saturating_add(max as u64)));
         Ok(spans)
     }
 

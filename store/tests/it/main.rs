@@ -1,6 +1,10 @@
 //! What a caller can see of the stores.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+
 mod backends;
 mod crash;
+mod damage;
 mod platter;
+mod process;
 mod transfer;

@@ -74,7 +74,8 @@ impl Platter {
             }
             match change {
                 Change::Write(offset, data) if dice.below(8) == 0 => {
-                    let (start, end) = (dice.below(data.len() as u64) as usize, dice.below(data.len() as u64 + 1) as usize);
+                    let (start, end) =
+                        (dice.below(data.len() as u64) as usize, dice.below(data.len() as u64 + 1) as usize);
                     let (start, end) = (start.min(end), start.max(end));
                     write(&mut content, offset + start, &data[start..end]);
                 }

@@ -1,8 +1,8 @@
 //! Backup, restore and the removal of what nothing names.
 
 use loom_core::commit::Blob;
-use loom_store::conformance::sample::{Author, Dice, origin};
 use loom_store::conformance::assert_equal;
+use loom_store::conformance::sample::{Author, Dice, origin};
 use loom_store::{RedbStore, Store, StoreError, backup, restore};
 use std::fs;
 use std::path::Path;

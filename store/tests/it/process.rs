@@ -1,0 +1,121 @@
+//! Real processes: killed at any moment, or holding the store.
+
+use loom_store::conformance::sample::{Author, origin};
+use loom_store::{RedbStore, Store, StoreError};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+const DIR: &str = "LOOM_STORE_TEST_DIR";
+const FIRST_RUN: &str = "LOOM_STORE_TEST_RUN";
+
+/// Starts this test binary as the process that `test` is when the environment names a folder.
+fn start(test: &str, dir: &Path, first_run: u64) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(DIR, dir)
+        .env(FIRST_RUN, first_run.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn folder() -> Option<std::path::PathBuf> {
+    std::env::var_os(DIR).map(Into::into)
+}
+
+/// Not a test by itself: appends from three threads and prints what was acknowledged, until it is killed.
+#[test]
+fn appender() {
+    let Some(dir) = folder() else { return };
+    let first: u64 = std::env::var(FIRST_RUN).unwrap().parse().unwrap();
+    let store = RedbStore::open(&dir).unwrap();
+    thread::scope(|scope| {
+        for run in first..first + 3 {
+            let store = &store;
+            scope.spawn(move || {
+                let mut author = Author::new(run);
+                store.append(vec![author.open()]).remove(0).unwrap();
+                for number in 0..u64::MAX {
+                    store.append(vec![author.spawn(Vec::new())]).remove(0).unwrap();
+                    let line = format!("ack {run} {}\n", author.head.next);
+                    std::io::stdout().write_all(line.as_bytes()).unwrap();
+                    if number % 16 == 15 {
+                        store.catch_up().unwrap();
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Not a test by itself: holds the store until its standard input ends.
+#[test]
+fn holder() {
+    let Some(dir) = folder() else { return };
+    let _store = RedbStore::open(&dir).unwrap();
+    println!("held");
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn kill_9_loses_nothing_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("store");
+    drop(RedbStore::create(&dir, &origin()).unwrap());
+    let mut acknowledged: BTreeMap<u64, u64> = BTreeMap::new();
+    for round in 0..8u64 {
+        let mut child = start("process::appender", &dir, round * 3);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut note = |line: String| {
+            let mut words = line.split_whitespace().skip_while(|word| *word != "ack").skip(1);
+            if let (Some(run), Some(next)) = (words.next(), words.next()) {
+                acknowledged.insert(run.parse().unwrap(), next.parse().unwrap());
+            }
+        };
+        // Killed after another number of answers each time, in the middle of whatever it does then.
+        lines.by_ref().take(7 + 23 * round as usize).for_each(&mut note);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        lines.for_each(&mut note);
+
+        let store = RedbStore::open(&dir).unwrap();
+        for (run, next) in &acknowledged {
+            let author = Author::new(*run);
+            let head = store.head(author.stream).unwrap();
+            assert!(head.next >= *next, "run {run}: {next} events were acknowledged, {} are there", head.next);
+            assert_eq!(store.read(author.stream, 0, usize::MAX).unwrap().len() as u64, head.next);
+        }
+        let (size, root) = store.tree_head().unwrap();
+        assert_eq!((&store as &dyn Store).tree_root(size).unwrap(), root);
+    }
+    assert!(acknowledged.len() > 8);
+}
+
+#[test]
+fn one_process_holds_the_store_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("store");
+    drop(RedbStore::create(&dir, &origin()).unwrap());
+    let mut child = start("process::holder", &dir, 0);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.ends_with("held")));
+    for refused in [RedbStore::open(&dir), RedbStore::open_to_read(&dir)] {
+        match refused.err() {
+            Some(StoreError::Held { pid, .. }) => assert_eq!(pid, Some(child.id())),
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    // Readers do not exclude each other.
+    let (one, two) = (RedbStore::open_to_read(&dir).unwrap(), RedbStore::open_to_read(&dir).unwrap());
+    assert_eq!((one.size(), two.size()), (1, 1));
+    let refused = one.append(vec![Author::new(1).open()]).remove(0);
+    assert!(matches!(refused, Err(loom_store::AppendError::Store(StoreError::ReadOnly))));
+    assert!(matches!(RedbStore::open(&dir), Err(StoreError::Held { .. })));
+}
