@@ -88,8 +88,8 @@ impl Walk<'_> {
         frontier: &mut VecDeque<(usize, Run)>,
     ) -> Result<(), Box<Counterexample>> {
         let mut closes = run.state.closed.is_some();
-        for one in moves::all(run) {
-            let made = self.make(run, &one).map_err(|law| self.at(Some(node), Some(&one), law))?;
+        for one in moves::all(run, self.process.repertoire) {
+            let made = make(run, &one).map_err(|law| self.at(Some(node), Some(&one), law))?;
             let Some(next) = made else {
                 self.seen.declined += 1;
                 continue;
@@ -101,23 +101,6 @@ impl Walk<'_> {
             }
         }
         if closes { Ok(()) } else { Err(self.at(Some(node), None, "no move ends this run (STATE-3)".into())) }
-    }
-
-    fn make(&self, run: &Run, one: &Move) -> Result<Option<Run>, String> {
-        let input = moves::input(run, one);
-        let step = || catch_unwind(AssertUnwindSafe(|| loom_core::step(run, input.clone())));
-        let checked = match step().map_err(|_| "step panicked".to_string())? {
-            Ok(checked) => checked,
-            Err(Declined::Malformed(why)) if expects_commit(run, one) => return Err(format!("declined: {why}")),
-            Err(Declined::Malformed(_) | Declined::Duplicate(_)) => return Ok(None),
-            Err(Declined::Terms(error)) => return Err(error.to_string()),
-        };
-        law::broken(Some(run), &input, &checked)?;
-        let again = step().map_err(|_| "step panicked".to_string())?;
-        if again.ok().is_none_or(|again| again.events() != checked.events() || again.effects() != checked.effects()) {
-            return Err("the same input gave other bytes".into());
-        }
-        Ok(Some(checked.into_next()))
     }
 
     fn at(&self, node: Option<usize>, last: Option<&Move>, law: String) -> Box<Counterexample> {
@@ -148,4 +131,22 @@ fn expects_commit(run: &Run, one: &Move) -> bool {
         Move::AddRules => run.state.closed.is_none(),
         _ => true,
     }
+}
+
+/// Makes a move twice and checks every law; `None` when it leaves no commit.
+pub(crate) fn make(run: &Run, one: &Move) -> Result<Option<Run>, String> {
+    let input = moves::input(run, one);
+    let step = || catch_unwind(AssertUnwindSafe(|| loom_core::step(run, input.clone())));
+    let checked = match step().map_err(|_| "step panicked".to_string())? {
+        Ok(checked) => checked,
+        Err(Declined::Malformed(why)) if expects_commit(run, one) => return Err(format!("declined: {why}")),
+        Err(Declined::Malformed(_) | Declined::Duplicate(_)) => return Ok(None),
+        Err(Declined::Terms(error)) => return Err(error.to_string()),
+    };
+    law::broken(Some(run), &input, &checked)?;
+    let again = step().map_err(|_| "step panicked".to_string())?;
+    if again.ok().is_none_or(|again| again.events() != checked.events() || again.effects() != checked.effects()) {
+        return Err("the same input gave other bytes".into());
+    }
+    Ok(Some(checked.into_next()))
 }

@@ -9,3 +9,5 @@ pub mod law;
 pub mod moves;
 pub mod process;
 pub mod shape;
+pub mod simulate;
+pub mod walk;

@@ -1,56 +1,111 @@
-//! `loom-sim explore`: walks the explored processes and prints what was seen, or the shortest way to break a law.
+//! `loom-sim`: explores the small processes or walks through them at random, and prints what was seen or the
+//! shortest way found to break a law.
 
-use loom_sim::{explore, process};
+use loom_sim::explore::{Counterexample, explore};
+use loom_sim::process::{self, Process};
+use loom_sim::walk::walk;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Instant;
 
-const USAGE: &str = "usage: loom-sim explore [--states N] [--process NAME]";
+const USAGE: &str = "usage: loom-sim explore [--states N] [--process NAME]
+       loom-sim walk [--seed N] [--walks N] [--steps N] [--process NAME]";
+
+struct Arguments {
+    states: usize,
+    seed: u64,
+    walks: usize,
+    steps: usize,
+    process: Option<String>,
+}
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() != Some("explore") {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_default();
+    let Some(arguments) = arguments(words) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
-    }
-    let (mut states_max, mut only) = (1_000_000, None);
-    while let Some(name) = arguments.next() {
-        match (name.as_str(), arguments.next().map(|value| (value.parse(), value))) {
-            ("--states", Some((Ok(states), _))) => states_max = states,
-            ("--process", Some((_, value))) => only = Some(value),
-            _ => {
-                eprintln!("{USAGE}");
-                return ExitCode::from(2);
-            }
-        }
-    }
-    let processes: Vec<_> =
-        process::all().into_iter().filter(|it| only.as_ref().is_none_or(|only| only == it.name)).collect();
+    };
+    let only = arguments.process.as_deref();
+    let processes: Vec<Process> =
+        process::all().into_iter().filter(|it| only.is_none_or(|only| only == it.name)).collect();
+    // Panics are caught and told as counterexamples.
+    std::panic::set_hook(Box::new(|_| {}));
     let began = Instant::now();
-    let (mut states, mut commits) = (0, 0);
-    // Small processes end early; what they leave over goes to those after them.
-    for (index, process) in processes.iter().enumerate() {
-        let share = (states_max - states.min(states_max)) / (processes.len() - index);
-        match explore::explore(process, share) {
-            Err(found) => {
-                eprintln!("error: {found}");
-                return ExitCode::FAILURE;
-            }
-            Ok(seen) => {
-                println!(
-                    "{:20} {:>9} states {:>10} commits {:>9} declined depth {:>3} {} {:?}",
-                    process.name,
-                    seen.states,
-                    seen.commits,
-                    seen.declined,
-                    seen.depth,
-                    if seen.complete { "all " } else { "part" },
-                    seen.ends
-                );
-                states += seen.states;
-                commits += seen.commits;
-            }
+    let told = match command.as_str() {
+        "explore" => explore_all(processes, arguments.states),
+        "walk" => walk_all(&processes, &arguments),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match told {
+        Ok(summary) => {
+            println!("{summary}, {:.1} s, no law broken", began.elapsed().as_secs_f64());
+            ExitCode::SUCCESS
+        }
+        Err(found) => {
+            eprintln!("error: {found}");
+            ExitCode::FAILURE
         }
     }
-    println!("{states} states, {commits} commits, {:.1} s, no law broken", began.elapsed().as_secs_f64());
-    ExitCode::SUCCESS
+}
+
+fn arguments(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
+    let mut found = Arguments { states: 1_000_000, seed: 1, walks: 1_000, steps: 60, process: None };
+    while let Some(name) = words.next() {
+        let value = words.next()?;
+        match name.as_str() {
+            "--states" => found.states = value.parse().ok()?,
+            "--seed" => found.seed = value.parse().ok()?,
+            "--walks" => found.walks = value.parse().ok()?,
+            "--steps" => found.steps = value.parse().ok()?,
+            "--process" => found.process = Some(value),
+            _ => return None,
+        }
+    }
+    Some(found)
+}
+
+/// Explores all processes, as many at a time as there are cores.
+fn explore_all(processes: Vec<Process>, states: usize) -> Result<String, Box<Counterexample>> {
+    let share = states.div_ceil(processes.len().max(1));
+    let queue = Mutex::new(processes.into_iter());
+    let work = || -> Result<(usize, usize), Box<Counterexample>> {
+        let mut sum = (0, 0);
+        loop {
+            let next = queue.lock().map_or(None, |mut queue| queue.next());
+            let Some(process) = next else { return Ok(sum) };
+            let seen = explore(&process, share)?;
+            let part = if seen.complete { "all of it" } else { "in part" };
+            println!(
+                "{:20} {:>9} states {:>10} commits {:>9} declined, depth {:>3}, {part} {:?}",
+                process.name, seen.states, seen.commits, seen.declined, seen.depth, seen.ends
+            );
+            sum = (sum.0 + seen.states, sum.1 + seen.commits);
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let sums = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().expect("a worker's panics are caught")).collect::<Vec<_>>()
+    });
+    let (mut states, mut commits) = (0, 0);
+    for sum in sums {
+        let sum = sum?;
+        states += sum.0;
+        commits += sum.1;
+    }
+    Ok(format!("{states} states, {commits} commits"))
+}
+
+fn walk_all(processes: &[Process], arguments: &Arguments) -> Result<String, Box<Counterexample>> {
+    let mut moves = 0;
+    for process in processes {
+        let walked = walk(process, arguments.seed, arguments.walks, arguments.steps)?;
+        println!("{:20} {:>9} moves, {} ended, longest {}", process.name, walked.moves, walked.ended, walked.longest);
+        moves += walked.moves;
+    }
+    Ok(format!("{moves} moves"))
 }

@@ -12,6 +12,15 @@ use loom_core::step::Input;
 use loom_core::word::{Answer, CheckOutcome, MergeOutcome, Recovery, SpawnOutcome};
 use std::fmt;
 
+/// Which moves are made: fewer kinds of them reach deeper in the same number of states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repertoire {
+    /// Every way in which a spawn can end, not one of each sort.
+    pub every_end: bool,
+    /// Notes and added rule sets.
+    pub notes_and_rules: bool,
+}
+
 /// One move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Move {
@@ -97,7 +106,7 @@ impl fmt::Display for Move {
 }
 
 /// Returns every move on this run, in a fixed order.
-pub fn all(run: &Run) -> Vec<Move> {
+pub fn all(run: &Run, repertoire: Repertoire) -> Vec<Move> {
     let state = &run.state;
     let mut moves = Vec::new();
     if state.closed.is_some() {
@@ -106,7 +115,7 @@ pub fn all(run: &Run) -> Vec<Move> {
     for (id, pending) in &state.pending {
         match &pending.what {
             Asked::Spawn { agent, .. } => {
-                moves.extend(ends(run, agent).iter().map(|end| Move::Spawn(*id, *end)));
+                moves.extend(ends(run, agent, repertoire.every_end).iter().map(|end| Move::Spawn(*id, *end)));
                 moves.push(Move::Orphan(*id));
                 moves.push(Move::Timer(*id));
                 moves.push(Move::Recover(Recovery::RetryFailed, vec![*id]));
@@ -127,7 +136,7 @@ pub fn all(run: &Run) -> Vec<Move> {
         for answer in [Answer::Accept, Answer::Revise, Answer::Reject, Answer::Abandon] {
             moves.push(Move::Answer(gate.sequence, answer));
         }
-        if state.notes.is_empty() {
+        if repertoire.notes_and_rules && state.notes.is_empty() {
             moves.push(Move::AnswerWithNote(gate.sequence, Answer::Revise));
         }
         moves.push(Move::StaleArtifact(gate.sequence));
@@ -142,15 +151,39 @@ pub fn all(run: &Run) -> Vec<Move> {
         moves.push(Move::Recover(choice, Vec::new()));
     }
     moves.push(Move::Recover(Recovery::RetryFailed, vec![0]));
-    if state.notes.is_empty() {
+    if repertoire.notes_and_rules && state.notes.is_empty() {
         moves.push(Move::Steer);
     }
-    if state.rules.len() < 2 {
+    if repertoire.notes_and_rules && state.rules.len() < 2 {
         moves.push(Move::AddRules);
     }
     moves.push(Move::Cancel);
     moves.extend(state.given_up.first().map(|id| Move::Late(*id)));
     moves
+}
+
+/// Whether the move ends most runs at once.
+pub fn ends_a_run(run: &Run, one: &Move) -> bool {
+    match one {
+        Move::Answer(_, Answer::Reject | Answer::Abandon)
+        | Move::Recover(Recovery::Abandon | Recovery::ForceClose, _)
+        | Move::Cancel => true,
+        Move::Timer(subject) => run.state.gate.as_ref().is_some_and(|gate| gate.sequence == *subject),
+        Move::Answer(_, Answer::Accept | Answer::Revise)
+        | Move::Recover(Recovery::Retry | Recovery::RetryFailed | Recovery::CancelPending, _)
+        | Move::Spawn(..)
+        | Move::Check(..)
+        | Move::Merge(..)
+        | Move::Orphan(_)
+        | Move::AnswerWithNote(..)
+        | Move::StaleGate(_)
+        | Move::StaleArtifact(_)
+        | Move::SpawnAnswers(_)
+        | Move::Risk(_)
+        | Move::Steer
+        | Move::AddRules
+        | Move::Late(_) => false,
+    }
 }
 
 /// What may still arrive when all is over.
@@ -162,9 +195,11 @@ fn closed(run: &Run) -> Vec<Move> {
         .collect()
 }
 
-fn ends(run: &Run, agent: &str) -> &'static [SpawnEnd] {
+fn ends(run: &Run, agent: &str, every_end: bool) -> &'static [SpawnEnd] {
     use SpawnEnd::*;
     match run.terms.bundle().agents.get(agent).map(|agent| agent.kind) {
+        Some(AgentKind::Worker) if !every_end => &[Edited, EditedTests, Silent, Broken, Limited],
+        Some(AgentKind::Reviewer) if !every_end => &[Pass, Block, BlockElsewhere, OddWord, Unparsable, Broken],
         Some(AgentKind::Worker) => {
             &[Edited, EditedTests, Silent, Unparsable, UnparsableEdited, Failed, Broken, Limited]
         }

@@ -2,6 +2,7 @@
 //!
 //! Names are short because they are printed in counterexamples: `w` works, `a` and `b` review, `p` advises.
 
+use crate::moves::Repertoire;
 use loom_core::commit::{Blob, Checked};
 use loom_core::id::{Actor, Assurance, Digest, Stamp, StreamId};
 use loom_core::kind::RunOpened;
@@ -28,6 +29,8 @@ pub struct Process {
     pub opened: RunOpened,
     /// The blobs of that event.
     pub blobs: Vec<Blob>,
+    /// The moves that are made in it.
+    pub repertoire: Repertoire,
 }
 
 impl Process {
@@ -146,20 +149,24 @@ pub fn all() -> Vec<Process> {
         bundle.role("final", Policy::OnBlockers);
         bundle.process(name, 4)
     };
+    let with = |process: Process, every_end, notes_and_rules| Process {
+        repertoire: Repertoire { every_end, notes_and_rules },
+        ..process
+    };
     vec![
-        review("human", Policy::Human, OnRefused::Ask, &["a"]),
-        review("on-blockers", Policy::OnBlockers, OnRefused::WalkBack, &["a"]),
+        with(review("human", Policy::Human, OnRefused::Ask, &["a"]), true, false),
+        with(review("on-blockers", Policy::OnBlockers, OnRefused::WalkBack, &["a"]), true, true),
         review("auto", Policy::Auto, OnRefused::WalkBack, &["a"]),
         review("auto-fail", Policy::Auto, OnRefused::Fail, &["a"]),
         review("two-reviewers", Policy::OnBlockers, OnRefused::WalkBack, &["a", "b"]),
         review("two-reviewers-auto", Policy::Auto, OnRefused::Ask, &["a", "b"]),
-        escalates("escalation", Policy::OnBlockers),
+        with(escalates("escalation", Policy::OnBlockers), true, false),
         escalates("escalation-auto", Policy::Auto),
-        classified("classified"),
+        with(classified("classified"), true, true),
         planned("planned", Policy::OnBlockers),
-        planned("planned-human", Policy::Human),
+        with(planned("planned-human", Policy::Human), false, true),
         gates_in_a_row("gates-in-a-row"),
-        policy_gates("policy-gates"),
+        with(policy_gates("policy-gates"), false, true),
     ]
 }
 
@@ -284,7 +291,8 @@ pub fn process(name: &'static str, bundle: &Bundle, rules: &[&str], spawns: u64)
         checks: None,
     };
     let blobs = [vec![task, bundle_blob], rule_blobs].concat();
-    Process { name, terms: Arc::new(terms), opened, blobs }
+    let repertoire = Repertoire { every_end: false, notes_and_rules: false };
+    Process { name, terms: Arc::new(terms), opened, blobs, repertoire }
 }
 
 /// Returns the name of the `n`th tree.

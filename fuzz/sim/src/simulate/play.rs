@@ -1,0 +1,392 @@
+//! One simulation from its seed: trouble first, then calm, in which every run must come to its end.
+
+use super::chance::Chance;
+use super::clock::{Clock, Simulated};
+use super::executor::TroubledExecutor;
+use super::people::People;
+use super::store::{Crash, Lie, TroubledStore};
+use super::witness::Witness;
+use loom_bundles::{LoadedBundle, Source, load};
+use loom_core::event::Envelope;
+use loom_core::id::Stamp;
+use loom_host::Engine;
+use loom_host::error::HostError;
+use loom_host::order::Message;
+use loom_store::{MemoryStore, RunState, Store};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+/// When the simulated clock begins.
+const BEGIN_MS: u64 = 1_700_000_000_000;
+/// Turns in trouble, at least; as many again by chance.
+const TURNS: u64 = 60;
+/// Most turns until every run has ended, once all is calm.
+const CALM_TURNS_MAX: usize = 600;
+/// An hour, by which the clock is set back at times.
+const HOUR_MS: u64 = 3_600_000;
+
+/// How a simulation is set up.
+#[derive(Clone)]
+pub struct Setup {
+    bundle: Arc<LoadedBundle>,
+    lie: Option<Lie>,
+    traced: bool,
+}
+
+impl Setup {
+    /// Returns the plain setup: the `code` bundle, a store that does not lie.
+    ///
+    /// Panics when the bundle does not load: it is compiled in.
+    pub fn plain() -> Self {
+        let source = Source::builtin("code").expect("the bundle `code` is compiled in");
+        let bundle = load(&source).unwrap_or_else(|errors| panic!("the bundle loads: {errors}"));
+        Setup { bundle: Arc::new(bundle), lie: None, traced: false }
+    }
+
+    /// Returns it with a store that lies.
+    pub fn lying(self, lie: Lie) -> Self {
+        Setup { lie: Some(lie), ..self }
+    }
+
+    /// Returns it with every event told in the failure or report.
+    pub fn traced(self) -> Self {
+        Setup { traced: true, ..self }
+    }
+}
+
+/// What a simulation saw.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Turns of the engine.
+    pub turns: u64,
+    /// Commits on record.
+    pub commits: u64,
+    /// Events on record.
+    pub events: u64,
+    /// Commits that rules refused.
+    pub refused: u64,
+    /// Deaths of the process.
+    pub crashes: BTreeMap<&'static str, u64>,
+    /// Times that the store was full.
+    pub full: u64,
+    /// Times that the store took commits and said that it had not.
+    pub ambiguous: u64,
+    /// Orders started.
+    pub orders: u64,
+    /// Outcomes that never came.
+    pub lost: u64,
+    /// Outcomes that came late.
+    pub late: u64,
+    /// Outcomes that came twice.
+    pub twice: u64,
+    /// Requests of people.
+    pub requests: u64,
+    /// Requests that were told their first answer again.
+    pub again: u64,
+    /// Requests whose id was on record with other content.
+    pub reused: u64,
+    /// Times that the clock was set back.
+    pub set_back: u64,
+    /// How the runs ended.
+    pub ends: BTreeMap<&'static str, u64>,
+    /// BLAKE3 of all events in order: equal for equal seeds.
+    pub digest: String,
+    /// What happened, line by line, where it was to be traced.
+    pub trace: Vec<String>,
+}
+
+/// A law that a seed breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// The turn.
+    pub turn: u64,
+    /// What is broken.
+    pub law: String,
+    /// What happened, line by line, where it was to be traced.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.trace.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+        writeln!(f, "seed {} at turn {}: {}", self.seed, self.turn, self.law)?;
+        write!(f, "hint: loom-sim simulate --seed {} tells it event by event", self.seed)
+    }
+}
+
+/// Plays one seed to its end.
+pub fn simulate(seed: u64, setup: &Setup) -> Result<Report, Box<Failure>> {
+    let mut play = Play::new(seed, setup);
+    let ended = play.trouble().and_then(|()| play.calm()).and_then(|()| play.check());
+    match ended {
+        Ok(()) => Ok(play.report()),
+        Err(law) => Err(Box::new(Failure { seed, turn: play.turns, law, trace: play.trace })),
+    }
+}
+
+struct Play {
+    chance: Chance,
+    clock: Clock,
+    store: Arc<TroubledStore>,
+    executor: Arc<TroubledExecutor>,
+    people: People,
+    witness: Witness,
+    engine: Option<Engine>,
+    turns: u64,
+    set_back: u64,
+    crashes: BTreeMap<&'static str, u64>,
+    traced: bool,
+    trace: Vec<String>,
+    digest: blake3::Hasher,
+}
+
+impl Play {
+    fn new(seed: u64, setup: &Setup) -> Self {
+        let mut chance = Chance::new(seed);
+        let clock = Clock::at(BEGIN_MS);
+        let origin = loom_core::origin::create(chance.bytes(), "simulated", Stamp::after(Stamp::default(), BEGIN_MS));
+        let store = Arc::new(TroubledStore::new(MemoryStore::create(&origin), chance.fork(), setup.lie));
+        let process = setup.bundle.bundle.clone();
+        let executor = Arc::new(TroubledExecutor::new(clock.clone(), store.clone(), process, chance.fork()));
+        Play {
+            people: People::new(setup.bundle.clone(), chance.fork()),
+            witness: Witness::new(chance.fork()),
+            chance,
+            clock,
+            store,
+            executor,
+            engine: None,
+            turns: 0,
+            set_back: 0,
+            crashes: BTreeMap::new(),
+            traced: setup.traced,
+            trace: Vec::new(),
+            digest: blake3::Hasher::new(),
+        }
+    }
+
+    /// Everything goes wrong that can.
+    fn trouble(&mut self) -> Result<(), String> {
+        let turns = TURNS + self.chance.below(TURNS);
+        for _ in 0..turns {
+            self.turn(true)?;
+            self.pass_time();
+        }
+        Ok(())
+    }
+
+    /// Nothing goes wrong any more and nobody asks anything: every run must end by itself.
+    fn calm(&mut self) -> Result<(), String> {
+        self.say("calm".to_string());
+        self.store.calm();
+        self.executor.calm();
+        // Whatever an unlucky process left lying is found by the next one.
+        self.die("calm");
+        for _ in 0..CALM_TURNS_MAX {
+            self.turn(false)?;
+            if self.witness.ends().all(|(_, state)| state.closed.is_some()) {
+                return Ok(());
+            }
+            let due = self.executor.next_due_ms().into_iter().chain(self.engine.as_ref().and_then(Engine::next_deadline_ms));
+            match due.min() {
+                Some(due_ms) => self.clock.set(self.clock.now_ms().max(due_ms)),
+                None => return Err("a run has not ended and nothing can move it (STATE-3)".to_string()),
+            }
+        }
+        let open: Vec<String> = self
+            .witness
+            .ends()
+            .filter(|(_, state)| state.closed.is_none())
+            .map(|(stream, state)| format!("{stream:?} at {}: {:?} {:?}", state.stage, state.pending, state.gate))
+            .collect();
+        Err(format!("runs do not end: {}", open.join("; ")))
+    }
+
+    /// What holds at the end.
+    fn check(&mut self) -> Result<(), String> {
+        self.people.check(self.store.as_ref())?;
+        self.witness.refold(self.store.as_ref())?;
+        for listed in self.store.runs(usize::MAX).map_err(|error| error.to_string())? {
+            let known = self.witness.run(listed.stream).and_then(|run| run.state.closed);
+            let told = match listed.state {
+                RunState::Closed(verdict) => Some(verdict),
+                RunState::Open | RunState::Waiting => None,
+            };
+            if told != known {
+                return Err(format!("run {:?} is listed as {told:?} and is {known:?}", listed.stream));
+            }
+        }
+        Ok(())
+    }
+
+    /// One life's turn; a crash in it ends that life.
+    fn turn(&mut self, asks: bool) -> Result<(), String> {
+        self.turns += 1;
+        let Some(mut engine) = self.engine()? else { return Ok(()) };
+        let mut messages = self.executor.deliver();
+        if asks {
+            let witness = &self.witness;
+            let open = |stream| witness.run(stream).filter(|run| run.state.closed.is_none()).cloned();
+            let asked = self.people.ask(open);
+            messages.extend(asked);
+            shuffle(&mut messages, &mut self.chance);
+        }
+        for message in &messages {
+            self.say_message(message);
+        }
+        let turned = catch_unwind(AssertUnwindSafe(|| engine.turn(messages)));
+        let died = self.after(turned)?;
+        if !died {
+            if asks && self.chance.happens(15) {
+                drop(engine);
+                self.people.hear(false)?;
+                self.die("between turns");
+                return Ok(());
+            }
+            // While the store cannot be written, what the engine has in its hand is what it had.
+            if engine.trouble().is_none() {
+                self.witness.compare(&engine)?;
+            }
+            self.engine = Some(engine);
+        }
+        self.people.hear(died)
+    }
+
+    /// Returns the engine of this life; `None` when it died while it was opened.
+    fn engine(&mut self) -> Result<Option<Engine>, String> {
+        if let Some(engine) = self.engine.take() {
+            return Ok(Some(engine));
+        }
+        let world = Box::new(Simulated { clock: self.clock.clone(), chance: self.chance.fork() });
+        // Outcomes are delivered by the simulation, not by the executor.
+        let (outbox, _inbox) = channel();
+        let (store, executor) = (self.store.clone(), self.executor.clone());
+        let opened = catch_unwind(AssertUnwindSafe(|| Engine::open(store, world, executor, outbox)));
+        let mut engine = None;
+        let opened = opened.map(|opened| opened.map(|opened| engine = Some(opened)));
+        let died = self.after(opened)?;
+        match engine {
+            Some(engine) if !died => {
+                if engine.trouble().is_none() {
+                    self.witness.compare(&engine)?;
+                }
+                Ok(Some(engine))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Hears what came of a piece of the engine's work and reads what is on record; returns whether it died.
+    fn after(&mut self, done: std::thread::Result<Result<(), HostError>>) -> Result<bool, String> {
+        let died = match done {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                return Err(format!("the drive loop ended: {error}{cause}"));
+            }
+            Err(payload) => match payload.downcast::<Crash>() {
+                Ok(crash) => Some(crash.0),
+                Err(payload) => resume_unwind(payload),
+            },
+        };
+        let (traced, trace, digest) = (self.traced, &mut self.trace, &mut self.digest);
+        self.witness.read(self.store.as_ref(), &mut |event| {
+            digest.update(&event.encode());
+            if traced {
+                trace.push(line(event));
+            }
+        })?;
+        self.witness.starts(self.executor.take_started())?;
+        if let Some(place) = died {
+            self.die(place);
+        }
+        Ok(died.is_some())
+    }
+
+    fn die(&mut self, place: &'static str) {
+        self.say(format!("crash {place}"));
+        *self.crashes.entry(place).or_default() += 1;
+        self.engine = None;
+        self.executor.die();
+    }
+
+    /// Time goes on to the next thing that happens, by a little, past a deadline, or back.
+    fn pass_time(&mut self) {
+        let now_ms = self.clock.now_ms();
+        let deadline_ms = self.engine.as_ref().and_then(Engine::next_deadline_ms);
+        let next_ms = match self.chance.below(100) {
+            0..70 => self.executor.next_due_ms().unwrap_or(now_ms + 1_000),
+            70..76 => deadline_ms.unwrap_or(now_ms),
+            76..79 => {
+                self.set_back += 1;
+                return self.clock.set(now_ms - HOUR_MS);
+            }
+            79..82 => now_ms + HOUR_MS,
+            82..90 => now_ms,
+            _ => now_ms + self.chance.below(30_000),
+        };
+        self.clock.set(now_ms.max(next_ms));
+    }
+
+    fn say(&mut self, line: String) {
+        if self.traced {
+            self.trace.push(line);
+        }
+    }
+
+    fn say_message(&mut self, message: &Message) {
+        if self.traced {
+            let told = match message {
+                Message::Open(opening, _) => format!("asks to open {:02x?}", opening.id),
+                Message::Request(request, _) => format!("asks {:?} {:02x?} {:?}", request.stream, request.id, request.ask),
+                Message::Finished { stream, id, report } => format!("finished {stream:?} {id} {report:?}"),
+            };
+            self.trace.push(format!("  {}", loom_core::answer::clip(&told, 400)));
+        }
+    }
+
+    fn report(self) -> Report {
+        let (store, executor, people) = (self.store.counts(), self.executor.counts(), self.people.counts);
+        let mut ends = BTreeMap::new();
+        for (_, state) in self.witness.ends() {
+            *ends.entry(state.closed.map_or("open", |verdict| verdict.word())).or_default() += 1;
+        }
+        Report {
+            turns: self.turns,
+            commits: self.witness.commits,
+            events: self.witness.events,
+            refused: self.witness.refused,
+            crashes: self.crashes,
+            full: store.full,
+            ambiguous: store.ambiguous,
+            orders: executor.orders,
+            lost: executor.lost,
+            late: executor.late,
+            twice: executor.twice,
+            requests: people.requests,
+            again: people.again,
+            reused: people.reused,
+            set_back: self.set_back,
+            ends,
+            digest: self.digest.finalize().to_hex().to_string(),
+            trace: self.trace,
+        }
+    }
+}
+
+fn shuffle(messages: &mut [Message], chance: &mut Chance) {
+    for at in (1..messages.len()).rev() {
+        messages.swap(at, chance.below(at as u64 + 1) as usize);
+    }
+}
+
+fn line(event: &Envelope) -> String {
+    let told = format!("{:?}", event.body);
+    let (stream, sequence, ms) = (event.stream, event.sequence, event.stamp.ms - BEGIN_MS.min(event.stamp.ms));
+    format!("{stream:?} {sequence:>4} {ms:>9} ms {}", loom_core::answer::clip(&told, 300))
+}
