@@ -1,2 +1,24 @@
-//! Faces people: the `loom` binary.
-fn main() {}
+//! Faces people: the `loom` binary. Thin: it finds the store, asks the rooms behind it, and writes what they say.
+
+mod app;
+mod commands;
+mod error;
+mod exit;
+mod graph;
+mod identify;
+mod json;
+mod line;
+mod output;
+mod project;
+mod text;
+mod told;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == loom_tools::GUARD_ARGUMENT) {
+        return ExitCode::from(u8::try_from(loom_tools::guard_main(arguments)).unwrap_or(1));
+    }
+    app::main().into()
+}

@@ -1,0 +1,77 @@
+//! The command line: what is asked, by whom it is answered, how the process ends.
+
+use crate::commands::Command;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{self, Output};
+use clap::Parser;
+use clap::error::ErrorKind;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Runs agents through a declared process and keeps a log that anybody can check.
+#[derive(Debug, Parser)]
+#[command(name = "loom", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Global {
+    /// The project or store folder; else the nearest one up from here that has a store.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Answers with one JSON document.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Says nothing but the result and errors.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Never asks.
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+}
+
+/// Runs the process' command line.
+pub(crate) fn main() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed pipe while help is printed is nobody's trouble.
+            let _closed = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+                _ => Exit::Usage,
+            };
+        }
+    };
+    let mut output = Output::new(arguments.global.json, arguments.global.quiet);
+    let done = arguments.command.run(&arguments.global, &mut output);
+    let done = done.and_then(|exit| output.out.flush().map(|()| exit).map_err(CliError::from));
+    match done {
+        Ok(exit) => exit,
+        Err(error) => {
+            // What was found out before the error is still the result.
+            let _closed = output.out.flush();
+            if !matches!(error, CliError::ClosedPipe) {
+                output::tell(&error);
+            }
+            Exit::of_error(&error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,203 @@
+//! `loom demo`: a whole run in a small real repository, with no key and no network.
+//!
+//! The model is a script, everything else is real: the edits are made, the checks run, the rules judge, the branch
+//! is a branch. Nothing here knows what the run will do; it starts it, shows what goes on record, and answers gates.
+
+use crate::app::Global;
+use crate::commands::log;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::told::Tale;
+use loom_bundles::{Source, load};
+use loom_core::id::{Actor, Assurance, StreamId, hex};
+use loom_core::state::Gate;
+use loom_core::word::{Answer, Verdict};
+use loom_host::HostError;
+use loom_host::environment::Environment;
+use loom_host::request::{Ask, Request};
+use loom_host::session::{Session, Wishes, local_actor, request_id};
+use loom_providers::{Script, Scripted, demo};
+use loom_replay::{Options, StoredRun, refold, verify};
+use loom_tools::{CancelToken, Command, Guard, Status, minimal_environment, run as run_process};
+use serde::Serialize;
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Drives a whole run in a small real repository: refused, corrected, approved, merged, verified.
+///
+/// Needs git, no key and no network. The model is a script; its edits, the checks, the rules and the branch are real.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Leave the repository and the store in this folder, which must not exist or be empty.
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    loom: &'static str,
+    run: String,
+    verdict: &'static str,
+    branch: &'a str,
+    events: u64,
+    is_whole: bool,
+    repository: String,
+    store: String,
+}
+
+/// Answers `loom demo`.
+pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+    let folder = place(arguments.keep.as_deref())?;
+    let mut environment = Environment::read();
+    environment.state_folder = folder.join("state");
+    let project = folder.join("notes");
+    make_repository(&environment, &project)?;
+    let mut tale = Tale::begin(global.quiet);
+    tale.say(&format!("a small repository: {}", project.display()));
+    tale.say(&format!("the task: {}", demo::TASK.trim()));
+    tale.say("the model is a script; its edits, the checks, the rules and the branch are real");
+
+    let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
+    let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
+    let mut session = Session::open(&environment, &project, Arc::new(Scripted::new(script)), guard)?;
+    let source = Source::builtin("code").expect("the bundle `code` is compiled in");
+    let wishes = Wishes { policies: vec![("final".to_string(), "human".to_string())], ..Wishes::default() };
+    let stream = session.open_run(request_id(), actor(), demo::TASK, Arc::new(load(&source)?), wishes)?;
+
+    if let Some(gate) = drive_to_gate(&mut session, stream, &mut tale)? {
+        tale.say("somebody is in a hurry and says accept, although a blocking finding stands …");
+        answer(&mut session, stream, &gate, Answer::Accept, actor())?;
+    }
+    while let Some(gate) = drive_to_gate(&mut session, stream, &mut tale)? {
+        let (given, by) = ask(&gate, &tale, global.no_input)?;
+        answer(&mut session, stream, &gate, given, by)?;
+    }
+
+    let store = session.engine().store().clone();
+    let report = verify(store.as_ref(), Options { threads: 2, blobs: true })?;
+    let state = refold(&StoredRun::new(store.as_ref(), stream), None)?.state;
+    let (branch, verdict) = (state.branch(), state.closed.unwrap_or(Verdict::Failed));
+    let store_folder = session.store_folder().to_path_buf();
+    // The store has one holder: let it go, so that the log is read like any other.
+    drop(store);
+    drop(session);
+    if output.json {
+        output.document(&Document {
+            loom: "demo/1",
+            run: hex(&stream.0),
+            verdict: verdict.word(),
+            branch: &branch,
+            events: report.events,
+            is_whole: report.is_whole(),
+            repository: project.display().to_string(),
+            store: store_folder.display().to_string(),
+        })?;
+    } else {
+        log::run_of(&project, stream, output)?;
+        let whole = if report.is_whole() { "whole" } else { "NOT whole" };
+        let out = &mut output.out;
+        writeln!(out, "\nverified    {} events in {} commits: the chain is {whole}", report.events, report.commits)?;
+        writeln!(out, "branch      {branch}")?;
+        writeln!(out, "repository  {}", project.display())?;
+        writeln!(out, "store       {}", store_folder.display())?;
+        writeln!(out, "\nWorth typing next, in the repository:")?;
+        writeln!(out, "  loom log --kind refused    what the rules refused; `loom show ID` says why")?;
+        writeln!(out, "  loom at run:last           what holds at the end, facts included")?;
+        writeln!(out, "  git show {branch}")?;
+    }
+    Ok(if report.is_whole() { Exit::of_verdict(verdict) } else { Exit::Damaged })
+}
+
+/// Whoever answers without a terminal: the demo itself, and it says so.
+fn actor() -> Actor {
+    Actor::Person { id: "demo".to_string(), assurance: Assurance::Asserted, descends: None }
+}
+
+/// Drives until the run waits for a person or has ended; returns the gate it waits at.
+fn drive_to_gate(session: &mut Session, stream: StreamId, tale: &mut Tale) -> Result<Option<Gate>, CliError> {
+    let store = session.engine().store().clone();
+    let mut failed = None;
+    session.drive(|engine| {
+        if let Err(error) = tale.tell_new(store.as_ref(), stream, engine.run(stream)) {
+            failed = Some(error);
+            return true;
+        }
+        engine.run(stream).is_none_or(|run| run.state.is_parked())
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    tale.tell_new(store.as_ref(), stream, session.engine().run(stream))?;
+    Ok(session.engine().run(stream).and_then(|run| run.state.gate.clone()))
+}
+
+fn answer(session: &mut Session, stream: StreamId, gate: &Gate, answer: Answer, actor: Actor) -> Result<(), CliError> {
+    let ask = Ask::Answer { gate: gate.sequence, answer, note: None, artifact: Some(gate.artifact) };
+    session.request(Request { stream, id: request_id(), actor, ask })?;
+    Ok(())
+}
+
+/// Asks at the terminal; without one, the demo answers as itself.
+fn ask(gate: &Gate, tale: &Tale, no_input: bool) -> Result<(Answer, Actor), CliError> {
+    if no_input || !std::io::stdin().is_terminal() {
+        tale.say("no terminal: the demo answers `accept` as actor `demo`, assurance `asserted`");
+        return Ok((Answer::Accept, actor()));
+    }
+    let person = local_actor(&Environment::read());
+    loop {
+        tale.ask(&format!("gate `{}`: accept, revise, reject or abandon? [accept] ", gate.role))?;
+        let mut line = String::new();
+        if std::io::stdin().lock().read_line(&mut line)? == 0 {
+            return Ok((Answer::Accept, actor()));
+        }
+        match line.trim() {
+            "" => return Ok((Answer::Accept, person)),
+            word => match Answer::of(word) {
+                Some(answer) => return Ok((answer, person)),
+                None => tale.say(&format!("`{word}` is none of the four")),
+            },
+        }
+    }
+}
+
+fn place(keep: Option<&Path>) -> Result<PathBuf, CliError> {
+    let folder = match keep {
+        None => {
+            tempfile::Builder::new().prefix("loom-demo-").tempdir().map_err(file("make", &std::env::temp_dir()))?.keep()
+        }
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(file("make", folder))?;
+            if std::fs::read_dir(folder).map_err(file("read", folder))?.next().is_some() {
+                return Err(CliError::FileExists { path: folder.to_path_buf() });
+            }
+            folder.to_path_buf()
+        }
+    };
+    std::fs::canonicalize(&folder).map_err(file("find", &folder))
+}
+
+fn make_repository(environment: &Environment, project: &Path) -> Result<(), CliError> {
+    std::fs::create_dir_all(project).map_err(file("make", project))?;
+    for (name, content) in demo::FILES {
+        let path = project.join(name);
+        std::fs::write(&path, content).map_err(file("write", &path))?;
+    }
+    let author = ["-c", "user.name=Demo", "-c", "user.email=demo@localhost"];
+    for words in [&["init", "--quiet", "-b", "main"][..], &["add", "--all"], &["commit", "--quiet", "-m", "Notes"]] {
+        let argv = ["git"].into_iter().chain(author).chain(words.iter().copied());
+        let variables = minimal_environment(&environment.search_path, project, project);
+        let token = CancelToken::new().map_err(HostError::from)?;
+        let exit = run_process(&Command::new(argv, project, variables), &token).map_err(HostError::from)?;
+        if exit.status != Status::Exited(0) {
+            let said = String::from_utf8_lossy(&exit.stderr.to_bytes()).into_owned();
+            return Err(file("make a repository in", project)(std::io::Error::other(said)));
+        }
+    }
+    Ok(())
+}
+
+fn file<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> CliError + 'a {
+    move |source| CliError::File { doing, path: path.to_path_buf(), source }
+}

@@ -1,0 +1,53 @@
+//! The commands, one file each.
+
+mod at;
+mod backup;
+mod demo;
+mod export;
+mod gc;
+mod log;
+mod restore;
+mod rules;
+mod show;
+mod status;
+mod verify;
+
+use crate::app::Global;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// What can be asked.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::Arguments),
+    Status(status::Arguments),
+    Log(log::Arguments),
+    Show(show::Arguments),
+    At(at::Arguments),
+    Verify(verify::Arguments),
+    Export(export::Arguments),
+    Rules(rules::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
+    Gc(gc::Arguments),
+}
+
+impl Command {
+    /// Answers.
+    pub(crate) fn run(&self, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+        match self {
+            Command::Demo(arguments) => demo::run(arguments, global, output),
+            Command::Status(arguments) => status::run(arguments, global, output),
+            Command::Log(arguments) => log::run(arguments, global, output),
+            Command::Show(arguments) => show::run(arguments, global, output),
+            Command::At(arguments) => at::run(arguments, global, output),
+            Command::Verify(arguments) => verify::run(arguments, global, output),
+            Command::Export(arguments) => export::run(arguments, global, output),
+            Command::Rules(arguments) => rules::run(arguments, global, output),
+            Command::Backup(arguments) => backup::run(arguments, global, output),
+            Command::Restore(arguments) => restore::run(arguments, global, output),
+            Command::Gc(arguments) => gc::run(arguments, global, output),
+        }
+    }
+}

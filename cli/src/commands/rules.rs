@@ -1,0 +1,356 @@
+//! `loom rules`: the invariants, as they stand in the built-in bundles and in the runs of this store.
+
+use crate::app::Global;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::identify;
+use crate::output::{BAD, FAINT, GOOD, ID, Output, STRONG};
+use crate::project::{self, Opened};
+use crate::text::{clean, clean_block, clip, short};
+use loom_bundles::{CaseReport, Source, test_rules};
+use loom_core::commit::Blob;
+use loom_core::event::Envelope;
+use loom_core::id::{Digest, hex};
+use loom_core::kind::{Event, RulesAdded, RunOpened};
+use loom_core::rules::{RuleInfo, RuleSet};
+use loom_store::Store;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Lists, shows and tests rule sets.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: RulesCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum RulesCommand {
+    /// Lists the rule sets of the built-in bundles and of the runs.
+    List,
+    /// Shows a rule set or one of its rules.
+    Show {
+        /// A set's name or the first digits of its digest; or SET/RULE.
+        #[arg(value_name = "SET[/RULE]")]
+        name: String,
+    },
+    /// Runs the cases beside a rule file; without a file, those of the built-in bundles.
+    Test {
+        /// A rule file; its cases stand beside it, in `NAME.cases.toml`.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+/// A rule set and where it is from.
+struct Known {
+    set: RuleSet,
+    bundles: Vec<String>,
+    runs: u64,
+}
+
+#[derive(Serialize)]
+struct ListDocument {
+    loom: &'static str,
+    sets: Vec<SetJson>,
+}
+
+#[derive(Serialize)]
+struct ShowDocument {
+    loom: &'static str,
+    #[serde(flatten)]
+    set: SetJson,
+    text: String,
+    facts: Vec<FactJson>,
+    rules: Vec<RuleJson>,
+}
+
+#[derive(Serialize)]
+struct SetJson {
+    set: String,
+    about: String,
+    digest: String,
+    bundles: Vec<String>,
+    runs: u64,
+    rule_count: usize,
+    fact_count: usize,
+}
+
+#[derive(Serialize)]
+struct FactJson {
+    fact: String,
+    r#type: String,
+    kinds: Vec<&'static str>,
+    line: u32,
+}
+
+#[derive(Serialize)]
+struct RuleJson {
+    rule: String,
+    message: String,
+    severity: &'static str,
+    origin: Option<String>,
+    kinds: Vec<&'static str>,
+    expression: String,
+    cost: u64,
+    line: u32,
+}
+
+#[derive(Serialize)]
+struct TestDocument {
+    loom: &'static str,
+    ok: bool,
+    sets: Vec<TestJson>,
+}
+
+#[derive(Serialize)]
+struct TestJson {
+    set: String,
+    cases: Vec<CaseJson>,
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct CaseJson {
+    rule: String,
+    case: String,
+    ok: bool,
+    told: String,
+}
+
+/// Answers `loom rules`.
+pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+    match &arguments.command {
+        RulesCommand::List => list(global, output),
+        RulesCommand::Show { name } => show(name, global, output),
+        RulesCommand::Test { file } => test(file.as_deref(), output),
+    }
+}
+
+fn list(global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+    let known = known(global, output)?;
+    if output.json {
+        output.document(&ListDocument { loom: "rules-list/1", sets: known.iter().map(set_json).collect() })?;
+        return Ok(Exit::Ok);
+    }
+    for Known { set, bundles, runs } in &known {
+        let from = if bundles.is_empty() { String::new() } else { format!(", bundle {}", bundles.join(", ")) };
+        let (id, name, rules) = (short(&set.digest()), clean(set.name()), set.rules().count());
+        writeln!(output.out, "{ID}{id}{ID:#} {STRONG}{name:<14}{STRONG:#} {rules:>2} rules, {runs} runs{from}")?;
+        writeln!(output.out, "         {FAINT}{}{FAINT:#}", clip(set.about(), 90))?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn show(name: &str, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+    let known = known(global, output)?;
+    let (set_name, rule_name) = match name.split_once('/') {
+        Some((set, rule)) => (set, Some(rule)),
+        None => (name, None),
+    };
+    let missing = || CliError::NoRuleSet { name: name.to_string() };
+    let is_named = |known: &&Known| {
+        known.set.name() == set_name || (set_name.len() >= 4 && hex(&known.set.digest().0).starts_with(set_name))
+    };
+    let found: Vec<&Known> = known.iter().filter(is_named).collect();
+    if found.is_empty() {
+        return Err(missing());
+    }
+    if found.len() > 1 {
+        let candidates = found.iter().map(|known| format!("{} {}", known.set.name(), short(&known.set.digest())));
+        return Err(CliError::Ambiguous { text: set_name.to_string(), candidates: candidates.collect() });
+    }
+    let rules: Vec<&RuleInfo> =
+        found[0].set.rules().filter(|rule| rule_name.is_none_or(|name| rule.name == name)).collect();
+    if rule_name.is_some() && rules.is_empty() {
+        return Err(missing());
+    }
+    let set = &found[0].set;
+    if output.json {
+        let facts = set.facts().map(|fact| FactJson {
+            fact: fact.name.clone(),
+            r#type: fact.ty.clone(),
+            kinds: fact.kinds.clone(),
+            line: fact.place.line,
+        });
+        output.document(&ShowDocument {
+            loom: "rules-show/1",
+            set: set_json(found[0]),
+            text: set.text().to_string(),
+            facts: facts.collect(),
+            rules: rules.into_iter().map(rule_json).collect(),
+        })?;
+        return Ok(Exit::Ok);
+    }
+    match rule_name {
+        None => {
+            writeln!(output.out, "{FAINT}# digest {}{FAINT:#}", set.digest())?;
+            write!(output.out, "{}", clean_block(set.text()))?;
+        }
+        Some(_) => {
+            for rule in rules {
+                print_rule(set.name(), rule, output)?;
+            }
+            writeln!(output.out, "  set      {}", set.digest())?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// Writes a rule as people read it.
+pub(crate) fn print_rule(set: &str, rule: &RuleInfo, output: &mut Output) -> Result<(), CliError> {
+    let out = &mut output.out;
+    writeln!(out, "{STRONG}{}/{}{STRONG:#} ({})", clean(set), clean(&rule.name), rule.severity.word())?;
+    writeln!(out, "  says     {}", clean(&rule.message))?;
+    writeln!(out, "  on       {}", rule.kinds.join(", "))?;
+    writeln!(out, "  requires {}", clean(&rule.expression))?;
+    if let Some(origin) = &rule.origin {
+        writeln!(out, "  from     {}", clean(origin))?;
+    }
+    writeln!(out, "  cost     at most {} on one event, line {}", rule.cost, rule.place.line)?;
+    Ok(())
+}
+
+fn test(file: Option<&Path>, output: &mut Output) -> Result<Exit, CliError> {
+    let reports = match file {
+        Some(file) => vec![test_file(file)?],
+        None => test_builtin(),
+    };
+    let ok = reports.iter().all(CaseReport::is_ok);
+    if output.json {
+        let sets = reports.into_iter().map(|report| TestJson {
+            set: report.set,
+            cases: report
+                .cases
+                .into_iter()
+                .map(|case| CaseJson { rule: case.rule, case: case.name, ok: case.ok, told: case.told })
+                .collect(),
+            problems: report.problems,
+        });
+        output.document(&TestDocument { loom: "rules-test/1", ok, sets: sets.collect() })?;
+    } else {
+        let (mut passed, mut failed) = (0, 0);
+        for report in &reports {
+            write!(output.out, "{}", clean_block(&report.to_string()))?;
+            passed += report.cases.iter().filter(|case| case.ok).count();
+            failed += report.cases.iter().filter(|case| !case.ok).count() + report.problems.len();
+        }
+        let style = if ok { GOOD } else { BAD };
+        writeln!(output.out, "{style}{passed} passed, {failed} failed{style:#}")?;
+    }
+    Ok(if ok { Exit::Ok } else { Exit::Failed })
+}
+
+fn test_file(file: &Path) -> Result<CaseReport, CliError> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|source| CliError::File {
+            doing: "read",
+            path: path.to_path_buf(),
+            source,
+        })
+    };
+    let rules = read(file)?;
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let cases = read(&file.with_file_name(format!("{stem}.cases.toml")))?;
+    Ok(test_rules(&rules, &cases))
+}
+
+fn test_builtin() -> Vec<CaseReport> {
+    let mut reports = Vec::new();
+    for source in Source::builtin_names().iter().filter_map(|name| Source::builtin(name)) {
+        for path in source.files.keys().filter(|path| path.ends_with(".rules")) {
+            let cases = format!("{}.cases.toml", path.trim_end_matches(".rules"));
+            if let Some(rules) = source.text(path) {
+                reports.push(test_rules(rules, source.text(&cases).unwrap_or_default()));
+            }
+        }
+    }
+    reports
+}
+
+/// Returns the rule sets of the built-in bundles and, inside a project, of its runs.
+fn known(global: &Global, output: &Output) -> Result<Vec<Known>, CliError> {
+    let mut sets: Vec<Known> = Vec::new();
+    for name in Source::builtin_names() {
+        let Some(source) = Source::builtin(name) else { continue };
+        for path in source.files.keys().filter(|path| path.ends_with(".rules")) {
+            let Some(text) = source.text(path) else { continue };
+            let set = RuleSet::load(text).map_err(|errors| CliError::Rules { file: PathBuf::from(path), errors })?;
+            add(&mut sets, set, Some(name), 0);
+        }
+    }
+    match project::open(global.dir.as_deref(), output) {
+        Ok(opened) => of_runs(&opened, &mut sets)?,
+        // Outside of a project there are only the built-in ones.
+        Err(CliError::NoStore { .. }) if global.dir.is_none() => {}
+        Err(error) => return Err(error),
+    }
+    sets.sort_by(|a, b| a.set.name().cmp(b.set.name()).then(a.set.digest().cmp(&b.set.digest())));
+    Ok(sets)
+}
+
+fn of_runs(opened: &Opened, sets: &mut Vec<Known>) -> Result<(), CliError> {
+    let store = &opened.store;
+    let mut runs: BTreeMap<Digest, u64> = BTreeMap::new();
+    for position in store.by_kind(&[RunOpened::SCHEMA.code, RulesAdded::SCHEMA.code], 0, usize::MAX)? {
+        for event in store.events(position, 1)? {
+            identify::view(&event)?;
+            let body = Envelope::decode(&event.event.bytes).map(|envelope| envelope.body);
+            match body.map_err(|source| CliError::Event { position, source })? {
+                Event::RunOpened(opened) => {
+                    opened.rules.iter().for_each(|rules| *runs.entry(*rules).or_default() += 1);
+                }
+                Event::RulesAdded(added) => *runs.entry(added.rules).or_default() += 1,
+                _ => {}
+            }
+        }
+    }
+    for (blob, count) in runs {
+        let Some(bytes) = store.blob(&blob)? else { continue };
+        let text = Blob::content(&bytes).and_then(|content| std::str::from_utf8(content).ok()).unwrap_or_default();
+        // A set that this Loom cannot load is one of another Loom; its runs say so when they are looked at.
+        if let Ok(set) = RuleSet::load(text) {
+            add(sets, set, None, count);
+        }
+    }
+    Ok(())
+}
+
+fn add(sets: &mut Vec<Known>, set: RuleSet, bundle: Option<&str>, runs: u64) {
+    let bundle = bundle.map(str::to_string);
+    match sets.iter_mut().find(|known| known.set.digest() == set.digest()) {
+        Some(known) => {
+            known.bundles.extend(bundle);
+            known.runs += runs;
+        }
+        None => sets.push(Known { set, bundles: bundle.into_iter().collect(), runs }),
+    }
+}
+
+fn set_json(known: &Known) -> SetJson {
+    let Known { set, bundles, runs } = known;
+    SetJson {
+        set: set.name().to_string(),
+        about: set.about().to_string(),
+        digest: hex(&set.digest().0),
+        bundles: bundles.clone(),
+        runs: *runs,
+        rule_count: set.rules().count(),
+        fact_count: set.facts().count(),
+    }
+}
+
+fn rule_json(rule: &RuleInfo) -> RuleJson {
+    RuleJson {
+        rule: rule.name.clone(),
+        message: rule.message.clone(),
+        severity: rule.severity.word(),
+        origin: rule.origin.clone(),
+        kinds: rule.kinds.clone(),
+        expression: rule.expression.clone(),
+        cost: rule.cost,
+        line: rule.place.line,
+    }
+}

@@ -1,0 +1,162 @@
+//! `loom status`: what waits for a person, which runs there are, how the store is.
+
+use crate::app::Global;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::identify::told;
+use crate::line::verdict_style;
+use crate::output::{BAD, FAINT, ID, Output, STRONG, WARN};
+use crate::project;
+use crate::text::{bytes, clean, clip, rfc3339, run8, time};
+use loom_core::id::hex;
+use loom_store::{Gate, Run, RunState, Store};
+use serde::Serialize;
+use std::io::Write;
+
+/// Shows what waits for a person, the latest runs, and how the store is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How many runs are listed.
+    #[arg(short, long, default_value_t = 10, value_name = "COUNT")]
+    n: usize,
+}
+
+#[derive(Serialize)]
+struct Document {
+    loom: &'static str,
+    folder: String,
+    format: u64,
+    events: u64,
+    commits: u64,
+    streams: u64,
+    encoded_bytes: u64,
+    file_bytes: u64,
+    index_lag: u64,
+    tree: Option<Tree>,
+    damage: Option<String>,
+    gates: Vec<GateEntry>,
+    runs: Vec<RunEntry>,
+}
+
+#[derive(Serialize)]
+struct Tree {
+    size: u64,
+    root: String,
+}
+
+#[derive(Serialize)]
+struct GateEntry {
+    run: String,
+    sequence: u64,
+    role: String,
+    owner: String,
+    opened: String,
+    deadline: String,
+}
+
+#[derive(Serialize)]
+struct RunEntry {
+    run: String,
+    slug: String,
+    state: &'static str,
+    verdict: Option<&'static str>,
+    opened: String,
+    last: String,
+    events: u64,
+}
+
+/// Answers `loom status`.
+pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+    let opened = project::open(global.dir.as_deref(), output)?;
+    let store = &opened.store;
+    let health = store.health()?;
+    let (runs, gates) = (store.runs(arguments.n)?, store.gates()?);
+    let damage = store.damage().map(ToString::to_string);
+    let tree = match store.tree_head() {
+        Ok((size, root)) => Some(Tree { size, root: hex(&root) }),
+        Err(_) if damage.is_some() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let exit = if damage.is_some() { Exit::Damaged } else { Exit::Ok };
+    if output.json {
+        output.document(&Document {
+            loom: "status/1",
+            folder: opened.folder.to_string_lossy().into_owned(),
+            format: health.format,
+            events: health.events,
+            commits: health.commits,
+            streams: health.streams,
+            encoded_bytes: health.encoded_bytes,
+            file_bytes: health.file_bytes,
+            index_lag: health.index_lag,
+            tree,
+            damage,
+            gates: gates.iter().map(gate_entry).collect(),
+            runs: runs.iter().map(run_entry).collect(),
+        })?;
+        return Ok(exit);
+    }
+    let out = &mut output.out;
+    if !gates.is_empty() {
+        writeln!(out, "{STRONG}waiting for a person{STRONG:#}")?;
+        for gate in &gates {
+            let id = told(&gate.stream, gate.sequence);
+            let (role, owner) = (clean(&gate.role), clean(&gate.owner));
+            writeln!(out, "  {ID}{id}{ID:#}  {role}  for {owner}, until {} UTC", time(gate.deadline_ms))?;
+        }
+        writeln!(out)?;
+    }
+    if !runs.is_empty() {
+        writeln!(out, "{STRONG}runs{STRONG:#}")?;
+        for run in &runs {
+            let (style, word) = match run.state {
+                RunState::Open => (STRONG, "running"),
+                RunState::Waiting => (WARN, "waiting"),
+                RunState::Closed(verdict) => (verdict_style(verdict), verdict.word()),
+            };
+            let (id, slug, when) = (run8(&run.stream), clip(&run.slug, 40), time(run.last.ms));
+            writeln!(out, "  {ID}{id}{ID:#}  {style}{word:<9}{style:#}  {when}  {:>6} events  {slug}", run.events)?;
+        }
+        writeln!(out)?;
+    }
+    let size = bytes(health.file_bytes);
+    writeln!(
+        out,
+        "{} events in {} commits of {} streams, {size} on disk, format {}",
+        health.events, health.commits, health.streams, health.format
+    )?;
+    match (tree, damage) {
+        (Some(tree), _) => writeln!(out, "{FAINT}tree {} {}{FAINT:#}", tree.size, tree.root)?,
+        (None, Some(damage)) => writeln!(out, "{BAD}{}{BAD:#}", clean(&damage))?,
+        (None, None) => {}
+    }
+    Ok(exit)
+}
+
+fn gate_entry(gate: &Gate) -> GateEntry {
+    GateEntry {
+        run: hex(&gate.stream.0),
+        sequence: gate.sequence,
+        role: gate.role.clone(),
+        owner: gate.owner.clone(),
+        opened: rfc3339(gate.opened.ms),
+        deadline: rfc3339(gate.deadline_ms),
+    }
+}
+
+fn run_entry(run: &Run) -> RunEntry {
+    let (state, verdict) = match run.state {
+        RunState::Open => ("running", None),
+        RunState::Waiting => ("waiting", None),
+        RunState::Closed(verdict) => ("closed", Some(verdict.word())),
+    };
+    RunEntry {
+        run: hex(&run.stream.0),
+        slug: run.slug.clone(),
+        state,
+        verdict,
+        opened: rfc3339(run.opened.ms),
+        last: rfc3339(run.last.ms),
+        events: run.events,
+    }
+}

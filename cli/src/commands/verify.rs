@@ -1,0 +1,239 @@
+//! `loom verify`: is what is kept what was written? Of a store, a run, or an exported file.
+
+use crate::app::Global;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::identify;
+use crate::output::{BAD, FAINT, GOOD, Output, WARN};
+use crate::project;
+use crate::text::{bytes, clean, run8};
+use loom_core::id::{StreamId, hex};
+use loom_replay::{Bad, Options, Redriven, ReplayError, Report, StoredRun, redrive, trace, verify};
+use loom_store::{Store, StoreError};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::Path;
+
+/// Checks every byte of a store, a run or an exported file: chains, commits, ids, tree.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A run, or a file that `loom export` wrote; else the whole store.
+    #[arg(value_name = "RUN|FILE")]
+    target: Option<String>,
+    /// Reads every blob that an event names, too.
+    #[arg(long)]
+    blobs: bool,
+    /// Feeds the inputs of each run to the kernel again: everything else must come out as it is on record.
+    #[arg(long)]
+    redrive: bool,
+    /// How many threads work [default: one for each core].
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Document {
+    loom: &'static str,
+    what: String,
+    whole: bool,
+    events: u64,
+    commits: u64,
+    streams: u64,
+    bytes: u64,
+    blobs: Option<u64>,
+    absent_blobs: Option<u64>,
+    root: Option<String>,
+    first_bad: Option<BadJson>,
+    redriven: Option<Vec<RedrivenJson>>,
+}
+
+#[derive(Serialize)]
+struct BadJson {
+    position: Option<u64>,
+    offset: Option<u64>,
+    stream: Option<String>,
+    sequence: Option<u64>,
+    what: String,
+}
+
+#[derive(Serialize)]
+struct RedrivenJson {
+    run: String,
+    result: &'static str,
+    sequence: Option<u64>,
+    what: Option<String>,
+}
+
+/// What was verified.
+struct Verified {
+    what: String,
+    report: Report,
+    absent: Option<u64>,
+    redriven: Vec<(StreamId, Redriven)>,
+}
+
+/// Answers `loom verify`.
+pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+    let verified = match &arguments.target {
+        Some(file) if Path::new(file).is_file() => of_file(Path::new(file), arguments)?,
+        target => match of_store(target.as_deref(), arguments, global, output) {
+            // Damage is what this command is asked about: it is an answer.
+            Err(CliError::Store(StoreError::Damaged(damage))) => found_bad(damage.into()),
+            verified => verified?,
+        },
+    };
+    let exit = exit(&verified);
+    if output.json {
+        output.document(&document(&verified, arguments))?;
+    } else {
+        print(&verified, output)?;
+    }
+    Ok(exit)
+}
+
+fn found_bad(bad: Bad) -> Verified {
+    let report = Report { first_bad: Some(bad), ..Report::default() };
+    Verified { what: "store".to_string(), report, absent: None, redriven: Vec::new() }
+}
+
+fn of_file(file: &Path, arguments: &Arguments) -> Result<Verified, CliError> {
+    let path = file.to_path_buf();
+    let input = File::open(file).map_err(|source| CliError::File { doing: "open", path, source })?;
+    let what = format!("trace {}", file.display());
+    let trace = match trace::read(&mut BufReader::with_capacity(1 << 16, input)) {
+        Ok(trace) => trace,
+        Err(ReplayError::Damaged(bad)) => return Ok(Verified { what, ..found_bad(bad) }),
+        Err(error) => return Err(error.into()),
+    };
+    let redriven = if arguments.redrive { vec![(trace.stream, redrive(&trace)?)] } else { Vec::new() };
+    Ok(Verified { what, report: trace.report(), absent: Some(trace.absent.len() as u64), redriven })
+}
+
+fn of_store(
+    target: Option<&str>,
+    arguments: &Arguments,
+    global: &Global,
+    output: &Output,
+) -> Result<Verified, CliError> {
+    let opened = project::open(global.dir.as_deref(), output)?;
+    let store = &opened.store;
+    let (what, report, streams) = match target {
+        Some(run) => {
+            let stream = identify::run(store, run)?;
+            let report = loom_replay::verify_run(&StoredRun::new(store, stream), arguments.blobs)?;
+            (format!("run {}", run8(&stream)), report, vec![stream])
+        }
+        None => {
+            let threads = arguments
+                .threads
+                .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
+            let report = verify(store, Options { threads, blobs: arguments.blobs })?;
+            let mut streams: Vec<StreamId> = store.runs(usize::MAX)?.into_iter().map(|run| run.stream).collect();
+            streams.reverse();
+            ("store".to_string(), report, streams)
+        }
+    };
+    let mut redriven = Vec::new();
+    if arguments.redrive && report.is_whole() {
+        for stream in streams.into_iter().filter(|stream| *stream != StreamId::STORE) {
+            redriven.push((stream, redrive(&StoredRun::new(store, stream))?));
+        }
+    }
+    Ok(Verified { what, report, absent: None, redriven })
+}
+
+/// Damage goes before divergence, divergence before what cannot be known.
+fn exit(verified: &Verified) -> Exit {
+    let any = |wanted: fn(&Redriven) -> bool| verified.redriven.iter().any(|(_, redriven)| wanted(redriven));
+    if !verified.report.is_whole() {
+        Exit::Damaged
+    } else if any(|redriven| matches!(redriven, Redriven::Diverged { .. })) {
+        Exit::Diverged
+    } else if any(|redriven| matches!(redriven, Redriven::Unknowable { .. })) {
+        Exit::Unknowable
+    } else {
+        Exit::Ok
+    }
+}
+
+fn document(verified: &Verified, arguments: &Arguments) -> Document {
+    let report = &verified.report;
+    Document {
+        loom: "verify/1",
+        what: verified.what.clone(),
+        whole: report.is_whole(),
+        events: report.events,
+        commits: report.commits,
+        streams: report.streams,
+        bytes: report.bytes,
+        blobs: (arguments.blobs || report.blobs > 0).then_some(report.blobs),
+        absent_blobs: verified.absent,
+        root: report.root.map(|root| hex(&root)),
+        first_bad: report.first_bad.as_ref().map(|bad| BadJson {
+            position: bad.position,
+            offset: bad.offset,
+            stream: bad.stream.map(|stream| hex(&stream.0)),
+            sequence: bad.sequence,
+            what: bad.what.clone(),
+        }),
+        redriven: arguments.redrive.then(|| {
+            let entries = verified.redriven.iter();
+            entries
+                .map(|(stream, redriven)| {
+                    let (result, sequence, what) = told(redriven);
+                    RedrivenJson { run: hex(&stream.0), result, sequence, what }
+                })
+                .collect()
+        }),
+    }
+}
+
+fn told(redriven: &Redriven) -> (&'static str, Option<u64>, Option<String>) {
+    match redriven {
+        Redriven::Same { .. } => ("same", None, None),
+        Redriven::Diverged { sequence, what, .. } => ("diverged", Some(*sequence), Some(what.clone())),
+        Redriven::Unknowable { sequence, missing } => ("unknowable", Some(*sequence), Some(missing.clone())),
+    }
+}
+
+fn print(verified: &Verified, output: &mut Output) -> Result<(), CliError> {
+    let report = &verified.report;
+    let out = &mut output.out;
+    let what = clean(&verified.what);
+    match &report.first_bad {
+        Some(bad) => writeln!(out, "{BAD}{what} is damaged{BAD:#} at {}", clean(&bad.to_string()))?,
+        None => writeln!(out, "{GOOD}{what} is whole{GOOD:#}")?,
+    }
+    writeln!(
+        out,
+        "{} events in {} commits of {} streams, {}",
+        report.events,
+        report.commits,
+        report.streams,
+        bytes(report.bytes)
+    )?;
+    if report.blobs > 0 {
+        writeln!(out, "{} blobs", report.blobs)?;
+    }
+    if let Some(absent) = verified.absent.filter(|absent| *absent > 0) {
+        writeln!(out, "{WARN}{absent} blobs are named and not in the file{WARN:#}")?;
+    }
+    if let Some(root) = report.root {
+        writeln!(out, "{FAINT}tree {} {}{FAINT:#}", report.events, hex(&root))?;
+    }
+    let mut same = 0;
+    for (stream, redriven) in &verified.redriven {
+        match told(redriven) {
+            ("same", ..) => same += 1,
+            (result, sequence, what) => {
+                let id = identify::told(stream, sequence.unwrap_or_default());
+                writeln!(out, "{BAD}{result}{BAD:#} at {id}: {}", clean(&what.unwrap_or_default()))?;
+            }
+        }
+    }
+    if !verified.redriven.is_empty() {
+        writeln!(out, "{same} of {} runs come out again byte by byte", verified.redriven.len())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! What can go wrong in a command, and how people are told: `error:`, `caused by:`, `hint:`.
+
+use loom_bundles::LoadErrors;
+use loom_core::event::EventError;
+use loom_core::rules::RuleError;
+use loom_host::HostError;
+use loom_replay::ReplayError;
+use loom_store::StoreError;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// Whoever read our output has gone.
+    #[error("nobody reads the output any more")]
+    ClosedPipe,
+    /// The output could not be written.
+    #[error("the output cannot be written")]
+    Output(#[source] io::Error),
+    /// No folder up from here has a store.
+    #[error("there is no loom store in {} or above it", .from.display())]
+    NoStore {
+        /// Where the search began.
+        from: PathBuf,
+    },
+    /// A text is no id.
+    #[error("`{text}` is not an id")]
+    NotAnId {
+        /// The text.
+        text: String,
+    },
+    /// Nothing has this id.
+    #[error("nothing here has the id `{text}`")]
+    Unknown {
+        /// The text.
+        text: String,
+    },
+    /// Several things have an id that begins so.
+    #[error("`{text}` is ambiguous: {}", .candidates.join(", "))]
+    Ambiguous {
+        /// The text.
+        text: String,
+        /// What it could mean.
+        candidates: Vec<String>,
+    },
+    /// An id names something else than a run.
+    #[error("`{text}` does not name a run")]
+    NotARun {
+        /// The text.
+        text: String,
+    },
+    /// There is no run yet.
+    #[error("there is no run in this store yet")]
+    NoRuns,
+    /// There is no such kind of event.
+    #[error("there is no event kind `{kind}`")]
+    Kind {
+        /// The text.
+        kind: String,
+    },
+    /// A time is not understood.
+    #[error("`{text}` is not a time")]
+    Since {
+        /// The text.
+        text: String,
+        /// Why not.
+        #[source]
+        source: jiff::Error,
+    },
+    /// There is no such rule set or rule.
+    #[error("there is no rule set or rule `{name}`")]
+    NoRuleSet {
+        /// The text.
+        name: String,
+    },
+    /// A rule file does not load.
+    #[error("{} does not load: {}", .file.display(), .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Rules {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        errors: Vec<RuleError>,
+    },
+    /// A file that would be written is there already.
+    #[error("{} exists already", .path.display())]
+    FileExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file could not be handled.
+    #[error("cannot {doing} {}", .path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// An event cannot be read.
+    #[error("the event at position {position} cannot be read")]
+    Event {
+        /// Its position.
+        position: u64,
+        /// Why not.
+        #[source]
+        source: EventError,
+    },
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// History could not be read back.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The host could not do something.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A bundle does not load.
+    #[error("the bundle does not load: {0}")]
+    Bundle(#[from] LoadErrors),
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => CliError::ClosedPipe,
+            _ => CliError::Output(error),
+        }
+    }
+}
+
+impl From<serde_json::Error> for CliError {
+    fn from(error: serde_json::Error) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
+impl CliError {
+    /// Returns what to do about it, where that can be said.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            CliError::NoStore { .. } => Some("go into the project's folder, or name it with --dir".to_string()),
+            CliError::NotAnId { .. } => {
+                Some("an id is 4 or more of its first hexadecimal digits, `@`, `run:last`, or RUN#SEQUENCE".to_string())
+            }
+            CliError::Unknown { .. } => Some("`loom log` lists events, `loom status` lists runs".to_string()),
+            CliError::Ambiguous { .. } => Some("write more digits".to_string()),
+            CliError::Since { .. } => Some("write a span like 7d or 90m, or a time like 2026-11-21T08:00Z".to_string()),
+            CliError::NoRuleSet { .. } => Some("`loom rules list` lists them".to_string()),
+            CliError::Kind { kind } => nearest_kind(kind).map(|near| format!("did you mean `{near}`?")),
+            CliError::FileExists { .. } => Some("name another file, or move this one away".to_string()),
+            CliError::Store(error) | CliError::Replay(ReplayError::Store(error)) => store_hint(error),
+            CliError::Replay(ReplayError::Damaged(_)) => {
+                Some("export the run again, or use another copy of the file".to_string())
+            }
+            CliError::NoRuns => Some("`loom run \"…\"` begins one".to_string()),
+            CliError::ClosedPipe
+            | CliError::Output(_)
+            | CliError::NotARun { .. }
+            | CliError::Rules { .. }
+            | CliError::File { .. }
+            | CliError::Event { .. }
+            | CliError::Replay(_)
+            | CliError::Host(_)
+            | CliError::Bundle(_) => None,
+        }
+    }
+}
+
+fn store_hint(error: &StoreError) -> Option<String> {
+    match error {
+        StoreError::Held { pid, .. } => Some(match pid {
+            Some(pid) => format!("wait until process {pid} has ended, or end it"),
+            None => "wait until the other process has ended".to_string(),
+        }),
+        StoreError::Damaged(_) => {
+            Some("`loom verify` finds the first bad record; other streams stay readable".to_string())
+        }
+        StoreError::Missing(_)
+        | StoreError::Exists(_)
+        | StoreError::Newer { .. }
+        | StoreError::NewerEvent { .. }
+        | StoreError::Full
+        | StoreError::Io { .. }
+        | StoreError::Broken
+        | StoreError::ReadOnly => None,
+    }
+}
+
+/// Returns a kind whose name holds what was written, or that begins alike.
+fn nearest_kind(kind: &str) -> Option<&'static str> {
+    let alike = |name: &str| name.bytes().zip(kind.bytes()).take_while(|(a, b)| a == b).count();
+    let names = || loom_core::kind::KINDS.iter().map(|kind| kind.name);
+    let within = names().find(|name| !kind.is_empty() && name.contains(kind));
+    within.or_else(|| names().max_by_key(|name| alike(name)).filter(|name| alike(name) >= 3))
+}

@@ -1,0 +1,100 @@
+//! The exit codes, frozen: scripts depend on them (CLI-2). One table maps what happened to its code.
+
+use crate::error::CliError;
+use loom_core::word::Verdict;
+use loom_replay::ReplayError;
+use loom_store::StoreError;
+use std::process::ExitCode;
+
+/// How the process ends. Signals end it with 130 and 143 by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Accepted, or done.
+    Ok = 0,
+    /// Rejected or failed.
+    Failed = 1,
+    /// The command line, or what it names, is wrong.
+    Usage = 2,
+    /// The run waits at a gate.
+    #[expect(dead_code, reason = "for the commands that drive runs")]
+    Parked = 3,
+    /// A rule refused it.
+    #[expect(dead_code, reason = "for the commands that drive runs")]
+    Refused = 4,
+    /// A budget is exhausted.
+    Exhausted = 5,
+    /// The log is damaged.
+    Damaged = 6,
+    /// A run came out otherwise than it is on record.
+    Diverged = 7,
+    /// It cannot be known: facts are missing.
+    Unknowable = 8,
+    /// Something around Loom is not available; trying again may help.
+    Unavailable = 9,
+    /// A person cancelled it.
+    Cancelled = 10,
+}
+
+impl Exit {
+    /// Returns the exit of a run that ended so.
+    pub(crate) fn of_verdict(verdict: Verdict) -> Exit {
+        match verdict {
+            Verdict::Accepted | Verdict::Answered => Exit::Ok,
+            Verdict::Rejected | Verdict::Failed | Verdict::Abandoned => Exit::Failed,
+            Verdict::Cancelled => Exit::Cancelled,
+            Verdict::Exhausted => Exit::Exhausted,
+        }
+    }
+
+    /// Returns the exit of an error.
+    pub(crate) fn of_error(error: &CliError) -> Exit {
+        match error {
+            // Nobody reads any more: that is not ours to complain about.
+            CliError::ClosedPipe => Exit::Ok,
+            CliError::NoStore { .. }
+            | CliError::NotAnId { .. }
+            | CliError::Unknown { .. }
+            | CliError::Ambiguous { .. }
+            | CliError::NotARun { .. }
+            | CliError::NoRuns
+            | CliError::Kind { .. }
+            | CliError::Since { .. }
+            | CliError::NoRuleSet { .. }
+            | CliError::FileExists { .. } => Exit::Usage,
+            CliError::Store(error) => Exit::of_store(error),
+            CliError::Replay(error) => Exit::of_replay(error),
+            CliError::Host(_) | CliError::Output(_) | CliError::File { .. } => Exit::Unavailable,
+            CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
+            CliError::Event { .. } => Exit::Damaged,
+        }
+    }
+
+    fn of_store(error: &StoreError) -> Exit {
+        match error {
+            StoreError::Damaged(_) => Exit::Damaged,
+            StoreError::Missing(_) | StoreError::Exists(_) => Exit::Usage,
+            StoreError::Held { .. }
+            | StoreError::Newer { .. }
+            | StoreError::NewerEvent { .. }
+            | StoreError::Full
+            | StoreError::Io { .. }
+            | StoreError::Broken
+            | StoreError::ReadOnly => Exit::Unavailable,
+        }
+    }
+
+    fn of_replay(error: &ReplayError) -> Exit {
+        match error {
+            ReplayError::Store(error) => Exit::of_store(error),
+            ReplayError::Damaged(_) | ReplayError::NotATrace => Exit::Damaged,
+            ReplayError::NoRun(_) => Exit::Usage,
+            ReplayError::Newer { .. } | ReplayError::NewerEvent { .. } | ReplayError::Io { .. } => Exit::Unavailable,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}

@@ -1,0 +1,75 @@
+//! Where results and talk go: stdout is the result, stderr is talk (CLI-1).
+//!
+//! Colour follows NO_COLOR, CLICOLOR_FORCE and the terminal. A closed pipe is an error value like any other and
+//! becomes exit 0.
+
+use crate::error::CliError;
+use crate::text::clean;
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+use std::error::Error;
+use std::io::{self, BufWriter, Write};
+
+/// What a command answers on.
+pub(crate) struct Output {
+    /// Results.
+    pub(crate) out: BufWriter<anstream::AutoStream<io::Stdout>>,
+    /// Whether one JSON document is wanted instead of text.
+    pub(crate) json: bool,
+    quiet: bool,
+}
+
+/// What people should see first.
+pub(crate) const STRONG: Style = Style::new().bold();
+/// What they may skip.
+pub(crate) const FAINT: Style = Style::new().dimmed();
+/// Ids.
+pub(crate) const ID: Style = AnsiColor::Yellow.on_default();
+/// Good news.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// Bad news.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default();
+/// What needs a look.
+pub(crate) const WARN: Style = AnsiColor::Magenta.on_default();
+
+impl Output {
+    /// Returns the process' own output.
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        Output { out: BufWriter::with_capacity(64 * 1024, anstream::stdout()), json, quiet }
+    }
+
+    /// Writes the one JSON document of a command.
+    pub(crate) fn document(&mut self, document: &impl Serialize) -> Result<(), CliError> {
+        serde_json::to_writer_pretty(&mut self.out, document)?;
+        self.out.write_all(b"\n")?;
+        Ok(())
+    }
+
+    /// Says something that is not the result.
+    pub(crate) fn say(&self, words: &str) {
+        if !self.quiet {
+            // Who does not listen need not be told.
+            let _deaf = writeln!(anstream::stderr(), "{words}");
+        }
+    }
+
+    /// Warns of something; `--quiet` does not silence it.
+    pub(crate) fn warn(&self, words: &str) {
+        let _deaf = writeln!(anstream::stderr(), "{WARN}warning:{WARN:#} {}", clean(words));
+    }
+}
+
+/// Tells of an error, its causes and what to do about it.
+pub(crate) fn tell(error: &CliError) {
+    let mut err = anstream::stderr();
+    let mut text = format!("{BAD}error:{BAD:#} {}\n", clean(&error.to_string()));
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("{FAINT}caused by:{FAINT:#} {}\n", clean(&error.to_string())));
+        cause = error.source();
+    }
+    if let Some(hint) = error.hint() {
+        text.push_str(&format!("{GOOD}hint:{GOOD:#} {}\n", clean(&hint)));
+    }
+    let _deaf = err.write_all(text.as_bytes());
+}

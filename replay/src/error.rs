@@ -1,0 +1,96 @@
+//! What can go wrong when history is read back, one variant per thing that a caller treats differently.
+
+use loom_core::event::EventError;
+use loom_core::id::StreamId;
+use loom_store::{Damage, StoreError};
+use std::fmt;
+use std::io;
+
+/// The first record that is not what was written, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bad {
+    /// Position in the store, where it is one and the position is known.
+    pub position: Option<u64>,
+    /// Byte in the file, for a trace.
+    pub offset: Option<u64>,
+    /// The stream, where it is known.
+    pub stream: Option<StreamId>,
+    /// The sequence in that stream, where it is known.
+    pub sequence: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Bad {
+    pub(crate) fn of(what: impl Into<String>) -> Self {
+        Bad { what: what.into(), ..Bad::default() }
+    }
+
+    pub(crate) fn at(position: u64, what: impl Into<String>) -> Self {
+        Bad { position: Some(position), ..Bad::of(what) }
+    }
+}
+
+impl From<Damage> for Bad {
+    fn from(damage: Damage) -> Self {
+        let Damage { position, stream, sequence, what } = damage;
+        Bad { position, offset: None, stream, sequence, what }
+    }
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut places = Vec::new();
+        places.extend(self.position.map(|position| format!("position {position}")));
+        places.extend(self.offset.map(|offset| format!("byte {offset}")));
+        places.extend(self.stream.map(|stream| format!("stream {stream}")));
+        places.extend(self.sequence.map(|sequence| format!("sequence {sequence}")));
+        if !places.is_empty() {
+            write!(f, "{}: ", places.join(", "))?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+/// Why history could not be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NoRun(StreamId),
+    /// A trace is not what was written.
+    #[error("the trace is damaged at {0}")]
+    Damaged(Bad),
+    /// The file is no trace.
+    #[error("the file is not a trace of a loom run")]
+    NotATrace,
+    /// A newer Loom wrote the trace.
+    #[error("trace format {found} is newer than this loom reads (format {known}); a newer loom can read it")]
+    Newer {
+        /// Version found.
+        found: u64,
+        /// Newest version known.
+        known: u64,
+    },
+    /// A newer Loom wrote an event.
+    #[error("event {sequence} cannot be read")]
+    NewerEvent {
+        /// Its sequence.
+        sequence: u64,
+        /// What this Loom does not know.
+        #[source]
+        source: EventError,
+    },
+    /// The file could not be read or written.
+    #[error("cannot {doing} the trace")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+}

@@ -1,0 +1,171 @@
+//! Feeds the inputs of a run to core again and compares what follows with what is on record, byte by byte.
+//!
+//! A log is its own script: inputs are given, everything else must come out again (REDRIVE-1). Nothing is executed;
+//! outcomes are taken from the log.
+
+use crate::error::ReplayError;
+use crate::records::{BATCH, Records};
+use crate::refold::{broken, envelope, extend, load};
+use loom_core::commit::Blob;
+use loom_core::event::{Envelope, Recorded};
+use loom_core::id::Actor;
+use loom_core::kind::Event;
+use loom_core::run::Run;
+use loom_core::step::{Input, named_blobs};
+use std::sync::Arc;
+
+/// What came of feeding a run's inputs to core again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redriven {
+    /// Everything came out as it is on record.
+    Same {
+        /// Commits that were derived again.
+        commits: u64,
+        /// Events of them.
+        events: u64,
+    },
+    /// Something else came out.
+    Diverged {
+        /// Sequence of the first event that differs.
+        sequence: u64,
+        /// The event on record, if there is one at that place.
+        recorded: Option<Box<Envelope>>,
+        /// The event that core derives, if there is one at that place.
+        derived: Option<Box<Envelope>>,
+        /// What differs, in words.
+        what: String,
+    },
+    /// It cannot be known: something that the run was driven by is missing.
+    Unknowable {
+        /// Sequence of the input that could not be fed.
+        sequence: u64,
+        /// What is missing.
+        missing: String,
+    },
+}
+
+/// Drives a run again from its inputs.
+pub fn redrive(records: &dyn Records) -> Result<Redriven, ReplayError> {
+    let mut run: Option<Run> = None;
+    let (mut next, mut commits) = (0, 0);
+    let mut batch: Vec<Recorded> = Vec::new();
+    loop {
+        let commit = match take_commit(records, &mut batch, next)? {
+            Some(commit) => commit,
+            None if next == 0 => return Err(ReplayError::NoRun(records.stream())),
+            None => return Ok(Redriven::Same { commits, events: next }),
+        };
+        let input = envelope(&commit[0], next)?;
+        let unknowable = |missing| Ok(Redriven::Unknowable { sequence: next, missing });
+        // The request that a descendant of a spawn made is not on record, only that it was refused: taken as it is.
+        let is_refused_request = matches!(
+            (&input.body, &input.actor),
+            (Event::RequestRefused(_), Actor::Person { descends: Some(_), .. })
+        );
+        let derived = match (&mut run, &input.body) {
+            (None, Event::RunOpened(opened)) => {
+                let terms = match load(records, opened.bundle, &opened.rules)? {
+                    Ok(terms) => Arc::new(terms),
+                    Err(missing) => return unknowable(missing),
+                };
+                let Some(input) = given(records, input)? else { return unknowable("a blob".to_string()) };
+                loom_core::open(terms, records.stream(), input)
+            }
+            (None, _) => return Err(ReplayError::NoRun(records.stream())),
+            (Some(known), _) if is_refused_request => {
+                for (index, event) in commit.iter().enumerate() {
+                    known.apply(event, None).map_err(|error| broken(next + index as u64, error))?;
+                }
+                next += commit.len() as u64;
+                commits += 1;
+                continue;
+            }
+            (Some(known), body) => {
+                if let Event::RulesAdded(added) = body
+                    && let Err(missing) = extend(records, &known.terms, added.rules)?
+                {
+                    return unknowable(missing);
+                }
+                let wanted = named_blobs(body);
+                let Some(input) = given(records, input)? else {
+                    return unknowable(format!("one of {} blobs that the input names", wanted.len()));
+                };
+                loom_core::step(known, input)
+            }
+        };
+        let checked = match derived {
+            Ok(checked) => checked,
+            Err(declined) => {
+                return Ok(Redriven::Diverged {
+                    sequence: next,
+                    recorded: Some(Box::new(envelope(&commit[0], next)?)),
+                    derived: None,
+                    what: format!("core declines the input: {declined}"),
+                });
+            }
+        };
+        if let Some(diverged) = compare(&commit, checked.events(), next)? {
+            return Ok(diverged);
+        }
+        next += commit.len() as u64;
+        commits += 1;
+        run = Some(checked.into_next());
+    }
+}
+
+/// Takes the next commit's events; `None` at the end of the run.
+fn take_commit(records: &dyn Records, batch: &mut Vec<Recorded>, next: u64) -> Result<Option<Vec<Recorded>>, ReplayError> {
+    if batch.is_empty() {
+        *batch = records.read(next, BATCH)?;
+    }
+    let Some(first) = batch.first() else { return Ok(None) };
+    let count = usize::try_from(envelope(first, next)?.count.unwrap_or(1)).unwrap_or(usize::MAX);
+    while batch.len() < count {
+        let more = records.read(next + batch.len() as u64, BATCH)?;
+        if more.is_empty() {
+            break;
+        }
+        batch.extend(more);
+    }
+    Ok(Some(batch.drain(..count.min(batch.len())).collect()))
+}
+
+/// Returns a recorded input as it was given to core; `None` when a blob that core reads is missing.
+fn given(records: &dyn Records, envelope: Envelope) -> Result<Option<Input>, ReplayError> {
+    let mut blobs = Vec::new();
+    for digest in named_blobs(&envelope.body) {
+        if let Some(bytes) = records.blob(&digest)? {
+            blobs.push(Blob::stored(bytes));
+        } else if reads(&envelope.body, &digest) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Input { stamp: envelope.stamp, actor: envelope.actor, body: envelope.body, blobs }))
+}
+
+/// Whether core looks into the blob, rather than only naming it.
+fn reads(body: &Event, digest: &loom_core::id::Digest) -> bool {
+    match body {
+        Event::SpawnFinished(body) => body.answer.as_ref() == Some(digest) || body.delta.as_ref() == Some(digest),
+        Event::RulesAdded(_) => true,
+        _ => false,
+    }
+}
+
+fn compare(recorded: &[Recorded], derived: &[Recorded], next: u64) -> Result<Option<Redriven>, ReplayError> {
+    let same = recorded.iter().zip(derived).take_while(|(recorded, derived)| recorded.bytes == derived.bytes).count();
+    if same == recorded.len() && same == derived.len() {
+        return Ok(None);
+    }
+    let at = |events: &[Recorded]| events.get(same).map(|event| envelope(event, next + same as u64).map(Box::new));
+    let (recorded, derived) = (at(recorded).transpose()?, at(derived).transpose()?);
+    let told = |event: &Option<Box<Envelope>>| event.as_ref().map_or("nothing", |event| event.body.schema().name);
+    let what = match (told(&recorded), told(&derived)) {
+        (on_record, again) if on_record == again && same == 0 => {
+            format!("{on_record} states another number of events")
+        }
+        (on_record, again) if on_record == again => format!("{on_record} has another content"),
+        (on_record, again) => format!("{on_record} is on record, {again} comes out"),
+    };
+    Ok(Some(Redriven::Diverged { sequence: next + same as u64, recorded, derived, what }))
+}

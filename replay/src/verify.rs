@@ -1,0 +1,397 @@
+//! Checks a whole store: every byte of every event, every link, every commit, the tree, on demand the blobs.
+//!
+//! ```text
+//! positions:  |---- chunk ----|---- chunk ----|---- chunk ----|
+//! a thread:       takes the commits that begin in its chunk, to their end
+//! afterwards:     chunks are joined in order: chains, requests, tree
+//! ```
+//!
+//! Nothing that the store derived from the log is believed: heads and tree nodes are compared with what the log
+//! gives. The result is the same for every number of threads.
+
+use crate::blobs::within_bundle;
+use crate::error::{Bad, ReplayError};
+use crate::records::{BATCH, Records};
+use crate::stretch::Stretch;
+use loom_core::commit::Blob;
+use loom_core::event::{Envelope, EventError, View};
+use loom_core::id::Digest;
+use loom_core::kind::Event;
+use loom_core::tree::{Frontier, NodeHash, leaf, node};
+use loom_store::{Store, StoreError};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Positions of one chunk; a multiple of what the store's tree tiles cover.
+const CHUNK: u64 = 8192;
+/// Heights at which the store's tree nodes are compared with the log.
+const TILE_HEIGHT: u8 = 8;
+
+/// What to check, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many threads work; at least 1.
+    pub threads: usize,
+    /// Whether every blob that an event names is read and checked against its digest.
+    pub blobs: bool,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Events that were found whole before the first bad one.
+    pub events: u64,
+    /// Commits they came in.
+    pub commits: u64,
+    /// Streams they belong to.
+    pub streams: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Blobs that were read and checked.
+    pub blobs: u64,
+    /// Root of the tree over the event ids, when all of them are whole.
+    pub root: Option<NodeHash>,
+    /// The first record that is not what was written.
+    pub first_bad: Option<Bad>,
+}
+
+impl Report {
+    /// Whether everything that was checked is whole.
+    pub fn is_whole(&self) -> bool {
+        self.first_bad.is_none()
+    }
+}
+
+/// Verifies a store as of now. Damage is a finding, not an error; errors are what keeps from looking.
+pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError> {
+    let size = store.size();
+    let mut report = Report::default();
+    let origin = match origin(store, size) {
+        Ok(origin) => origin,
+        Err(bad) => {
+            report.first_bad = Some(bad?);
+            return Ok(report);
+        }
+    };
+    let mut whole = Stretch::new(Some(origin), options.blobs);
+    let mut frontier = Frontier::default();
+    let mut first_bad = None;
+    for chunk in check_chunks(store, size, origin, options)? {
+        if frontier.size() != chunk.start {
+            first_bad = Some(Bad::at(frontier.size(), "no commit begins where the one before it ends (COMMIT-1)"));
+            break;
+        }
+        if let Err(bad) = whole.join(chunk.stretch) {
+            first_bad = Some(bad);
+            break;
+        }
+        if chunk.bad.is_some() {
+            first_bad = chunk.bad;
+            break;
+        }
+        if let Err(bad) = grow(&mut frontier, &chunk.nodes, store) {
+            first_bad = Some(bad);
+            break;
+        }
+    }
+    if first_bad.is_none() && frontier.size() != size {
+        first_bad = Some(Bad::at(frontier.size(), format!("the log ends here, {} events early", size - frontier.size())));
+    }
+    let first_bad = first_bad.or_else(|| whole.repeated_request());
+    let first_bad = match first_bad {
+        None => derived(store, size, &whole, &frontier),
+        found => found,
+    };
+    report.events = whole.events;
+    report.commits = whole.commits;
+    report.streams = whole.threads.len() as u64;
+    report.bytes = whole.bytes;
+    report.root = first_bad.is_none().then(|| frontier.root());
+    report.first_bad = first_bad;
+    if options.blobs && report.is_whole() {
+        check_blobs(store, &whole, options, &mut report)?;
+    }
+    Ok(report)
+}
+
+/// Returns the name of the store, from its first event.
+fn origin(store: &dyn Store, size: u64) -> Result<[u8; 16], Result<Bad, ReplayError>> {
+    let mut found = Err(Bad::at(0, "the log does not begin with the store's origin"));
+    if size > 0 {
+        let mut visit = |_: u64, bytes: &[u8]| {
+            found = match Envelope::decode(bytes).map(|envelope| envelope.body) {
+                Ok(Event::StoreCreated(created)) => Ok(created.origin),
+                Ok(_) => Err(Bad::at(0, "the log does not begin with the store's origin")),
+                Err(error) => Err(Bad::at(0, error.to_string())),
+            };
+            ControlFlow::Break(())
+        };
+        match store.scan(0, &mut visit) {
+            Ok(_) => {}
+            Err(StoreError::Damaged(damage)) => return Err(Ok(damage.into())),
+            Err(error) => return Err(Err(error.into())),
+        }
+    }
+    found.map_err(Ok)
+}
+
+/// What one thread found in one chunk.
+struct Chunk {
+    index: u64,
+    start: u64,
+    stretch: Stretch,
+    nodes: Nodes,
+    bad: Option<Bad>,
+}
+
+fn check_chunks(store: &dyn Store, size: u64, origin: [u8; 16], options: Options) -> Result<Vec<Chunk>, ReplayError> {
+    let next = AtomicU64::new(0);
+    // Chunks after a bad one need not be looked at.
+    let bad_chunk = AtomicU64::new(u64::MAX);
+    let work = || -> Result<Vec<Chunk>, ReplayError> {
+        let mut chunks = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index.saturating_mul(CHUNK) >= size || index > bad_chunk.load(Ordering::Relaxed) {
+                return Ok(chunks);
+            }
+            if let Some(chunk) = check_chunk(store, index, size, origin, options.blobs)? {
+                if chunk.bad.is_some() {
+                    bad_chunk.fetch_min(index, Ordering::Relaxed);
+                }
+                chunks.push(chunk);
+            }
+        }
+    };
+    let results: Vec<Result<Vec<Chunk>, ReplayError>> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..options.threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let mut results = vec![work()];
+        for other in others {
+            results.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        results
+    });
+    let mut chunks = Vec::new();
+    for result in results {
+        chunks.extend(result?);
+    }
+    chunks.sort_by_key(|chunk| chunk.index);
+    Ok(chunks)
+}
+
+/// Checks the commits that begin in a chunk; `None` when none does.
+fn check_chunk(
+    store: &dyn Store,
+    index: u64,
+    size: u64,
+    origin: [u8; 16],
+    blobs: bool,
+) -> Result<Option<Chunk>, ReplayError> {
+    let (from, to) = (index * CHUNK, ((index + 1) * CHUNK).min(size));
+    let mut stretch = Stretch::new(Some(origin), blobs);
+    let (mut start, mut expected, mut bad) = (None, from, None);
+    let mut nodes = Nodes::default();
+    let mut newer = None;
+    let mut visit = |position: u64, bytes: &[u8]| {
+        if start.is_none() {
+            // What does not begin a commit belongs to the chunk before; if it is bad, that one says so.
+            if position >= to {
+                return ControlFlow::Break(());
+            }
+            if position != 0 && !View::read(bytes).is_ok_and(|view| view.count.is_some()) {
+                return ControlFlow::Continue(());
+            }
+            start = Some(position);
+            expected = position;
+        } else if position >= to && stretch.is_between_commits() {
+            return ControlFlow::Break(());
+        }
+        if position != expected {
+            bad = Some(Bad::at(expected, "the lengths of a commit's events do not add up"));
+            return ControlFlow::Break(());
+        }
+        expected += 1;
+        match stretch.push(position, bytes) {
+            Ok(passed) => {
+                nodes.push(position, leaf(&passed.id));
+                ControlFlow::Continue(())
+            }
+            Err(found) => {
+                if let Err(error @ (EventError::Format(_) | EventError::Kind(_) | EventError::Version { .. })) =
+                    View::read(bytes)
+                {
+                    newer = Some((position, error));
+                }
+                bad = Some(found);
+                ControlFlow::Break(())
+            }
+        }
+    };
+    match store.scan(from, &mut visit) {
+        Ok(_) => {}
+        Err(StoreError::Damaged(damage)) => bad = bad.or(Some(damage.into())),
+        Err(error) => return Err(error.into()),
+    }
+    if let Some((position, source)) = newer {
+        return Err(StoreError::NewerEvent { position, source }.into());
+    }
+    if bad.is_none() && !stretch.is_between_commits() {
+        bad = Some(Bad::at(expected, "the log ends inside a commit (COMMIT-1)"));
+    }
+    let Some(start) = start.or(bad.is_some().then_some(from)) else { return Ok(None) };
+    Ok(Some(Chunk { index, start, stretch, nodes, bad }))
+}
+
+/// The perfect subtrees over a stretch of leaves, from left to right.
+#[derive(Default)]
+struct Nodes(Vec<(u8, u64, NodeHash)>);
+
+impl Nodes {
+    fn push(&mut self, position: u64, leaf: NodeHash) {
+        let (mut height, mut index, mut hash) = (0, position, leaf);
+        while index % 2 == 1
+            && let Some((_, _, left)) = self.0.pop_if(|(h, i, _)| (*h, *i) == (height, index - 1))
+        {
+            hash = node(&left, &hash);
+            height += 1;
+            index /= 2;
+        }
+        self.0.push((height, index, hash));
+    }
+}
+
+/// Appends a chunk's subtrees and compares the store's nodes with what they complete.
+fn grow(frontier: &mut Frontier, nodes: &Nodes, store: &dyn Store) -> Result<(), Bad> {
+    for (height, _, hash) in &nodes.0 {
+        for (height, hash) in frontier.push_subtree(*height, *hash) {
+            if height >= TILE_HEIGHT {
+                let index = (frontier.size() >> height) - 1;
+                let stored = store.tree_node(height, index);
+                if stored.as_ref().ok() != Some(&hash) {
+                    let what = format!("the tree's node of height {height} does not belong to its events (TREE-1)");
+                    return Err(Bad::at(index << height, what));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares what the store derived from the log with what the log gives.
+fn derived(store: &dyn Store, size: u64, whole: &Stretch, frontier: &Frontier) -> Option<Bad> {
+    match store.tree_root(size) {
+        Ok(root) if root == frontier.root() => {}
+        Ok(_) => return Some(Bad::of("the tree's root does not belong to its events (TREE-1)")),
+        Err(error) => return Some(Bad::of(error.to_string())),
+    }
+    for (stream, thread) in &whole.threads {
+        let head = store.head(*stream);
+        // A store that grew meanwhile has later heads, which a later look will check.
+        if store.size() == size && head.as_ref().ok() != Some(&thread.head) {
+            let bad = Bad::of("the stream's head in the index is not that of the log");
+            return Some(Bad { stream: Some(*stream), sequence: thread.head.next.checked_sub(1), ..bad });
+        }
+    }
+    None
+}
+
+fn check_blobs(store: &dyn Store, whole: &Stretch, options: Options, report: &mut Report) -> Result<(), ReplayError> {
+    let mut wanted = whole.blobs.clone();
+    let mut bundles = whole.bundles.clone();
+    bundles.sort_unstable();
+    bundles.dedup();
+    for bundle in bundles {
+        if let Ok(Some(bytes)) = store.blob(&bundle) {
+            let position = wanted.get(&bundle).copied().unwrap_or_default();
+            for digest in Blob::content(&bytes).map(within_bundle).unwrap_or_default() {
+                wanted.entry(digest).or_insert(position);
+            }
+        }
+    }
+    let wanted: Vec<(Digest, u64)> = wanted.into_iter().collect();
+    let share = wanted.len().div_ceil(options.threads.max(1)).max(1);
+    let check = |part: &[(Digest, u64)]| -> Result<Option<Bad>, ReplayError> {
+        let mut first: Option<Bad> = None;
+        for (digest, position) in part {
+            let what = match store.blob(digest) {
+                Ok(Some(_)) => continue,
+                Ok(None) => format!("blob {digest} is missing"),
+                Err(StoreError::Damaged(damage)) => format!("blob {digest}: {}", damage.what),
+                Err(error) => return Err(error.into()),
+            };
+            if first.as_ref().is_none_or(|first| first.position > Some(*position)) {
+                first = Some(Bad::at(*position, what));
+            }
+        }
+        Ok(first)
+    };
+    let found: Vec<Result<Option<Bad>, ReplayError>> = std::thread::scope(|scope| {
+        let parts: Vec<_> = wanted.chunks(share).map(|part| scope.spawn(|| check(part))).collect();
+        parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    report.blobs = wanted.len() as u64;
+    for part in found {
+        if let Some(bad) = part?
+            && report.first_bad.as_ref().is_none_or(|first| first.position > bad.position)
+        {
+            report.first_bad = Some(bad);
+        }
+    }
+    Ok(())
+}
+
+/// Verifies one run wherever it is kept: what [`verify`] checks, but for the tree and the other streams.
+pub fn verify_run(records: &dyn Records, blobs: bool) -> Result<Report, ReplayError> {
+    let mut stretch = Stretch::new(None, blobs);
+    let mut bad = None;
+    let mut next = 0;
+    'reading: loop {
+        let events = match records.read(next, BATCH) {
+            Ok(events) if events.is_empty() => break,
+            Ok(events) => events,
+            Err(ReplayError::Store(StoreError::Damaged(damage))) => {
+                bad = Some(damage.into());
+                break;
+            }
+            Err(error) => return Err(error),
+        };
+        for event in events {
+            if let Err(found) = stretch.push(next, &event.bytes) {
+                bad = Some(found);
+                break 'reading;
+            }
+            next += 1;
+        }
+    }
+    if next == 0 && bad.is_none() {
+        return Err(ReplayError::NoRun(records.stream()));
+    }
+    if bad.is_none() && !stretch.is_between_commits() {
+        bad = Some(Bad { sequence: Some(next), ..Bad::of("the run ends inside a commit (COMMIT-1)") });
+    }
+    let wanted: Vec<(Digest, u64)> = stretch.blobs.iter().map(|(digest, sequence)| (*digest, *sequence)).collect();
+    let mut report =
+        Report { events: stretch.events, commits: stretch.commits, streams: 1, bytes: stretch.bytes, ..Report::default() };
+    let mut whole = Stretch::new(None, false);
+    let bad: Option<Bad> = bad.or(whole.join(stretch).err()).or_else(|| whole.repeated_request());
+    // Within a run there are sequences, no positions.
+    report.first_bad = bad.map(|bad| Bad { position: None, sequence: bad.sequence.or(bad.position), ..bad });
+    if report.is_whole() {
+        for (digest, sequence) in wanted {
+            match records.blob(&digest) {
+                Ok(Some(_)) => report.blobs += 1,
+                Ok(None) => {
+                    report.first_bad =
+                        Some(Bad { sequence: Some(sequence), ..Bad::of(format!("blob {digest} is missing")) });
+                    break;
+                }
+                Err(ReplayError::Store(StoreError::Damaged(damage))) => {
+                    report.first_bad = Some(damage.into());
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(report)
+}
