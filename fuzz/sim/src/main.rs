@@ -9,7 +9,8 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 const USAGE: &str = "usage: loom-sim explore [--states N] [--process NAME]
-       loom-sim walk [--seed N] [--walks N] [--steps N] [--process NAME]";
+       loom-sim walk [--seed N] [--walks N] [--steps N] [--process NAME]
+       loom-sim simulate [--seeds N] [--from N] | --seed N";
 
 struct Arguments {
     states: usize,
@@ -22,6 +23,9 @@ struct Arguments {
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
+    if command == "simulate" {
+        return loom_sim::simulate::command(words);
+    }
     let Some(arguments) = arguments(words) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);

@@ -7,31 +7,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A clock that stands still until it is set.
 #[derive(Debug, Clone)]
-pub struct Clock(Arc<AtomicU64>);
+pub(crate) struct Clock(Arc<AtomicU64>);
 
 impl Clock {
     /// Returns a clock that shows this time, in milliseconds since the epoch.
-    pub fn at(now_ms: u64) -> Self {
+    pub(crate) fn at(now_ms: u64) -> Self {
         Clock(Arc::new(AtomicU64::new(now_ms)))
     }
 
     /// Returns the time it shows.
-    pub fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Sets it, forward or back.
-    pub fn set(&self, now_ms: u64) {
+    pub(crate) fn set(&self, now_ms: u64) {
         self.0.store(now_ms, Ordering::Relaxed);
     }
 }
 
 /// Time and chance as one engine is given them.
-pub struct Simulated {
+pub(crate) struct Simulated {
     /// The clock, which outlives the engine.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// Its chance.
-    pub chance: Chance,
+    pub(crate) chance: Chance,
 }
 
 impl World for Simulated {

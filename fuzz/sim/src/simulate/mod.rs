@@ -13,6 +13,7 @@
 
 mod chance;
 mod clock;
+mod command;
 mod executor;
 mod outcome;
 mod people;
@@ -21,5 +22,6 @@ mod store;
 mod witness;
 
 pub use chance::Chance;
+pub use command::command;
 pub use play::{Failure, Report, Setup, simulate};
 pub use store::Lie;

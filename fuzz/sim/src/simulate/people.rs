@@ -194,14 +194,13 @@ impl People {
     fn opening(&mut self) -> Opening {
         let chance = &mut self.chance;
         let limits = &self.bundle.bundle.limits;
-        let policies: Vec<(String, String)> = [("plan", 400), ("final", 700)]
-            .into_iter()
-            .filter(|(_, often)| chance.happens(*often))
-            .map(|(role, _)| {
+        let mut policies = Vec::new();
+        for (role, often) in [("plan", 400), ("final", 700)] {
+            if chance.happens(often) {
                 let policy = chance.one(&["human", "on-blockers", "auto"]).copied().unwrap_or("human");
-                (role.to_string(), policy.to_string())
-            })
-            .collect();
+                policies.push((role.to_string(), policy.to_string()));
+            }
+        }
         let flows: Vec<String> = self.bundle.bundle.flows.keys().cloned().collect();
         let mut caps = Amount {
             spawns: limits.spawns,

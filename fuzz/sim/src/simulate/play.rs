@@ -98,6 +98,31 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
+impl Report {
+    /// Adds what another seed saw; digests and traces are of one seed only.
+    pub fn add(&mut self, other: &Report) {
+        let sums = [
+            (&mut self.turns, other.turns),
+            (&mut self.commits, other.commits),
+            (&mut self.events, other.events),
+            (&mut self.refused, other.refused),
+            (&mut self.full, other.full),
+            (&mut self.ambiguous, other.ambiguous),
+            (&mut self.orders, other.orders),
+            (&mut self.lost, other.lost),
+            (&mut self.late, other.late),
+            (&mut self.twice, other.twice),
+            (&mut self.requests, other.requests),
+            (&mut self.again, other.again),
+            (&mut self.reused, other.reused),
+            (&mut self.set_back, other.set_back),
+        ];
+        sums.into_iter().for_each(|(sum, more)| *sum += more);
+        other.crashes.iter().for_each(|(place, count)| *self.crashes.entry(place).or_default() += count);
+        other.ends.iter().for_each(|(verdict, count)| *self.ends.entry(verdict).or_default() += count);
+    }
+}
+
 /// A law that a seed breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
