@@ -1,0 +1,286 @@
+//! The engine's figures and their floors: the same bytes in plain ascending redb tables.
+
+use crate::instant::{Instant, bundle, opening, person};
+use crate::prefill::open;
+use loom_core::event::Envelope;
+use loom_core::id::{Digest, EventHasher};
+use loom_core::kind::Event;
+use loom_core::word::Answer;
+use loom_host::order::Message;
+use loom_host::request::{Ask, Request};
+use loom_replay::{Options, named, verify as verify_store};
+use loom_store::{RedbStore, Store};
+use redb::{Database, Durability, TableDefinition};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::time::Instant as Clock;
+
+const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
+const BLOBS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("blobs");
+
+/// One commit's bytes.
+#[derive(Clone, Default)]
+struct Bytes {
+    events: Vec<Vec<u8>>,
+    blobs: Vec<Vec<u8>>,
+    /// Whether its input is a spawn's outcome.
+    is_spawn: bool,
+}
+
+/// What spawn steps cost.
+pub struct SpawnSteps {
+    /// Durable commits of whole runs, divided by their spawns.
+    pub commits_per_step: f64,
+    /// Median time of a turn that records a spawn's outcome.
+    pub engine_us: f64,
+    /// Median time of the same commits in plain tables.
+    pub floor_us: f64,
+    /// Encoded bytes of the events that a spawn causes, from its request to its outcome.
+    pub bytes_per_step: f64,
+}
+
+/// Measures spawn steps at the end of the store in `folder`, one at a time.
+pub fn spawn_steps(folder: &Path, steps: usize) -> SpawnSteps {
+    let mut bench = open(folder, Instant::default());
+    let bundle = bundle();
+    let store = bench.engine.store().clone();
+    let (from, durable) = (store.size(), store.health().expect("health").durable_commits);
+    let (mut times, mut spawns, mut number) = (Vec::new(), 0, from << 20);
+    while times.len() < steps {
+        number += 1;
+        let message = Message::Open(Box::new(opening(&bundle, number, "standard", "on-blockers")), channel().0);
+        bench.engine.turn(vec![message]).expect("a turn");
+        while let Ok(message) = bench.inbox.try_recv() {
+            let is_spawn = is_spawn(&message);
+            let began = Clock::now();
+            bench.engine.turn(vec![message]).expect("a turn");
+            if is_spawn {
+                times.push(began.elapsed().as_secs_f64() * 1e6);
+                spawns += 1;
+            }
+        }
+    }
+    let durable = store.health().expect("health").durable_commits - durable;
+    let commits = commits(store.as_ref(), from);
+    let mut floor = Plain::new(folder, "floor");
+    let mut plain = Vec::new();
+    for commit in &commits {
+        let began = Clock::now();
+        floor.put(std::slice::from_ref(commit));
+        if commit.is_spawn {
+            plain.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    let of_spawns: usize = commits.iter().flat_map(|commit| &commit.events).filter(|event| is_of_spawn(event)).map(Vec::len).sum();
+    SpawnSteps {
+        commits_per_step: durable as f64 / f64::from(spawns),
+        engine_us: median(&mut times),
+        floor_us: median(&mut plain),
+        bytes_per_step: of_spawns as f64 / f64::from(spawns),
+    }
+}
+
+fn is_spawn(message: &Message) -> bool {
+    matches!(message, Message::Finished { report, .. } if matches!(**report, loom_host::order::Report::Spawn(_)))
+}
+
+fn is_of_spawn(event: &[u8]) -> bool {
+    matches!(
+        Envelope::decode(event).expect("an event").body,
+        Event::SpawnRequested(_)
+            | Event::SpawnFinished(_)
+            | Event::BudgetSettled(_)
+            | Event::PathsChanged(_)
+            | Event::FindingRaised(_)
+            | Event::VerdictGiven(_)
+            | Event::StageEntered(_)
+    )
+}
+
+/// Reads the commits from a position on, each with the blobs that it was the first to name.
+fn commits(store: &dyn Store, from: u64) -> Vec<Bytes> {
+    let mut commits: Vec<Bytes> = Vec::new();
+    let mut seen: BTreeSet<Digest> = BTreeSet::new();
+    store
+        .scan(from, &mut |_, bytes| {
+            let envelope = Envelope::decode(bytes).expect("an event");
+            if envelope.count.is_some() {
+                commits.push(Bytes { is_spawn: matches!(envelope.body, Event::SpawnFinished(_)), ..Bytes::default() });
+            }
+            let commit = commits.last_mut().expect("a commit begins with its input");
+            commit.events.push(bytes.to_vec());
+            for digest in named(&envelope.body).into_iter().filter(|digest| seen.insert(*digest)) {
+                commit.blobs.extend(store.blob(&digest).expect("a blob"));
+            }
+            ControlFlow::Continue(())
+        })
+        .expect("a scan");
+    commits
+}
+
+/// Plain ascending tables.
+struct Plain {
+    database: Database,
+    next: u64,
+}
+
+impl Plain {
+    fn new(folder: &Path, name: &str) -> Self {
+        let path = folder.join(format!("{name}.redb"));
+        let _absent = std::fs::remove_file(&path);
+        let mut plain = Plain { database: Database::create(path).expect("a database"), next: 0 };
+        plain.put(&[]);
+        plain
+    }
+
+    fn put(&mut self, commits: &[Bytes]) {
+        let mut transaction = self.database.begin_write().expect("a transaction");
+        transaction.set_durability(Durability::Immediate).expect("durable");
+        transaction.set_quick_repair(true);
+        {
+            let mut events = transaction.open_table(EVENTS).expect("a table");
+            let mut blobs = transaction.open_table(BLOBS).expect("a table");
+            for commit in commits {
+                for (slot, blob) in commit.blobs.iter().enumerate() {
+                    blobs.insert((self.next, slot as u64), blob.as_slice()).expect("inserted");
+                }
+                for event in &commit.events {
+                    events.insert(self.next, event.as_slice()).expect("inserted");
+                    self.next += 1;
+                }
+            }
+        }
+        transaction.commit().expect("committed");
+    }
+}
+
+/// Drives one run through so many inputs (notes, timers, outcomes, answers); returns the median step of the first
+/// and of the last tenth in microseconds.
+pub fn long_run(folder: &Path, inputs: usize) -> (f64, f64) {
+    let mut bench = open(folder, Instant { limits: true, ..Instant::default() });
+    let (reply, answer) = channel();
+    let message = Message::Open(Box::new(opening(&bundle(), 1, "trivial", "human")), reply);
+    bench.engine.turn(vec![message]).expect("a turn");
+    let stream = match answer.recv().expect("an answer") {
+        loom_host::request::Answered::Recorded { stream, .. } => stream,
+        loom_host::request::Answered::Not(error) => panic!("{error}"),
+    };
+    let mut times = Vec::with_capacity(inputs);
+    let mut number: u64 = 0;
+    while times.len() < inputs {
+        let mut messages: Vec<Message> = bench.inbox.try_recv().into_iter().collect();
+        let gate = bench.engine.run(stream).expect("the run goes on").state.gate.as_ref().map(|gate| gate.sequence);
+        if let (true, Some(gate)) = (messages.is_empty(), gate) {
+            number += 1;
+            let ask = if number.is_multiple_of(4) {
+                Ask::Answer { gate, answer: Answer::Revise, note: None, artifact: None }
+            } else {
+                Ask::Steer { note: format!("note {number}: mind the edge cases") }
+            };
+            let request = Request { stream, id: number.to_be_bytes().to_vec(), actor: person(), ask };
+            messages.push(Message::Request(request, channel().0));
+        }
+        let began = Clock::now();
+        bench.engine.turn(messages).expect("a turn");
+        times.push(began.elapsed().as_secs_f64() * 1e6);
+    }
+    let tenth = inputs / 10;
+    let (mut first, mut last) = (times[..tenth].to_vec(), times[inputs - tenth..].to_vec());
+    (median(&mut first), median(&mut last))
+}
+
+/// Drives 64 runs at once, then hands the same commits of 64 threads to one writer; returns commits a second of both.
+pub fn many_runs(folder: &Path, runs: u64) -> (f64, f64) {
+    let mut bench = open(folder, Instant::default());
+    let bundle = bundle();
+    let store = bench.engine.store().clone();
+    let from = store.size();
+    let mut messages: Vec<Message> = (0..runs * 8)
+        .map(|number| Message::Open(Box::new(opening(&bundle, number, "standard", "on-blockers")), channel().0))
+        .collect();
+    let mut waiting = messages.split_off(runs as usize);
+    let began = Clock::now();
+    while !messages.is_empty() || bench.engine.is_busy() {
+        bench.engine.turn(messages).expect("a turn");
+        messages = bench.inbox.try_iter().take(256).collect();
+        let free = (runs as usize).saturating_sub(bench.engine.runs().count());
+        messages.extend(waiting.drain(..free.min(waiting.len())));
+    }
+    let took = began.elapsed().as_secs_f64();
+    let commits = commits(store.as_ref(), from);
+    let count = commits.len() as f64;
+    (count / took, count / plain_writer(folder, commits, runs as usize))
+}
+
+/// Each thread hands over one commit and waits until it is durable, then the next; one writer takes what waits.
+fn plain_writer(folder: &Path, commits: Vec<Bytes>, threads: usize) -> f64 {
+    let mut plain = Plain::new(folder, "writer");
+    let mut shares: Vec<Vec<Bytes>> = vec![Vec::new(); threads];
+    for (index, commit) in commits.into_iter().enumerate() {
+        shares[index % threads].push(commit);
+    }
+    let (to_writer, from_threads) = sync_channel::<(Bytes, Sender<()>)>(threads);
+    let began = Clock::now();
+    std::thread::scope(|scope| {
+        for share in shares {
+            let to_writer = to_writer.clone();
+            scope.spawn(move || {
+                for commit in share {
+                    let (durable, wait) = channel();
+                    to_writer.send((commit, durable)).expect("the writer listens");
+                    wait.recv().expect("the writer answers");
+                }
+            });
+        }
+        drop(to_writer);
+        while let Ok(first) = from_threads.recv() {
+            let (group, answers): (Vec<Bytes>, Vec<Sender<()>>) =
+                std::iter::once(first).chain(from_threads.try_iter()).unzip();
+            plain.put(&group);
+            for answer in answers {
+                answer.send(()).expect("the thread waits");
+            }
+        }
+    });
+    began.elapsed().as_secs_f64()
+}
+
+/// Returns the wall time of verifying the store without blobs on two threads, and of hashing the same events one by
+/// one in memory on one thread, in milliseconds; each the best of three.
+pub fn verify(folder: &Path) -> (f64, f64) {
+    let store = RedbStore::open_to_read(&folder.join(".loom")).expect("the store opens");
+    let mut verified = f64::MAX;
+    for _ in 0..3 {
+        let began = Clock::now();
+        let report = verify_store(&store, Options { threads: 2, blobs: false }).expect("verified");
+        assert!(report.is_whole(), "{:?}", report.first_bad);
+        verified = verified.min(began.elapsed().as_secs_f64() * 1e3);
+    }
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    store
+        .scan(0, &mut |_, event| {
+            bytes.extend_from_slice(event);
+            ends.push(bytes.len());
+            ControlFlow::Continue(())
+        })
+        .expect("a scan");
+    let hasher = EventHasher::default();
+    let mut hashed = f64::MAX;
+    for _ in 0..3 {
+        let began = Clock::now();
+        let mut start = 0;
+        for end in &ends {
+            std::hint::black_box(hasher.id(&bytes[start..*end]));
+            start = *end;
+        }
+        hashed = hashed.min(began.elapsed().as_secs_f64() * 1e3);
+    }
+    (verified, hashed)
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
