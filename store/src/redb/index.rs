@@ -70,8 +70,8 @@ fn write(transaction: &WriteTransaction, tail: &Tail) -> Result<(), StoreError> 
     write_runs(transaction, tail)?;
 
     let mut ids = transaction.open_table(IDS).map_err(fault)?;
-    for (id, position) in &tail.ids {
-        ids.insert(&table::id_key(id, *position), ()).map_err(fault)?;
+    for (head, row) in table::id_rows(tail.from, &tail.ids) {
+        ids.insert((tail.from, head), row.as_slice()).map_err(fault)?;
     }
     let mut kinds = transaction.open_table(KINDS).map_err(fault)?;
     for (kind, positions) in &tail.kinds {

@@ -349,18 +349,27 @@ impl Reader<'_> {
     pub(super) fn resolve(&self, prefix: &str) -> Result<Resolution, StoreError> {
         let Some(prefix) = Prefix::parse(prefix) else { return Ok(Resolution::None) };
         let mut found = BTreeMap::new();
-        let mut from = [0; 12];
-        from[..6].copy_from_slice(&prefix.least().0[..6]);
-        for row in self.table(IDS)?.range::<&[u8; 12]>(&from..).map_err(fault)? {
-            let (key, _) = row.map_err(fault)?;
-            if !prefix.covers_bytes(&key.value()[..6]) || found.len() >= Prefix::SHOWN {
-                break;
+        let (table, least) = (self.table(IDS)?, table::id_head(&prefix.least()));
+        let mut from = 0;
+        while let Some(first) = table.range((from, 0)..).map_err(fault)?.next() {
+            let batch = first.map_err(fault)?.0.value().0;
+            // Strictly before: ids with equal first bytes may lie on both sides of a row's border.
+            let start = table.range((batch, 0)..(batch, least)).map_err(fault)?.next_back();
+            let start = start.transpose().map_err(fault)?.map_or(least, |(key, _)| key.value().1);
+            'batch: for row in table.range((batch, start)..=(batch, u64::MAX)).map_err(fault)? {
+                let (_, row) = row.map_err(fault)?;
+                for (head, position) in table::id_entries(batch, row.value()) {
+                    if found.len() >= Prefix::SHOWN || (!prefix.covers_bytes(&head) && head[..] > prefix.least().0[..6])
+                    {
+                        break 'batch;
+                    }
+                    if prefix.covers_bytes(&head) {
+                        let id = self.ids(position, position + 1)?[0];
+                        found.extend(prefix.covers(&id).then_some((id, position)));
+                    }
+                }
             }
-            let position = table::id_position(key.value());
-            let id = self.ids(position, position + 1)?[0];
-            if prefix.covers(&id) {
-                found.insert(id, position);
-            }
+            from = batch + 1;
         }
         self.tail.resolve(&prefix, &mut found);
         Ok(Resolution::of(found))
