@@ -22,12 +22,12 @@ use loom_core::id::{Actor, Digest, Stamp, StreamId, hex};
 use loom_core::kind::*;
 use loom_core::run::{Run, Terms};
 use loom_core::snapshot;
-use loom_core::state::Asked;
+use loom_core::state::{Asked, State};
 use loom_core::step::{Declined, Input, named_blobs};
-use loom_core::word::{MergeOutcome, SpawnOutcome};
+use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
 use loom_core::{open, step};
 use loom_store::{Append, AppendError, RunState, Snapshot, Store, Stored};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -45,6 +45,10 @@ pub struct Engine {
     terms: BTreeMap<Vec<Digest>, Arc<Terms>>,
     /// Outcomes that could not be recorded yet: they are never dropped.
     kept: Vec<Message>,
+    /// Effects whose driver died, not yet recorded as orphaned.
+    orphans: Vec<(StreamId, u64)>,
+    /// Streams whose last append failed: a store that failed may have taken it all the same.
+    doubtful: BTreeSet<StreamId>,
     /// Why the last append failed, while it does.
     trouble: Option<String>,
 }
@@ -58,7 +62,25 @@ struct Staged {
 enum From {
     Person(Sender<Answered>),
     World(Message),
+    Orphan(u64),
     Timer,
+}
+
+/// What a turn is about to append.
+#[derive(Default)]
+struct Turn {
+    /// A run takes part in one append as often as it has messages: later ones build on the staged state.
+    ahead: BTreeMap<StreamId, Run>,
+    staged: Vec<Staged>,
+    /// Ids of the requests among it.
+    requests: BTreeSet<(StreamId, Vec<u8>)>,
+}
+
+impl Turn {
+    fn stage(&mut self, staged: Staged) {
+        self.ahead.insert(staged.checked.stream(), staged.checked.next().clone());
+        self.staged.push(staged);
+    }
 }
 
 /// What became of one message.
@@ -86,6 +108,8 @@ impl Engine {
             runs: BTreeMap::new(),
             terms: BTreeMap::new(),
             kept: Vec::new(),
+            orphans: Vec::new(),
+            doubtful: BTreeSet::new(),
             trouble: None,
         };
         for listed in engine.store.runs(usize::MAX)? {
@@ -141,18 +165,75 @@ impl Engine {
 
     /// Takes messages and due deadlines, records what follows, tells and acts.
     pub fn turn(&mut self, messages: Vec<Message>) -> Result<(), HostError> {
-        let mut messages: Vec<Message> = self.kept.drain(..).chain(messages).collect();
-        // A run takes part in one append as often as it has messages: later ones build on the staged state.
-        let mut ahead: BTreeMap<StreamId, Run> = BTreeMap::new();
-        let mut staged = Vec::new();
-        for message in messages.drain(..) {
-            if let Prepared::Staged(ready) = self.prepare(message, &ahead)? {
-                ahead.insert(ready.checked.stream(), ready.checked.next().clone());
-                staged.push(*ready);
+        self.settle_doubts()?;
+        let mut turn = Turn::default();
+        self.stage_orphans(&mut turn)?;
+        let messages: Vec<Message> = self.kept.drain(..).chain(messages).collect();
+        for message in messages {
+            if let Some(request) = self.request_of(&message)
+                && !turn.requests.insert(request.clone())
+            {
+                // The ledger knows what is appended only: the same request again waits for the first to be (LEDGER-1).
+                self.commit(std::mem::take(&mut turn).staged)?;
+                turn.requests.insert(request);
+            }
+            if let Prepared::Staged(ready) = self.prepare(message, &turn.ahead)? {
+                turn.stage(*ready);
             }
         }
-        self.stage_timers(&mut ahead, &mut staged);
-        self.commit(staged)
+        self.stage_timers(&mut turn);
+        self.commit(turn.staged)
+    }
+
+    /// Returns what names a request for ever; `None` for what is none.
+    fn request_of(&self, message: &Message) -> Option<(StreamId, Vec<u8>)> {
+        match message {
+            Message::Open(opening, _) => Some((self.stream_of(&opening.id), opening.id.clone())),
+            Message::Request(request, _) => Some((request.stream, request.id.clone())),
+            Message::Finished { .. } => None,
+        }
+    }
+
+    /// A commit that the store said to have failed may be on record all the same: then it is taken up from there.
+    fn settle_doubts(&mut self) -> Result<(), HostError> {
+        for stream in std::mem::take(&mut self.doubtful) {
+            let known = self.runs.get(&stream).map(|run| run.state.head()).unwrap_or_default();
+            match self.store.head(stream) {
+                Ok(head) if head == known => {}
+                Ok(_) => self.take_up(stream)?,
+                // It cannot even be read at present.
+                Err(_) => drop(self.doubtful.insert(stream)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads a run that has moved without this engine and does what that asks for.
+    fn take_up(&mut self, stream: StreamId) -> Result<(), HostError> {
+        let run = self.load(stream)?;
+        let none = State::default();
+        let before = self.runs.get(&stream).map_or(&none, |run| &run.state);
+        let stopped: Vec<u64> =
+            before.pending.keys().filter(|id| !run.state.pending.contains_key(id)).copied().collect();
+        let started: Vec<Effect> = effect::pending(&run.state)
+            .into_iter()
+            .filter(|effect| matches!(effect, Effect::Start { id, .. } if !before.pending.contains_key(id)))
+            .collect();
+        let closed = run.state.closed.is_some();
+        let was_known = self.runs.insert(stream, run).is_some();
+        for id in stopped {
+            self.executor.stop(stream, id);
+        }
+        for effect in started {
+            self.act(stream, effect)?;
+        }
+        if closed {
+            self.runs.remove(&stream);
+            if was_known {
+                self.executor.forget(stream);
+            }
+        }
+        Ok(())
     }
 
     fn commit(&mut self, staged: Vec<Staged>) -> Result<(), HostError> {
@@ -166,7 +247,7 @@ impl Engine {
                     self.trouble = None;
                     self.acknowledge(staged)?;
                 }
-                Err(error) => self.append_failed(staged, error)?,
+                Err(error) => self.append_failed(staged, error),
             }
         }
         Ok(())
@@ -207,23 +288,19 @@ impl Engine {
         }
     }
 
-    fn append_failed(&mut self, staged: Staged, error: AppendError) -> Result<(), HostError> {
+    fn append_failed(&mut self, staged: Staged, error: AppendError) {
         self.trouble = Some(error.to_string());
         let stream = staged.checked.stream();
+        self.doubtful.insert(stream);
         match staged.from {
             From::Person(reply) => {
+                // Whoever asked may have gone.
                 let _gone = reply.send(Answered::Not(HostError::Append(error)));
             }
-            From::World(message) => {
-                self.kept.push(message);
-                if matches!(error, AppendError::HeadMoved { .. }) {
-                    let run = self.load(stream)?;
-                    self.runs.insert(stream, run);
-                }
-            }
+            From::World(message) => self.kept.push(message),
+            From::Orphan(effect) => self.orphans.push((stream, effect)),
             From::Timer => {}
         }
-        Ok(())
     }
 
     fn prepare(&mut self, message: Message, ahead: &BTreeMap<StreamId, Run>) -> Result<Prepared, HostError> {
@@ -262,9 +339,18 @@ impl Engine {
         id: u64,
         report: Box<Report>,
     ) -> Result<Prepared, HostError> {
-        let (body, blobs) = self.observation(run, id, &report);
-        let input = self.input(run, Actor::Host, body, blobs);
-        match step(run, input) {
+        let asked = self.asked(run, id)?;
+        let (body, blobs) = self.observation(id, &asked, &report);
+        let told = step(run, self.input(run, Actor::Host, body, blobs));
+        let told = match told {
+            // Whatever an agent did, it does not end the drive loop: that it cannot be recorded is what is recorded.
+            Err(Declined::Malformed(why)) => {
+                let (body, blobs) = self.observation(id, &asked, &unrecordable(&report, &asked, &why));
+                step(run, self.input(run, Actor::Host, body, blobs))
+            }
+            told => told,
+        };
+        match told {
             Ok(checked) => {
                 let from = From::World(Message::Finished { stream, id, report });
                 Ok(Prepared::Staged(Box::new(Staged { checked, from })))
@@ -272,6 +358,21 @@ impl Engine {
             Err(Declined::Duplicate(_)) => Ok(Prepared::Done),
             Err(declined @ (Declined::Malformed(_) | Declined::Terms(_))) => Err(HostError::Declined(declined)),
         }
+    }
+
+    /// Returns the name and the tree that an effect was asked for with, as the record has them.
+    fn asked(&self, run: &Run, id: u64) -> Result<(String, Vec<u8>), HostError> {
+        Ok(match run.state.pending.get(&id).map(|pending| &pending.what) {
+            Some(Asked::Spawn { agent, tree, .. }) => (agent.clone(), tree.clone()),
+            Some(Asked::Check { check, tree }) => (check.clone(), tree.clone()),
+            Some(Asked::Merge { .. }) => Default::default(),
+            // It was given up: the log still says what it was.
+            None => match self.event(run.state.stream, id)?.body {
+                Event::SpawnRequested(body) => (body.agent, body.tree),
+                Event::CheckRequested(body) => (body.check, body.tree),
+                _ => Default::default(),
+            },
+        })
     }
 
     /// Returns the first answer where the request is on record, a commit to be appended where it is not.
@@ -293,7 +394,10 @@ impl Engine {
             let recorded = self.event(stream, sequence)?;
             let mut salts = self.salts_of(&recorded.body)?.into_iter();
             let (again, _) = request.ask.event(&request.id, || salts.next().unwrap_or_default());
-            return if recorded.body == again {
+            // What a descendant of a spawn asked is not on record, only that it was refused: to nobody but the same.
+            let refused_before = matches!(&recorded.body, Event::RequestRefused(refused)
+                if recorded.actor == request.actor && refused.what == again.schema().name);
+            return if recorded.body == again || refused_before {
                 Ok(Err(Answered::Recorded { stream, sequence, again: true }))
             } else {
                 Err(HostError::RequestReused { sequence })
@@ -340,25 +444,38 @@ impl Engine {
         Ok(Ok(open(terms, stream, input)?))
     }
 
-    fn stage_timers(&mut self, ahead: &mut BTreeMap<StreamId, Run>, staged: &mut Vec<Staged>) {
+    fn stage_timers(&mut self, turn: &mut Turn) {
         let now_ms = self.world.now_ms();
         let due: Vec<(StreamId, u64)> = self
             .runs
             .iter()
             .flat_map(|(stream, run)| {
-                let run = ahead.get(stream).unwrap_or(run);
+                let run = turn.ahead.get(stream).unwrap_or(run);
                 run.state.deadlines().filter(|(due_ms, _)| *due_ms <= now_ms).map(|(_, subject)| (*stream, subject))
             })
             .collect();
         for (stream, subject) in due {
-            let Some(run) = ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() else { continue };
+            let Some(run) = turn.ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() else { continue };
             let input = self.input(&run, Actor::Host, TimerFired { subject }.into(), Vec::new());
             // An earlier timer of the same turn may have made this one pointless: then it is declined.
             if let Ok(checked) = step(&run, input) {
-                ahead.insert(stream, checked.next().clone());
-                staged.push(Staged { checked, from: From::Timer });
+                turn.stage(Staged { checked, from: From::Timer });
             }
         }
+    }
+
+    fn stage_orphans(&mut self, turn: &mut Turn) -> Result<(), HostError> {
+        for (stream, effect) in std::mem::take(&mut self.orphans) {
+            let Some(run) = turn.ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() else { continue };
+            let input = self.input(&run, Actor::Host, EffectOrphaned { effect }.into(), Vec::new());
+            match step(&run, input) {
+                Ok(checked) => turn.stage(Staged { checked, from: From::Orphan(effect) }),
+                // What followed from the orphan before it has given this one up as well.
+                Err(Declined::Duplicate(_)) => {}
+                Err(declined @ (Declined::Malformed(_) | Declined::Terms(_))) => return Err(declined.into()),
+            }
+        }
+        Ok(())
     }
 
     fn input(&self, run: &Run, actor: Actor, body: Event, blobs: Vec<Blob>) -> Input {
@@ -366,15 +483,12 @@ impl Engine {
     }
 
     /// Turns a report into the observation that core reads, with its blobs.
-    fn observation(&mut self, run: &Run, id: u64, report: &Report) -> (Event, Vec<Blob>) {
+    fn observation(&mut self, id: u64, asked: &(String, Vec<u8>), report: &Report) -> (Event, Vec<Blob>) {
         let mut blobs = Vec::new();
         let event = match report {
-            Report::Spawn(report) => self.spawn_observation(run, id, report, &mut blobs).into(),
+            Report::Spawn(report) => self.spawn_observation(id, asked, report, &mut blobs).into(),
             Report::Check { outcome, exit_code, output, duration_ms } => {
-                let (check, tree) = match run.state.pending.get(&id).map(|pending| &pending.what) {
-                    Some(Asked::Check { check, tree }) => (check.clone(), tree.clone()),
-                    Some(Asked::Spawn { .. } | Asked::Merge { .. }) | None => Default::default(),
-                };
+                let (check, tree) = asked.clone();
                 let output = (!output.is_empty()).then(|| {
                     let blob = Blob::salted(self.world.random(), output);
                     let digest = blob.digest;
@@ -403,11 +517,14 @@ impl Engine {
         (event, blobs)
     }
 
-    fn spawn_observation(&mut self, run: &Run, id: u64, report: &SpawnReport, blobs: &mut Vec<Blob>) -> SpawnFinished {
-        let (agent, tree) = match run.state.pending.get(&id).map(|pending| &pending.what) {
-            Some(Asked::Spawn { agent, tree, .. }) => (agent.clone(), tree.clone()),
-            Some(Asked::Check { .. } | Asked::Merge { .. }) | None => Default::default(),
-        };
+    fn spawn_observation(
+        &mut self,
+        id: u64,
+        asked: &(String, Vec<u8>),
+        report: &SpawnReport,
+        blobs: &mut Vec<Blob>,
+    ) -> SpawnFinished {
+        let (agent, tree) = asked.clone();
         let mut keep = |blob: Blob| {
             let digest = blob.digest;
             blobs.push(blob);
@@ -652,25 +769,22 @@ impl Engine {
 
     /// What was under way when the last driver died.
     fn recover(&mut self) -> Result<(), HostError> {
-        let streams: Vec<StreamId> = self.runs.keys().copied().collect();
-        let mut staged = Vec::new();
-        for stream in streams {
-            let Some(mut run) = self.runs.get(&stream).cloned() else { continue };
-            for effect in effect::pending(&run.state) {
-                let Effect::Start { id, what, .. } = &effect else { continue };
-                match what.nature() {
-                    // A check is done again; a merge is made again, which finds what was made before.
-                    Nature::Idempotent | Nature::Checkable => self.act(stream, effect)?,
-                    Nature::Ask => {
-                        let input = self.input(&run, Actor::Host, EffectOrphaned { effect: *id }.into(), Vec::new());
-                        let checked = step(&run, input)?;
-                        run = checked.next().clone();
-                        staged.push(Staged { checked, from: From::Timer });
-                    }
-                }
+        let pending: Vec<(StreamId, Effect)> = self
+            .runs
+            .iter()
+            .flat_map(|(stream, run)| effect::pending(&run.state).into_iter().map(|effect| (*stream, effect)))
+            .collect();
+        for (stream, effect) in pending {
+            let Effect::Start { id, what, .. } = &effect else { continue };
+            match what.nature() {
+                // A check is done again; a merge is made again, which finds what was made before.
+                Nature::Idempotent | Nature::Checkable => self.act(stream, effect)?,
+                Nature::Ask => self.orphans.push((stream, *id)),
             }
         }
-        self.commit(staged)
+        let mut turn = Turn::default();
+        self.stage_orphans(&mut turn)?;
+        self.commit(turn.staged)
     }
 }
 
@@ -704,6 +818,28 @@ fn same_opening(recorded: &Event, again: &Event) -> bool {
             *recorded == again
         }
         _ => false,
+    }
+}
+
+/// Says in place of a report that it cannot be recorded, and why; what it used counts all the same.
+fn unrecordable(report: &Report, (_, tree): &(String, Vec<u8>), why: &str) -> Report {
+    let detail = format!("what it reported cannot be recorded: {why}");
+    match report {
+        Report::Spawn(report) => Report::Spawn(SpawnReport {
+            outcome: SpawnOutcome::Broken,
+            claim: None,
+            delta: Vec::new(),
+            tree_after: tree.clone(),
+            detail: Some(detail),
+            ..report.clone()
+        }),
+        Report::Check { output, duration_ms, .. } => Report::Check {
+            outcome: CheckOutcome::Unusable,
+            exit_code: None,
+            output: output.clone(),
+            duration_ms: *duration_ms,
+        },
+        Report::Merge { .. } => merge_failed(detail),
     }
 }
 

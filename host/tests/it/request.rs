@@ -1,0 +1,191 @@
+//! Requests and their ids: the same again gets the first answer, in whatever turn; another content is refused.
+
+use crate::rig::{Next, Rig, asked, request, told};
+use loom_core::id::{Actor, Assurance, StreamId};
+use loom_core::word::Recovery;
+use loom_host::error::HostError;
+use loom_host::order::Message;
+use loom_host::request::{Ask, Request, TASK_BYTES_MAX};
+use std::sync::mpsc::channel;
+
+fn steer(note: &str) -> Ask {
+    Ask::Steer { note: note.into() }
+}
+
+#[test]
+fn the_same_request_again_gets_the_first_answer() {
+    let mut rig = Rig::new();
+    let stream = rig.open("trivial");
+    let (first, again) = rig.request(stream, "r", steer("brief")).unwrap();
+    assert!(!again);
+    assert_eq!(rig.request(stream, "r", steer("brief")).unwrap(), (first, true));
+    rig.crash().unwrap();
+    assert_eq!(rig.request(stream, "r", steer("brief")).unwrap(), (first, true));
+    assert_eq!(rig.count(stream, "run.steered"), 1);
+}
+
+#[test]
+fn the_same_request_twice_in_one_turn_is_recorded_once() {
+    let mut rig = Rig::new();
+    let stream = rig.open("trivial");
+    let (one, first) = request(stream, "r", steer("brief"));
+    let (two, second) = request(stream, "r", steer("brief"));
+    let (three, other) = request(stream, "r", steer("long"));
+    rig.engine.turn(vec![one, two, three]).unwrap();
+    let (sequence, again) = told(&first).unwrap();
+    assert!(!again);
+    assert_eq!(told(&second).unwrap(), (sequence, true));
+    assert!(matches!(told(&other), Err(HostError::RequestReused { sequence: found }) if found == sequence));
+    assert_eq!(rig.count(stream, "run.steered"), 1);
+}
+
+#[test]
+fn the_same_opening_twice_in_one_turn_is_one_run() {
+    let mut rig = Rig::new();
+    let (one, first) = asked(rig.opening("o", "trivial"));
+    let (two, second) = asked(rig.opening("o", "trivial"));
+    let (three, other) = asked(rig.opening("o", "simple"));
+    rig.engine.turn(vec![one, two, three]).unwrap();
+    assert_eq!(told(&first).unwrap(), (0, false));
+    assert_eq!(told(&second).unwrap(), (0, true));
+    assert!(matches!(told(&other), Err(HostError::RequestReused { sequence: 0 })));
+    assert_eq!(rig.engine.runs().count(), 1);
+}
+
+#[test]
+fn another_content_under_a_known_id_is_refused() {
+    let mut rig = Rig::new();
+    let stream = rig.open("trivial");
+    let (first, _) = rig.request(stream, "r", steer("brief")).unwrap();
+    for other in [steer("long"), Ask::Cancel { reason: None }] {
+        let error = rig.request(stream, "r", other).unwrap_err();
+        assert!(matches!(error, HostError::RequestReused { sequence } if sequence == first), "{error}");
+    }
+    let error = rig.open_as(rig.opening("open", "simple")).unwrap_err();
+    assert!(matches!(error, HostError::RequestReused { sequence: 0 }), "{error}");
+}
+
+#[test]
+fn equal_text_under_two_ids_gives_two_runs() {
+    let mut rig = Rig::new();
+    let one = rig.open_as(rig.opening("a", "trivial")).unwrap();
+    let two = rig.open_as(rig.opening("b", "trivial")).unwrap();
+    assert_ne!(one, two);
+    assert_eq!(rig.open_as(rig.opening("a", "trivial")).unwrap(), one);
+    let tasks: Vec<_> = [one, two].map(|stream| rig.state(stream).opened.task).into();
+    assert_ne!(tasks[0], tasks[1], "salted: equal tasks do not give each other away");
+}
+
+#[test]
+fn a_request_of_a_spawns_descendant_is_refused_and_asking_again_tells_the_same() {
+    let mut rig = Rig::new();
+    let stream = rig.open("trivial");
+    let actor = Actor::Person { id: "uid:1000".into(), assurance: Assurance::Asserted, descends: Some(2) };
+    let mut ask = || {
+        let (reply, answer) = channel();
+        let asked = Request { stream, id: b"r".to_vec(), actor: actor.clone(), ask: steer("accept it all") };
+        rig.engine.turn(vec![Message::Request(asked, reply)]).unwrap();
+        told(&answer).unwrap()
+    };
+    let (first, again) = ask();
+    assert!(!again);
+    assert_eq!(ask(), (first, true));
+    assert_eq!(rig.count(stream, "request.refused"), 1);
+    // Whoever may ask does not get the answer that the descendant got.
+    let error = rig.request(stream, "r", steer("accept it all")).unwrap_err();
+    assert!(matches!(error, HostError::RequestReused { .. }), "{error}");
+}
+
+#[test]
+fn a_request_that_the_disk_had_no_room_for_can_be_made_again() {
+    let mut rig = Rig::new();
+    let stream = rig.open("trivial");
+    *rig.store.next.lock().unwrap() = Next::Full;
+    let error = rig.request(stream, "r", steer("brief")).unwrap_err();
+    assert!(matches!(error, HostError::Append(_)), "{error}");
+    assert!(rig.engine.trouble().is_some());
+    let (_, again) = rig.request(stream, "r", steer("brief")).unwrap();
+    assert!(!again);
+    assert!(rig.engine.trouble().is_none());
+}
+
+#[test]
+fn a_request_that_was_written_and_said_to_have_failed_is_on_record_when_asked_again() {
+    let mut rig = Rig::new();
+    let stream = rig.open("trivial");
+    *rig.store.next.lock().unwrap() = Next::Ambiguous;
+    rig.request(stream, "r", steer("brief")).unwrap_err();
+    let (_, again) = rig.request(stream, "r", steer("brief")).unwrap();
+    assert!(again);
+    // The engine has what is on record in its hand, so that the next one does not fail for ever.
+    rig.request(stream, "s", steer("very")).unwrap_or_else(|_| rig.request(stream, "s", steer("very")).unwrap());
+    let on_record = rig.state(stream);
+    assert_eq!(rig.engine.run(stream).unwrap().state, on_record);
+}
+
+#[test]
+fn tasks_that_nobody_can_work_on_are_refused_with_a_reason() {
+    let mut rig = Rig::new();
+    let mut open = |task: String| {
+        let opening = loom_host::request::Opening { task, ..rig.opening("t", "trivial") };
+        rig.open_as(opening).map(drop).map_err(|error| error.to_string())
+    };
+    let unusable = "the task is empty or contains a NUL byte; say what is to be done";
+    assert_eq!(open(String::new()).unwrap_err(), unusable);
+    assert_eq!(open(" \n\t ".into()).unwrap_err(), unusable);
+    assert_eq!(open("a\0b".into()).unwrap_err(), unusable);
+    let long = open("a".repeat(TASK_BYTES_MAX + 1)).unwrap_err();
+    assert_eq!(long, "the task has 1048577 bytes, more than it may");
+    open("\u{1F980} ".repeat(TASK_BYTES_MAX / 5)).unwrap();
+}
+
+#[test]
+fn what_the_bundle_does_not_know_is_refused_with_what_it_knows() {
+    let mut rig = Rig::new();
+    let mut opening = rig.opening("f", "no-such-flow");
+    let told = rig.open_as(opening.clone()).unwrap_err().to_string();
+    assert_eq!(told, "the bundle has no flow `no-such-flow`; it has complex, question, simple, standard, trivial");
+    opening.flow = None;
+    for (role, policy, wanted) in [
+        ("final", "whatever", "`whatever` is no policy; there are human, on-blockers and auto"),
+        ("middle", "human", "the bundle has no gate role `middle`; it has final, plan"),
+    ] {
+        opening.policies = vec![(role.into(), policy.into())];
+        assert_eq!(rig.open_as(opening.clone()).unwrap_err().to_string(), wanted);
+    }
+    opening.policies.clear();
+    opening.caps.tokens = 0;
+    let told = rig.open_as(opening).unwrap_err().to_string();
+    assert_eq!(told, "every cap is at least 1: without a cap no call is made (BUDGET-1)");
+    assert_eq!(rig.engine.runs().count(), 0);
+}
+
+#[test]
+fn requests_to_no_run_are_told_so() {
+    let mut rig = Rig::new();
+    for stream in [StreamId([7; 16]), StreamId::STORE] {
+        let ask = Ask::Recover { choice: Recovery::Abandon, spawns: Vec::new() };
+        let error = rig.request(stream, "r", ask).unwrap_err();
+        assert!(matches!(error, HostError::RunUnknown), "{error}");
+    }
+}
+
+#[test]
+fn a_request_to_a_run_that_has_ended_is_recorded_as_declined() {
+    let mut rig = Rig::new();
+    let stream = rig.open("trivial");
+    rig.request(stream, "c", Ask::Cancel { reason: None }).unwrap();
+    assert_eq!(rig.closing(stream), Some("cancelled"));
+    rig.request(stream, "late", steer("wait")).unwrap();
+    assert_eq!(rig.names(stream).last(), Some(&"request.declined"));
+}
+
+#[test]
+fn nobody_who_listens_is_no_reason_to_lose_a_request() {
+    let mut rig = Rig::new();
+    let stream = rig.open("trivial");
+    let (message, answer) = request(stream, "r", steer("brief"));
+    drop(answer);
+    rig.engine.turn(vec![message]).unwrap();
+    assert_eq!(rig.count(stream, "run.steered"), 1);
+}
