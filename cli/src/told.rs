@@ -26,6 +26,11 @@ impl Tale {
         Tale { began: Instant::now(), next: 0, quiet }
     }
 
+    /// Begins a tale in the middle of a run, at an event.
+    pub(crate) fn begin_at(next: u64, quiet: bool) -> Self {
+        Tale { next, ..Tale::begin(quiet) }
+    }
+
     /// Says something that is not from the log.
     pub(crate) fn say(&self, text: &str) {
         self.line(QUIET, text);

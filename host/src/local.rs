@@ -60,6 +60,7 @@ struct Shared {
 #[derive(Default)]
 struct Running {
     busy: BTreeSet<StreamId>,
+    waiting: BTreeSet<(StreamId, u64)>,
     tokens: BTreeMap<(StreamId, u64), CancelToken>,
     forgotten: BTreeSet<StreamId>,
 }
@@ -91,7 +92,10 @@ impl Executor for LocalExecutor {
             let _gone = outbox.send(Message::Finished { stream: order.stream, id: order.id, report: Box::new(report) });
             return;
         };
-        self.shared.lock().tokens.insert((order.stream, order.id), token.clone());
+        let mut running = self.shared.lock();
+        running.tokens.insert((order.stream, order.id), token.clone());
+        running.waiting.insert((order.stream, order.id));
+        drop(running);
         let shared = self.shared.clone();
         thread::spawn(move || shared.execute(order, &token, &outbox));
     }
@@ -120,7 +124,7 @@ impl Shared {
 
     fn execute(&self, order: Order, token: &CancelToken, outbox: &Outbox) {
         let (stream, id) = (order.stream, order.id);
-        self.take_turn(stream);
+        self.take_turn(stream, id);
         let report = if token.is_cancelled() {
             refused(&order, "it was stopped before it began".to_string())
         } else {
@@ -140,12 +144,18 @@ impl Shared {
         let _gone = outbox.send(Message::Finished { stream, id, report: Box::new(report) });
     }
 
-    /// Waits until no other order of the run is under way and a job is free.
-    fn take_turn(&self, stream: StreamId) {
+    /// Waits until no other order of the run is under way, those asked for before are done, and a job is free.
+    fn take_turn(&self, stream: StreamId, id: u64) {
         let mut running = self.lock();
-        while running.busy.contains(&stream) || running.busy.len() >= self.settings.jobs {
+        let is_due = |running: &Running| {
+            running.waiting.range((stream, 0)..(stream, id)).next().is_none()
+                && !running.busy.contains(&stream)
+                && running.busy.len() < self.settings.jobs
+        };
+        while !is_due(&running) {
             running = self.turn.wait(running).unwrap_or_else(PoisonError::into_inner);
         }
+        running.waiting.remove(&(stream, id));
         running.busy.insert(stream);
     }
 

@@ -30,7 +30,7 @@ struct Bytes {
 }
 
 /// What spawn steps cost.
-pub struct SpawnSteps {
+pub(crate) struct SpawnSteps {
     /// Durable commits of whole runs, divided by their spawns.
     pub commits_per_step: f64,
     /// Median time of a turn that records a spawn's outcome.
@@ -42,7 +42,7 @@ pub struct SpawnSteps {
 }
 
 /// Measures spawn steps at the end of the store in `folder`, one at a time.
-pub fn spawn_steps(folder: &Path, steps: usize) -> SpawnSteps {
+pub(crate) fn spawn_steps(folder: &Path, steps: usize) -> SpawnSteps {
     let mut bench = open(folder, Instant::default());
     let bundle = bundle();
     let store = bench.engine.store().clone();
@@ -158,7 +158,7 @@ impl Plain {
 
 /// Drives one run through so many inputs (notes, timers, outcomes, answers); returns the median step of the first
 /// and of the last tenth in microseconds.
-pub fn long_run(folder: &Path, inputs: usize) -> (f64, f64) {
+pub(crate) fn long_run(folder: &Path, inputs: usize) -> (f64, f64) {
     let mut bench = open(folder, Instant { limits: true, ..Instant::default() });
     let (reply, answer) = channel();
     let message = Message::Open(Box::new(opening(&bundle(), 1, "trivial", "human")), reply);
@@ -192,7 +192,7 @@ pub fn long_run(folder: &Path, inputs: usize) -> (f64, f64) {
 }
 
 /// Drives 64 runs at once, then hands the same commits of 64 threads to one writer; returns commits a second of both.
-pub fn many_runs(folder: &Path, runs: u64) -> (f64, f64) {
+pub(crate) fn many_runs(folder: &Path, runs: u64) -> (f64, f64) {
     let mut bench = open(folder, Instant::default());
     let bundle = bundle();
     let store = bench.engine.store().clone();
@@ -249,7 +249,7 @@ fn plain_writer(folder: &Path, commits: Vec<Bytes>, threads: usize) -> f64 {
 
 /// Returns the wall time of verifying the store without blobs on two threads, and of hashing the same events one by
 /// one in memory on one thread, in milliseconds; each the best of three.
-pub fn verify(folder: &Path) -> (f64, f64) {
+pub(crate) fn verify(folder: &Path) -> (f64, f64) {
     let store = RedbStore::open_to_read(&folder.join(".loom")).expect("the store opens");
     let mut verified = f64::MAX;
     for _ in 0..3 {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 /// Answers every order at once.
 #[derive(Default)]
-pub struct Instant {
+pub(crate) struct Instant {
     /// How often each run's worker was asked; every fourth time it is turned away by a rate limit first.
     asked: Mutex<BTreeMap<StreamId, u64>>,
     /// Whether rate limits occur.
@@ -88,19 +88,19 @@ impl Instant {
 }
 
 /// Returns the built-in bundle.
-pub fn bundle() -> Arc<LoadedBundle> {
+pub(crate) fn bundle() -> Arc<LoadedBundle> {
     let source = Source::builtin("code").expect("the bundle is compiled in");
     Arc::new(load(&source).expect("the bundle loads"))
 }
 
 /// Returns who asks.
-pub fn person() -> Actor {
+pub(crate) fn person() -> Actor {
     Actor::Person { id: "uid:1000".into(), assurance: Assurance::Asserted, descends: None }
 }
 
 /// Returns a request to open a run whose flow is pinned, whose caps are far away, and whose final gate is decided
 /// by `policy`.
-pub fn opening(bundle: &Arc<LoadedBundle>, number: u64, flow: &str, policy: &str) -> Opening {
+pub(crate) fn opening(bundle: &Arc<LoadedBundle>, number: u64, flow: &str, policy: &str) -> Opening {
     let far = 1 << 50;
     Opening {
         id: number.to_be_bytes().to_vec(),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 /// An engine over a redb store, with an executor that answers at once.
-pub struct Bench {
+pub(crate) struct Bench {
     /// The engine.
     pub engine: Engine,
     /// Where outcomes arrive.
@@ -21,7 +21,7 @@ pub struct Bench {
 }
 
 /// Opens an engine over the store in `folder`, which is made where there is none.
-pub fn open(folder: &Path, executor: Instant) -> Bench {
+pub(crate) fn open(folder: &Path, executor: Instant) -> Bench {
     let origin = || loom_core::origin::create(Machine.random(), "bench", Stamp::after(Stamp::default(), Machine.now_ms()));
     let store: Arc<dyn Store> = Arc::new(RedbStore::open_or_create(&folder.join(".loom"), origin).expect("a store"));
     let (outbox, inbox) = channel();
@@ -30,7 +30,7 @@ pub fn open(folder: &Path, executor: Instant) -> Bench {
 }
 
 /// Fills the store in `folder` with whole runs until it has so many events.
-pub fn fill(folder: &Path, events: u64) {
+pub(crate) fn fill(folder: &Path, events: u64) {
     let mut bench = open(folder, Instant::default());
     let bundle = bundle();
     let mut number = 0;
@@ -47,7 +47,7 @@ pub fn fill(folder: &Path, events: u64) {
 }
 
 /// Returns the bytes of the store's pages without those of blobs, and the encoded bytes of its events.
-pub fn stored_bytes(folder: &Path) -> (u64, u64) {
+pub(crate) fn stored_bytes(folder: &Path) -> (u64, u64) {
     let store = RedbStore::open(&folder.join(".loom")).expect("the store opens");
     let encoded = store.health().expect("health").encoded_bytes;
     let mut blobs = std::collections::BTreeMap::new();

@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant as Clock;
 
 /// Returns the median wall time of a command in milliseconds.
-pub fn median_ms(loom: &Path, arguments: &[&str], folder: &Path, runs: usize) -> f64 {
+pub(crate) fn median_ms(loom: &Path, arguments: &[&str], folder: &Path, runs: usize) -> f64 {
     let mut times: Vec<f64> = (0..runs).map(|_| once_ms(loom, arguments, folder)).collect();
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
@@ -24,7 +24,7 @@ fn once_ms(loom: &Path, arguments: &[&str], folder: &Path) -> f64 {
 }
 
 /// Kills a process that writes to the store, then times the first answer; the median of five.
-pub fn first_answer_after_kill_ms(loom: &Path, folder: &Path) -> f64 {
+pub(crate) fn first_answer_after_kill_ms(loom: &Path, folder: &Path) -> f64 {
     let mut times: Vec<f64> = (0..5)
         .map(|_| {
             let mut child = again("killed-child", folder).stdout(Stdio::piped()).spawn().expect("a child");
@@ -40,7 +40,7 @@ pub fn first_answer_after_kill_ms(loom: &Path, folder: &Path) -> f64 {
 }
 
 /// Writes to the store for ever; says so once the first runs are on record.
-pub fn killed_child(folder: &Path) {
+pub(crate) fn killed_child(folder: &Path) {
     let mut bench = open(folder, Instant::default());
     let bundle = bundle();
     for number in 0.. {
@@ -56,7 +56,7 @@ pub fn killed_child(folder: &Path) {
 }
 
 /// Returns the peak resident memory of a process that drives 64 runs to their end, in megabytes.
-pub fn peak_megabytes(folder: &Path) -> f64 {
+pub(crate) fn peak_megabytes(folder: &Path) -> f64 {
     let done = again("memory-child", folder).output().expect("a child");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let kilobytes: f64 = String::from_utf8_lossy(&done.stdout).trim().parse().expect("a number");
@@ -64,7 +64,7 @@ pub fn peak_megabytes(folder: &Path) -> f64 {
 }
 
 /// Drives 64 runs at once to their end and prints the peak of its resident memory in kilobytes.
-pub fn memory_child(folder: &Path) {
+pub(crate) fn memory_child(folder: &Path) {
     let mut bench = open(folder, Instant::default());
     let bundle = bundle();
     let mut messages: Vec<Message> = (0..64)

@@ -2,18 +2,18 @@
 
 /// Rows in the order they were measured.
 #[derive(Default)]
-pub struct Table {
+pub(crate) struct Table {
     rows: Vec<[String; 5]>,
 }
 
 impl Table {
     /// Adds a figure that is met when `ratio` is at most `bar`.
-    pub fn row(&mut self, figure: &str, measured: String, floor: String, ratio: f64, bar: f64) {
+    pub(crate) fn row(&mut self, figure: &str, measured: String, floor: String, ratio: f64, bar: f64) {
         self.push(figure, measured, floor, ratio, format!("at most {bar}"), ratio <= bar);
     }
 
     /// Adds a figure that is met when `ratio` is at least `bar`.
-    pub fn row_at_least(&mut self, figure: &str, measured: String, floor: String, ratio: f64, bar: f64) {
+    pub(crate) fn row_at_least(&mut self, figure: &str, measured: String, floor: String, ratio: f64, bar: f64) {
         self.push(figure, measured, floor, ratio, format!("at least {bar}"), ratio >= bar);
     }
 
@@ -23,7 +23,7 @@ impl Table {
     }
 
     /// Prints the table as Markdown.
-    pub fn print(&self) {
+    pub(crate) fn print(&self) {
         println!("| figure | floor | ratio | bar | met |\n|---|---|---|---|---|");
         for row in &self.rows {
             println!("| {} |", row.join(" | "));

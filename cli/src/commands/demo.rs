@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// Needs git, no key and no network. The model is a script; its edits, the checks, the rules and the branch are real.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Leave the repository and the store in this folder, which must not exist or be empty.
+    /// Make the repository, with the store in it, in this folder, which must not exist or be empty.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
 }
@@ -50,8 +50,7 @@ struct Document<'a> {
 /// Answers `loom demo`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let folder = place(arguments.keep.as_deref())?;
-    let mut environment = Environment::read();
-    environment.state_folder = folder.join("state");
+    let environment = Environment::read();
     let project = folder.join("notes");
     make_repository(&environment, &project)?;
     let mut tale = Tale::begin(global.quiet);

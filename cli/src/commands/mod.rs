@@ -7,6 +7,7 @@ mod export;
 mod gc;
 mod log;
 mod restore;
+mod resume;
 mod rules;
 mod show;
 mod status;
@@ -21,6 +22,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Arguments),
+    Resume(resume::Arguments),
     Status(status::Arguments),
     Log(log::Arguments),
     Show(show::Arguments),
@@ -37,6 +39,7 @@ impl Command {
     /// Answers.
     pub(crate) fn run(&self, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
         match self {
+            Command::Resume(arguments) => resume::run(arguments, global, output),
             Command::Demo(arguments) => demo::run(arguments, global, output),
             Command::Status(arguments) => status::run(arguments, global, output),
             Command::Log(arguments) => log::run(arguments, global, output),

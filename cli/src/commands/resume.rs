@@ -1,0 +1,102 @@
+//! `loom resume`: drives on what was under way when its driver died, until all runs have ended or wait.
+//!
+//! A spawn whose outcome is on record never runs again; one whose outcome was lost is recorded as orphaned first.
+
+use crate::app::Global;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::project;
+use crate::text::run8;
+use crate::told::Tale;
+use loom_core::id::{StreamId, hex};
+use loom_host::environment::Environment;
+use loom_host::session::Session;
+use loom_providers::{Script, Scripted, demo};
+use loom_store::RunState;
+use loom_tools::Guard;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Drives on what was under way when its driver died.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The model script to go on with; else the demo's.
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Document {
+    loom: &'static str,
+    runs: Vec<RunJson>,
+}
+
+#[derive(Serialize)]
+struct RunJson {
+    run: String,
+    state: &'static str,
+}
+
+/// Answers `loom resume`.
+pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+    let text = match &arguments.script {
+        None => demo::SCRIPT.to_string(),
+        Some(path) => std::fs::read_to_string(path).map_err(|source| CliError::File {
+            doing: "read",
+            path: path.clone(),
+            source,
+        })?,
+    };
+    let script = Script::parse(&text).map_err(|error| CliError::File {
+        doing: "read the model script in",
+        path: arguments.script.clone().unwrap_or_default(),
+        source: std::io::Error::other(error),
+    })?;
+    let store_folder = project::find(global.dir.as_deref())?;
+    let place = store_folder.parent().unwrap_or(&store_folder);
+    let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
+    let mut session = Session::open(&Environment::read(), place, Arc::new(Scripted::new(script)), guard)?;
+    let store = session.engine().store().clone();
+    let mut tales: BTreeMap<StreamId, Tale> = session
+        .engine()
+        .runs()
+        .map(|(stream, run)| (*stream, Tale::begin_at(run.state.next, global.quiet)))
+        .collect();
+    let mut failed = None;
+    session.drive(|engine| {
+        failed = tales
+            .iter_mut()
+            .try_for_each(|(stream, tale)| tale.tell_new(store.as_ref(), *stream, engine.run(*stream)))
+            .err();
+        failed.is_some()
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let mut runs = Vec::new();
+    let mut exit = Exit::Ok;
+    for found in store.runs(usize::MAX)?.into_iter().filter(|found| tales.contains_key(&found.stream)) {
+        let state = match found.state {
+            RunState::Open => "open",
+            RunState::Waiting => {
+                exit = Exit::Parked;
+                "waiting"
+            }
+            RunState::Closed(verdict) => verdict.word(),
+        };
+        if !output.json {
+            writeln!(output.out, "{} {state}", run8(&found.stream))?;
+        }
+        runs.push(RunJson { run: hex(&found.stream.0), state });
+    }
+    if output.json {
+        output.document(&Document { loom: "resume/1", runs })?;
+    } else if runs.is_empty() {
+        writeln!(output.out, "nothing was under way")?;
+    }
+    Ok(exit)
+}
