@@ -1,4 +1,6 @@
 //! Faces people: the `loom` binary. Thin: it finds the store, asks the rooms behind it, and writes what they say.
+//!
+//! It must never decide what a run does, and has no way into the engine but the one that every client has.
 
 mod app;
 mod commands;
