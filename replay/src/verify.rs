@@ -369,7 +369,9 @@ pub fn verify_run(records: &dyn Records, blobs: bool) -> Result<Report, ReplayEr
     if bad.is_none() && !stretch.is_between_commits() {
         bad = Some(Bad { sequence: Some(next), ..Bad::of("the run ends inside a commit (COMMIT-1)") });
     }
-    let wanted: Vec<(Digest, u64)> = stretch.blobs.iter().map(|(digest, sequence)| (*digest, *sequence)).collect();
+    let mut wanted: Vec<(Digest, u64)> =
+        stretch.blobs.iter().map(|(digest, sequence)| (*digest, *sequence)).collect();
+    wanted.sort_by_key(|(_, sequence)| *sequence);
     let mut report =
         Report { events: stretch.events, commits: stretch.commits, streams: 1, bytes: stretch.bytes, ..Report::default() };
     let mut whole = Stretch::new(None, false);

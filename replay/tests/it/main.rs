@@ -1,0 +1,6 @@
+//! What callers of `loom-replay` can see.
+
+mod made;
+mod redriving;
+mod tracing;
+mod verifying;
