@@ -30,7 +30,7 @@ pub enum Problem {
     /// A float, tag, null, negative integer or indefinite length.
     #[error("the item is of a type that does not occur in events (CBOR-1)")]
     Foreign,
-    /// Another type was expected here.
+    /// Another type was expected here (SCHEMA-4).
     #[error("the item is not a {0}")]
     Expected(&'static str),
     /// Text that is not UTF-8.
@@ -39,13 +39,13 @@ pub enum Problem {
     /// Map keys that do not ascend.
     #[error("map keys do not ascend (CBOR-2)")]
     KeyOrder,
-    /// A key that the schema does not have.
+    /// A key that the schema does not have (SCHEMA-3).
     #[error("key {0} is not in the schema")]
     UnknownKey(u64),
-    /// A key that the schema requires.
+    /// A key that the schema requires (SCHEMA-3).
     #[error("key {0} is missing")]
     MissingKey(u64),
-    /// A value outside of its declared range or vocabulary.
+    /// A value outside of its declared range or vocabulary (SCHEMA-4).
     #[error("the value of key {0} is outside of its range or vocabulary")]
     Range(u64),
     /// Bytes after the end of the item.
@@ -65,6 +65,10 @@ const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
 const MAP: u8 = 5;
 const SIMPLE: u8 = 7;
+const FALSE: u8 = 20;
+const TRUE: u8 = 21;
+/// Major types that do not occur: negative integers and tags (CBOR-1).
+const FOREIGN: [u8; 2] = [1, 6];
 
 /// Writes canonical items one after the other.
 #[derive(Debug, Default)]
@@ -122,7 +126,7 @@ impl Encoder {
 
     /// Writes a boolean.
     pub fn bool(&mut self, value: bool) {
-        self.out.push((SIMPLE << 5) | if value { 21 } else { 20 });
+        self.out.push((SIMPLE << 5) | if value { TRUE } else { FALSE });
     }
 
     /// Opens an array of `items` items; the caller writes exactly so many.
@@ -175,6 +179,9 @@ impl<'a> Decoder<'a> {
         let fail = |problem| CborError { offset: start, problem };
         let first = *self.input.get(start).ok_or(fail(Problem::Truncated))?;
         let (major, small) = (first >> 5, first & 0x1f);
+        if FOREIGN.contains(&major) || (major == SIMPLE && small != FALSE && small != TRUE) {
+            return Err(fail(Problem::Foreign));
+        }
         if small < 24 {
             self.at = start + 1;
             return Ok((major, u64::from(small)));
@@ -186,9 +193,6 @@ impl<'a> Decoder<'a> {
             27 => (8, 0x1_0000_0000),
             _ => return Err(fail(Problem::Foreign)),
         };
-        if major == SIMPLE {
-            return Err(fail(Problem::Foreign));
-        }
         let rest = self.input.get(start + 1..start + 1 + width).ok_or(fail(Problem::Truncated))?;
         let value = rest.iter().fold(0u64, |value, byte| (value << 8) | u64::from(*byte));
         if value < floor {
@@ -242,18 +246,7 @@ impl<'a> Decoder<'a> {
 
     /// Reads a boolean.
     pub fn bool(&mut self) -> Result<bool, CborError> {
-        match self.input.get(self.at) {
-            Some(0xf4) => {
-                self.at += 1;
-                Ok(false)
-            }
-            Some(0xf5) => {
-                self.at += 1;
-                Ok(true)
-            }
-            Some(_) => Err(self.error(Problem::Expected("boolean"))),
-            None => Err(self.error(Problem::Truncated)),
-        }
+        self.expect(SIMPLE, "boolean").map(|value| value == u64::from(TRUE))
     }
 
     /// Reads an array's head and returns the number of items that follow.
@@ -299,7 +292,7 @@ impl<'a> Decoder<'a> {
                 }
                 Ok(())
             }
-            SIMPLE if value == 20 || value == 21 => Ok(()),
+            SIMPLE => Ok(()),
             _ => Err(CborError { offset: start, problem: Problem::Foreign }),
         }
     }

@@ -38,6 +38,8 @@ pub struct Envelope {
 }
 
 /// Why bytes are not an event this Loom can read.
+///
+/// What a newer Loom wrote is refused with a sentence that says so, never read in part (KIND-2).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// The bytes are not canonical or not of the schema.
@@ -105,12 +107,20 @@ impl Envelope {
         let mut decoder = Decoder::new(view.body);
         let body = Event::decode(view.schema.code, &mut decoder).ok_or(EventError::Kind(view.schema.code))??;
         decoder.finish()?;
+        let actor = view.actor()?;
+        match (view.schema.class, &actor) {
+            (Class::Input, Actor::Host | Actor::Person { .. }) | (Class::Record | Class::Decision, Actor::Kernel) => {}
+            (Class::Input, Actor::Kernel) => return Err(EventError::Shape("the kernel gives no input (COMMIT-1)")),
+            (Class::Record | Class::Decision, _) => {
+                return Err(EventError::Shape("what is derived is the kernel's (COMMIT-1)"));
+            }
+        }
         Ok(Envelope {
             stream: view.stream,
             sequence: view.sequence,
             previous: view.previous,
             stamp: view.stamp,
-            actor: view.actor()?,
+            actor,
             input: view.input,
             count: view.count,
             body,

@@ -43,6 +43,7 @@ macro_rules! kinds {
                         ty: <$ty as FieldValue>::TYPE,
                         optional: <$ty as FieldValue>::OPTIONAL,
                         bytes_max: or!(BYTES_MAX; $($max)?),
+                        size: <$ty as FieldValue>::SIZE,
                         items_max: or!(ITEMS_MAX; $($items)?),
                         words: <$ty as FieldValue>::WORDS,
                         since: 1,
@@ -95,7 +96,6 @@ macro_rules! kinds {
 
         /// The body of an event, of whatever kind.
         #[derive(Debug, Clone, PartialEq, Eq)]
-        #[expect(clippy::large_enum_variant, reason = "events are built once, encoded and dropped")]
         pub enum Event {
             $($(#[$doc])* $Kind($Kind),)*
         }

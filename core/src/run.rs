@@ -41,7 +41,7 @@ pub enum TermsError {
 }
 
 impl Terms {
-    /// Reads a bundle and its rule sets from their blobs; without any rule set it refuses (RULE-0).
+    /// Reads a bundle and its rule sets from their blobs; without any rule set it refuses (RULE-2).
     pub fn load(bundle: &Blob, rules: &[Blob]) -> Result<Self, TermsError> {
         let content = Blob::content(&bundle.bytes).ok_or(TermsError::Blob(bundle.digest))?;
         let process = Bundle::decode(content)?;

@@ -66,6 +66,8 @@ pub struct Field {
     pub optional: bool,
     /// Most bytes of one scalar (text, bytes).
     pub bytes_max: usize,
+    /// Exact number of bytes of one scalar, where the type fixes it (digests).
+    pub size: Option<usize>,
     /// Most items of a list.
     pub items_max: usize,
     /// The closed vocabulary, if the text has one.
@@ -111,6 +113,8 @@ pub trait FieldValue: Sized {
     const OPTIONAL: bool = false;
     /// The closed vocabulary, if any.
     const WORDS: Option<&'static [&'static str]> = None;
+    /// Exact number of bytes of one scalar, where the type fixes it.
+    const SIZE: Option<usize> = None;
     /// Whether the key is written.
     fn is_present(&self) -> bool {
         true
@@ -131,6 +135,8 @@ pub trait FieldValue: Sized {
 pub trait ListItem: Sized {
     /// Type of the item.
     const SCALAR: Scalar;
+    /// Exact number of bytes of an item, where the type fixes it.
+    const SIZE: Option<usize> = None;
     /// Writes the item.
     fn put_item(&self, encoder: &mut Encoder);
     /// Reads an item.
@@ -196,6 +202,7 @@ impl FieldValue for Bytes {
 
 impl FieldValue for Digest {
     const TYPE: Type = Type::One(Scalar::Bytes);
+    const SIZE: Option<usize> = Some(32);
     fn put(&self, encoder: &mut Encoder) {
         encoder.bytes(&self.0);
     }
@@ -209,6 +216,7 @@ impl FieldValue for Digest {
 
 impl FieldValue for [u8; 16] {
     const TYPE: Type = Type::One(Scalar::Bytes);
+    const SIZE: Option<usize> = Some(16);
     fn put(&self, encoder: &mut Encoder) {
         encoder.bytes(self);
     }
@@ -224,6 +232,7 @@ impl<T: FieldValue> FieldValue for Option<T> {
     const TYPE: Type = T::TYPE;
     const OPTIONAL: bool = true;
     const WORDS: Option<&'static [&'static str]> = T::WORDS;
+    const SIZE: Option<usize> = T::SIZE;
     fn is_present(&self) -> bool {
         self.is_some()
     }
@@ -284,6 +293,7 @@ impl ListItem for Bytes {
 
 impl ListItem for Digest {
     const SCALAR: Scalar = Scalar::Bytes;
+    const SIZE: Option<usize> = Some(32);
     fn put_item(&self, encoder: &mut Encoder) {
         encoder.bytes(&self.0);
     }
@@ -320,6 +330,7 @@ impl<T> FromIterator<T> for List<T> {
 
 impl<T: ListItem> FieldValue for List<T> {
     const TYPE: Type = Type::List(T::SCALAR);
+    const SIZE: Option<usize> = T::SIZE;
     fn is_present(&self) -> bool {
         !self.0.is_empty()
     }

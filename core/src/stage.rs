@@ -509,6 +509,7 @@ impl Driver {
             self.close(Verdict::Answered, "the question is answered");
             return Ok(());
         }
+        // What is merged is exactly what stands accepted (MERGE-3).
         let state = self.draft.state();
         let artifact = self.artifact();
         let standing = state.approval.clone().filter(|found| found.artifact == artifact && found.tree == state.tree);

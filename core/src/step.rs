@@ -331,7 +331,7 @@ fn check_opening(terms: &Terms, body: &RunOpened) -> Result<(), Declined> {
         return malformed("run.opened names another bundle or other rule sets than the terms");
     }
     if body.rules.is_empty() {
-        return malformed("a run without a rule set is refused (RULE-0)");
+        return malformed("a run without a rule set is refused (RULE-2)");
     }
     if let Some(flow) = &body.flow
         && !bundle.flows.contains_key(flow)
