@@ -123,10 +123,8 @@ impl<'a> Path<'a> {
                     self.accepted = Some(body.role.clone());
                 }
             }
-            Event::GateWithdrawn(body) => {
-                if state.gate.as_ref().is_none_or(|gate| gate.sequence != body.gate) {
-                    return Err("a gate is withdrawn that does not wait (GATE-1)".into());
-                }
+            Event::GateWithdrawn(body) if state.gate.as_ref().is_none_or(|gate| gate.sequence != body.gate) => {
+                return Err("a gate is withdrawn that does not wait (GATE-1)".into());
             }
             Event::MergeIntended(body) => {
                 let Some(approval) = &state.approval else { return Err("a merge without an acceptance".into()) };
@@ -138,7 +136,7 @@ impl<'a> Path<'a> {
                     && approval.tree == state.tree
                     && body.base == state.opened.base_commit;
                 if !fits {
-                    return Err(format!("a merge of something that no acceptance stands for (MERGE-1): {body:?}"));
+                    return Err(format!("a merge of something that no acceptance stands for (MERGE-3): {body:?}"));
                 }
             }
             Event::RunClosed(body) if body.verdict == Verdict::Accepted => {
