@@ -97,6 +97,7 @@ pub struct SpawnWork {
 
 /// What came of an order.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a report travels in a box as a whole")]
 pub enum Report {
     /// Of a spawn.
     Spawn(SpawnReport),
