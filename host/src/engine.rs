@@ -14,7 +14,7 @@ use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnW
 use crate::request::{Answered, Opening, Request, TASK_BYTES_MAX};
 use crate::world::World;
 use loom_bundles::{Finding, PromptParts, Repair};
-use loom_core::answer::{Recipe, decode_checks, encode_delta};
+use loom_core::answer::{Claim, Recipe, decode_checks, encode_delta};
 use loom_core::commit::{Blob, Checked};
 use loom_core::effect::{self, Effect, Nature};
 use loom_core::event::Envelope;
@@ -306,7 +306,7 @@ impl Engine {
     fn prepare(&mut self, message: Message, ahead: &BTreeMap<StreamId, Run>) -> Result<Prepared, HostError> {
         match message {
             Message::Open(opening, reply) => {
-                let answer = self.prepare_opening(&opening, ahead);
+                let answer = self.prepare_opening(&opening);
                 Ok(stage_or_answer(answer, reply))
             }
             Message::Request(request, reply) => {
@@ -409,11 +409,7 @@ impl Engine {
         Ok(Ok(step(&run, input)?))
     }
 
-    fn prepare_opening(
-        &mut self,
-        opening: &Opening,
-        ahead: &BTreeMap<StreamId, Run>,
-    ) -> Result<Result<Checked<Run>, Answered>, HostError> {
+    fn prepare_opening(&mut self, opening: &Opening) -> Result<Result<Checked<Run>, Answered>, HostError> {
         if opening.task.len() > TASK_BYTES_MAX {
             return Err(HostError::TooLong { name: "task", length: opening.task.len() });
         }
@@ -421,9 +417,6 @@ impl Engine {
             return Err(HostError::TaskUnusable);
         }
         let stream = self.stream_of(&opening.id);
-        if ahead.contains_key(&stream) {
-            return Err(HostError::RequestReused { sequence: 0 });
-        }
         if let Some(recorded) = self.store.read(stream, 0, 1)?.first() {
             let recorded = Envelope::decode(&recorded.event.bytes)?;
             let mut salts = self.salts_of(&recorded.body)?.into_iter();
@@ -530,15 +523,24 @@ impl Engine {
             blobs.push(blob);
             digest
         };
+        let claim = report.claim.as_ref().map(Claim::encode);
+        // A claim that core could not read back would be named by later prompts all the same.
+        let unreadable = claim.as_deref().and_then(|bytes| Claim::decode(bytes).err());
+        let claim = claim.filter(|_| unreadable.is_none());
+        let outcome = match (report.outcome, &unreadable) {
+            (SpawnOutcome::Ok, Some(_)) => SpawnOutcome::Unparsable,
+            (outcome, _) => outcome,
+        };
+        let unreadable = unreadable.map(|error| format!("its answer cannot be read: {error}"));
         let world = &mut self.world;
         let prompt = (!report.prompt.is_empty()).then(|| keep(Blob::salted(world.random(), &report.prompt)));
         let output = (!report.output.is_empty()).then(|| keep(Blob::salted(world.random(), &report.output)));
-        let answer = report.claim.as_ref().map(|claim| keep(Blob::salted(world.random(), &claim.encode())));
+        let answer = claim.map(|claim| keep(Blob::salted(world.random(), &claim)));
         let delta = (!report.delta.is_empty()).then(|| keep(Blob::plain(&encode_delta(&report.delta))));
         let clip = |text: &Option<String>, max| text.as_deref().map(|text| loom_core::answer::clip(text, max));
         SpawnFinished {
             spawn: id,
-            outcome: report.outcome,
+            outcome,
             agent,
             prompt,
             output,
@@ -552,7 +554,7 @@ impl Engine {
             duration_ms: report.duration_ms,
             model: clip(&report.model, 120),
             session: clip(&report.session, 120),
-            detail: clip(&report.detail, 2000),
+            detail: clip(&unreadable.or(report.detail.clone()), 2000),
             wake_ms: report.wake_ms,
         }
     }
@@ -621,7 +623,7 @@ impl Engine {
             .advice
             .iter()
             .map(|(agent, answer)| {
-                let claim = loom_core::answer::Claim::decode(&self.content(*answer)?)?;
+                let claim = Claim::decode(&self.content(*answer)?)?;
                 Ok::<_, HostError>((agent.clone(), claim.summary))
             })
             .collect::<Result<_, _>>()?;
@@ -708,7 +710,7 @@ impl Engine {
     }
 
     /// Returns the run of the newest snapshot that the log agrees with.
-    fn from_snapshot(&mut self, stream: StreamId, bundle: &Blob) -> Result<Option<Run>, HostError> {
+    fn snapshotted(&mut self, stream: StreamId, bundle: &Blob) -> Result<Option<Run>, HostError> {
         let Some(found) = self.store.snapshot(stream)? else { return Ok(None) };
         if found.version != snapshot::VERSION || found.next == 0 {
             return Ok(None);
@@ -737,7 +739,7 @@ impl Engine {
         let stored = |digest: Digest| Ok::<_, HostError>(Blob::stored(self.blob(digest)?));
         let bundle = stored(opened.bundle)?;
         let mut rules = opened.rules.iter().map(|digest| stored(*digest)).collect::<Result<Vec<_>, _>>()?;
-        let mut run = match self.from_snapshot(stream, &bundle)? {
+        let mut run = match self.snapshotted(stream, &bundle)? {
             Some(run) => run,
             None => Run::new(self.terms(&bundle, &rules)?),
         };

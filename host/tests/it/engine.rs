@@ -1,7 +1,7 @@
 //! A run from its opening to its end, and what the engine makes of reports that are late, double or cannot be true.
 
 use crate::rig::{Next, Rig, good, spawned};
-use loom_core::answer::Change;
+use loom_core::answer::{Change, Claim, FINDINGS_MAX, Found};
 use loom_core::kind::Event;
 use loom_core::word::{CheckOutcome, Recovery, SpawnOutcome};
 use loom_host::order::{Message, Report};
@@ -100,6 +100,21 @@ fn a_report_that_cannot_be_recorded_fails_its_spawn_and_nothing_else() {
         assert!(detail.contains("cannot be recorded"), "{detail}");
         assert!(rig.engine.run(stream).unwrap().state.gate.is_some(), "a person is asked");
     }
+}
+
+#[test]
+fn an_answer_of_more_findings_than_anybody_takes_is_asked_for_again() {
+    let mut rig = Rig::new();
+    let stream = rig.open("simple");
+    rig.finish_all(|order| {
+        let mut report = spawned(order, SpawnOutcome::Ok);
+        report.claim = Some(Claim { findings: vec![Found::default(); FINDINGS_MAX + 1], ..Claim::default() });
+        Report::Spawn(report)
+    });
+    assert_eq!(rig.ordered().len(), 1, "the planner is asked once more");
+    assert!(rig.engine.run(stream).unwrap().state.advice.is_empty(), "nobody reads what cannot be read");
+    rig.finish_all(good);
+    assert_eq!(rig.engine.run(stream).unwrap().state.stage, "implement");
 }
 
 #[test]

@@ -53,6 +53,17 @@ fn the_same_opening_twice_in_one_turn_is_one_run() {
 }
 
 #[test]
+fn an_opening_is_told_again_while_its_run_moves() {
+    let mut rig = Rig::new();
+    let stream = rig.open("trivial");
+    let (one, moved) = request(stream, "r", steer("brief"));
+    let (two, answer) = asked(rig.opening("open", "trivial"));
+    rig.engine.turn(vec![one, two]).unwrap();
+    told(&moved).unwrap();
+    assert_eq!(told(&answer).unwrap(), (0, true));
+}
+
+#[test]
 fn another_content_under_a_known_id_is_refused() {
     let mut rig = Rig::new();
     let stream = rig.open("trivial");
