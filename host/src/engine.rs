@@ -182,7 +182,11 @@ impl Engine {
             }
         }
         self.stage_timers(&mut turn);
-        self.commit(turn.staged)
+        self.commit(turn.staged)?;
+        if self.doubtful.is_empty() && self.kept.is_empty() {
+            self.trouble = None;
+        }
+        Ok(())
     }
 
     /// Returns what names a request for ever; `None` for what is none.
@@ -243,10 +247,7 @@ impl Engine {
         let results = self.store.append(staged.iter().map(|staged| Append::from(&staged.checked)).collect());
         for (staged, result) in staged.into_iter().zip(results) {
             match result {
-                Ok(_) => {
-                    self.trouble = None;
-                    self.acknowledge(staged)?;
-                }
+                Ok(_) => self.acknowledge(staged)?,
                 Err(error) => self.append_failed(staged, error),
             }
         }

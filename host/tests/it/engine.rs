@@ -1,6 +1,6 @@
 //! A run from its opening to its end, and what the engine makes of reports that are late, double or cannot be true.
 
-use crate::rig::{Next, Rig, good, spawned};
+use crate::rig::{Next, Rig, good, request, spawned, told};
 use loom_core::answer::{Change, Claim, FINDINGS_MAX, Found};
 use loom_core::kind::Event;
 use loom_core::word::{CheckOutcome, Recovery, SpawnOutcome};
@@ -54,6 +54,25 @@ fn a_full_disk_keeps_the_outcome_and_the_run_goes_on() {
     rig.engine.turn(Vec::new()).unwrap();
     assert_eq!(rig.count(stream, "spawn.finished"), 1);
     assert_eq!(rig.ordered().len(), 1);
+}
+
+#[test]
+fn an_outcome_that_waits_for_room_is_not_forgotten_over_a_later_success() {
+    let mut rig = Rig::new();
+    let stream = rig.open("trivial");
+    let order = rig.notes.orders.lock().unwrap()[0].clone();
+    let finished = Message::Finished { stream, id: order.id, report: Box::new(good(&order)) };
+    let steer = || request(stream, "r", Ask::Steer { note: "brief".into() });
+    let ((one, first), (two, second)) = (steer(), steer());
+    *rig.store.next.lock().unwrap() = Next::Full;
+    // The second of the same requests is appended apart from what is before it.
+    rig.engine.turn(vec![finished, one, two]).unwrap();
+    told(&first).unwrap_err();
+    told(&second).unwrap();
+    assert!(rig.engine.trouble().is_some(), "so that the loop tries again soon");
+    rig.engine.turn(Vec::new()).unwrap();
+    assert!(rig.engine.trouble().is_none());
+    assert_eq!(rig.count(stream, "spawn.finished"), 1);
 }
 
 #[test]

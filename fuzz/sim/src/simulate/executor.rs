@@ -125,9 +125,7 @@ impl TroubledExecutor {
                 at += 1;
             }
         }
-        due.into_iter()
-            .map(|Delivery { stream, id, report, .. }| Message::Finished { stream, id, report })
-            .collect()
+        due.into_iter().map(|Delivery { stream, id, report, .. }| Message::Finished { stream, id, report }).collect()
     }
 }
 
@@ -161,8 +159,11 @@ impl Executor for TroubledExecutor {
             let first = report(&order, &self.bundle, manner, now_ms, chance);
             if chance.happens(100) {
                 counts.twice += 1;
-                let again =
-                    if chance.happens(500) { first.clone() } else { report(&order, &self.bundle, manner, now_ms, chance) };
+                let again = if chance.happens(500) {
+                    first.clone()
+                } else {
+                    report(&order, &self.bundle, manner, now_ms, chance)
+                };
                 send(soon_ms + chance.below(40_000), again);
             }
             send(soon_ms, first);

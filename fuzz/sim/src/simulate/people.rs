@@ -28,8 +28,8 @@ pub(crate) struct People {
     asked: Vec<Asked>,
     pub(crate) streams: Vec<StreamId>,
     waiting: Vec<(usize, Receiver<Answered>)>,
-    /// What was acknowledged: by stream and request id, the sequence and whether it was the other content.
-    told: BTreeMap<(StreamId, Vec<u8>), (u64, bool)>,
+    /// What was acknowledged, by stream and request id.
+    told: BTreeMap<(StreamId, Vec<u8>), Told>,
     pub(crate) counts: Counts,
 }
 
@@ -39,6 +39,16 @@ pub(crate) struct Counts {
     pub(crate) requests: u64,
     pub(crate) again: u64,
     pub(crate) reused: u64,
+}
+
+/// What was said about a request.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    sequence: u64,
+    /// Whether it was what a reused request id says instead.
+    other: bool,
+    /// Whether somebody was told that it was new.
+    new: bool,
 }
 
 #[derive(Clone)]
@@ -55,11 +65,20 @@ impl Asked {
         }
     }
 
-    /// Whether it is what a reused request id says instead.
-    fn is_other(&self) -> bool {
+    /// Whether it says what a reused request id says instead.
+    fn says_other(&self) -> bool {
         match self {
             Asked::Opening(opening) => opening.task == OTHER,
             Asked::Request(request) => matches!(&request.ask, Ask::Steer { note } if note == OTHER),
+        }
+    }
+
+    /// Whether it is told from the first content of its id by what is on record.
+    fn is_other(&self) -> bool {
+        match self {
+            // What a spawn's descendant asked is not on record, only that it was refused: its contents are all one.
+            Asked::Request(Request { actor: Actor::Person { descends: Some(_), .. }, .. }) => false,
+            Asked::Opening(_) | Asked::Request(_) => self.says_other(),
         }
     }
 }
@@ -150,16 +169,24 @@ impl People {
             self.streams.push(stream);
         }
         self.counts.again += u64::from(again);
-        let other = asked.is_other();
-        if let Some((first, was_other)) = self.told.get(&(stream, asked.id().to_vec())) {
-            if *was_other != other {
-                return Err(format!("a request id was taken for two contents, at {first} and {sequence} (LEDGER-1)"));
-            }
-            if *first != sequence || !again {
-                return Err(format!("the first answer was {first}, the next {sequence}, again {again} (LEDGER-1)"));
-            }
+        let (other, new) = (asked.is_other(), !again);
+        let told = Told { sequence, other, new };
+        let key = (stream, asked.id().to_vec());
+        let first = self.told.get(&key).copied().unwrap_or(Told { new: false, ..told });
+        self.told.insert(key, Told { new: first.new || new, ..first });
+        if first.other != other {
+            return Err(format!(
+                "a request id was taken for two contents, at {} and {sequence} (LEDGER-1)",
+                first.sequence
+            ));
         }
-        self.told.insert((stream, asked.id().to_vec()), (sequence, other));
+        // Two that were sent at once are answered in either order, but only one of them was new.
+        if first.sequence != sequence || new && first.new {
+            return Err(format!(
+                "the first answer was {}, the next {sequence}, again {again} (LEDGER-1)",
+                first.sequence
+            ));
+        }
         Ok(())
     }
 
@@ -177,15 +204,15 @@ impl People {
 
     /// Whether two contents were asked for under this id.
     fn is_ambiguous(&self, id: &[u8]) -> bool {
-        self.asked.iter().any(|asked| asked.id() == id && asked.is_other())
+        self.asked.iter().any(|asked| asked.id() == id && asked.says_other())
     }
 
     /// Whatever was acknowledged is on record, under its id and at its place.
     pub(crate) fn check(&self, store: &dyn Store) -> Result<(), String> {
-        for ((stream, id), (sequence, _)) in &self.told {
+        for ((stream, id), told) in &self.told {
             let found = store.request(*stream, id).map_err(|error| error.to_string())?;
-            if found.is_none_or(|found| found.sequence != *sequence) {
-                return Err(format!("event {sequence} of run {stream:?} was acknowledged and is not on record"));
+            if found.is_none_or(|found| found.sequence != told.sequence) {
+                return Err(format!("event {} of run {stream:?} was acknowledged and is not on record", told.sequence));
             }
         }
         Ok(())
@@ -257,10 +284,9 @@ impl People {
         }
         let findings: Vec<u64> = state.findings.keys().copied().collect();
         match chance.below(20) {
-            0..6 => Ask::AcceptRisk {
-                finding: chance.one(&findings).copied().unwrap_or(3),
-                reason: "I know".to_string(),
-            },
+            0..6 => {
+                Ask::AcceptRisk { finding: chance.one(&findings).copied().unwrap_or(3), reason: "I know".to_string() }
+            }
             6..10 => Ask::Steer { note: "be brief".to_string() },
             10 => Ask::Answer { gate: chance.below(state.next), answer: Answer::Accept, note, artifact: None },
             11 => Ask::AddRules { text: MORE_RULES.to_string() },

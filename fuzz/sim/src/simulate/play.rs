@@ -217,7 +217,8 @@ impl Play {
             if self.witness.ends().all(|(_, state)| state.closed.is_some()) {
                 return Ok(());
             }
-            let due = self.executor.next_due_ms().into_iter().chain(self.engine.as_ref().and_then(Engine::next_deadline_ms));
+            let due =
+                self.executor.next_due_ms().into_iter().chain(self.engine.as_ref().and_then(Engine::next_deadline_ms));
             match due.min() {
                 Some(due_ms) => self.clock.set(self.clock.now_ms().max(due_ms)),
                 None => return Err("a run has not ended and nothing can move it (STATE-3)".to_string()),
@@ -368,7 +369,9 @@ impl Play {
         if self.traced {
             let told = match message {
                 Message::Open(opening, _) => format!("asks to open {:02x?}", opening.id),
-                Message::Request(request, _) => format!("asks {:?} {:02x?} {:?}", request.stream, request.id, request.ask),
+                Message::Request(request, _) => {
+                    format!("asks {:?} {:02x?} {:?}", request.stream, request.id, request.ask)
+                }
                 Message::Finished { stream, id, report } => format!("finished {stream:?} {id} {report:?}"),
             };
             self.trace.push(format!("  {}", loom_core::answer::clip(&told, 400)));

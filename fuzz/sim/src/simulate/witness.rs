@@ -161,10 +161,8 @@ impl Witness {
         for (stream, watched) in &self.runs {
             match engine.run(*stream) {
                 Some(run) if run.state != watched.run.state => {
-                    return Err(format!(
-                        "the engine's state of run {stream:?} is not the record's:\n{:#?}\n{:#?}",
-                        run.state, watched.run.state
-                    ));
+                    let differs = difference(&run.state, &watched.run.state);
+                    return Err(format!("the engine's state of run {stream:?} is not the record's: {differs}"));
                 }
                 Some(run) if run.facts != watched.run.facts => {
                     return Err(format!("the engine's facts of run {stream:?} are not the record's"));
@@ -220,9 +218,11 @@ impl Watched {
             if decided && !state.pending.contains_key(&effect) {
                 return Err(format!("the late outcome of effect {effect} has consequences (EFFECT-3)"));
             }
-            let unwaived = after.state.findings.iter().find(|(_, found)| {
-                !found.waived && after.state.waived.contains_key(&found.fingerprint)
-            });
+            let unwaived = after
+                .state
+                .findings
+                .iter()
+                .find(|(_, found)| !found.waived && after.state.waived.contains_key(&found.fingerprint));
             if let Some((finding, _)) = unwaived
                 && !refused
                 && decided
@@ -272,9 +272,10 @@ impl Watched {
         };
         let from = flow.position(&walked.to).unwrap_or(0);
         let phases: BTreeSet<&String> = flow.stages[from..].iter().map(|stage| &stage.phase).collect();
-        let standing = before.findings.iter().find(|(sequence, found)| {
-            phases.contains(&found.phase) && after.state.findings.contains_key(sequence)
-        });
+        let standing = before
+            .findings
+            .iter()
+            .find(|(sequence, found)| phases.contains(&found.phase) && after.state.findings.contains_key(sequence));
         match standing {
             Some((finding, _)) => Err(format!("finding {finding} outlived a walk-back over its phase (LOOP-1)")),
             None => Ok(()),
@@ -298,6 +299,13 @@ impl Watched {
     }
 }
 
+/// Returns the first line in which two states differ, as both have it.
+fn difference(one: &State, other: &State) -> String {
+    let (one, other) = (format!("{one:#?}"), format!("{other:#?}"));
+    let pair = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+    pair.map_or_else(String::new, |(one, other)| format!("{} / {}", one.trim(), other.trim()))
+}
+
 fn same(folded: &Run, run: &Run, from: &str) -> Result<(), String> {
     if folded.state != run.state || folded.facts != run.facts {
         return Err(format!("refolded from {from} it is another run (STATE-2)"));
@@ -317,11 +325,7 @@ fn drive(store: &dyn Store, before: Option<&Run>, stream: StreamId, input: Input
     driven.map_err(|declined| format!("core declines an input that is on record: {declined} (REDRIVE-1)"))
 }
 
-fn terms(
-    store: &dyn Store,
-    bundle: loom_core::id::Digest,
-    rules: &[loom_core::id::Digest],
-) -> Result<Terms, String> {
+fn terms(store: &dyn Store, bundle: loom_core::id::Digest, rules: &[loom_core::id::Digest]) -> Result<Terms, String> {
     let bundle = blob(store, bundle)?;
     let rules = rules.iter().map(|digest| blob(store, *digest)).collect::<Result<Vec<_>, _>>()?;
     Terms::load(&bundle, &rules).map_err(|error| error.to_string())
