@@ -49,7 +49,7 @@ pub(crate) fn main() -> Exit {
             };
         }
     };
-    let mut output = Output::new(arguments.global.json, arguments.global.quiet);
+    let mut output = Output::new(arguments.global.json);
     let done = arguments.command.run(&arguments.global, &mut output);
     let done = done.and_then(|exit| output.out.flush().map(|()| exit).map_err(CliError::from));
     match done {

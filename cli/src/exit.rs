@@ -16,7 +16,6 @@ pub(crate) enum Exit {
     /// The command line, or what it names, is wrong.
     Usage = 2,
     /// The run waits at a gate.
-    #[expect(dead_code, reason = "for the commands that drive runs")]
     Parked = 3,
     /// A rule refused it.
     #[expect(dead_code, reason = "for the commands that drive runs")]

@@ -16,7 +16,6 @@ pub(crate) struct Output {
     pub(crate) out: BufWriter<anstream::AutoStream<io::Stdout>>,
     /// Whether one JSON document is wanted instead of text.
     pub(crate) json: bool,
-    quiet: bool,
 }
 
 /// What people should see first.
@@ -34,8 +33,8 @@ pub(crate) const WARN: Style = AnsiColor::Magenta.on_default();
 
 impl Output {
     /// Returns the process' own output.
-    pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Output { out: BufWriter::with_capacity(64 * 1024, anstream::stdout()), json, quiet }
+    pub(crate) fn new(json: bool) -> Self {
+        Output { out: BufWriter::with_capacity(64 * 1024, anstream::stdout()), json }
     }
 
     /// Writes the one JSON document of a command.
@@ -45,15 +44,7 @@ impl Output {
         Ok(())
     }
 
-    /// Says something that is not the result.
-    pub(crate) fn say(&self, words: &str) {
-        if !self.quiet {
-            // Who does not listen need not be told.
-            let _deaf = writeln!(anstream::stderr(), "{words}");
-        }
-    }
-
-    /// Warns of something; `--quiet` does not silence it.
+    /// Warns of something on stderr; `--quiet` does not silence it.
     pub(crate) fn warn(&self, words: &str) {
         let _deaf = writeln!(anstream::stderr(), "{WARN}warning:{WARN:#} {}", clean(words));
     }

@@ -9,11 +9,9 @@ use loom_core::process::Bundle;
 /// Returns the digests of the blobs that an event names, in the order of its fields.
 pub fn named(event: &Event) -> Vec<Digest> {
     match event {
-        Event::RunOpened(body) => [body.task, body.bundle]
-            .into_iter()
-            .chain(body.rules.iter().copied())
-            .chain(body.checks)
-            .collect(),
+        Event::RunOpened(body) => {
+            [body.task, body.bundle].into_iter().chain(body.rules.iter().copied()).chain(body.checks).collect()
+        }
         Event::GateAnswered(body) => body.note.into_iter().collect(),
         Event::RunSteered(body) => vec![body.note],
         Event::RiskAccepted(body) => vec![body.reason],
@@ -67,8 +65,7 @@ pub(crate) fn terms(event: &Event) -> Vec<Digest> {
 /// Returns the templates and schemas that a bundle's content names; none for content that is no bundle.
 pub fn within_bundle(content: &[u8]) -> Vec<Digest> {
     let Ok(bundle) = Bundle::decode(content) else { return Vec::new() };
-    let mut digests: Vec<Digest> =
-        bundle.agents.values().flat_map(|agent| [agent.template, agent.schema]).collect();
+    let mut digests: Vec<Digest> = bundle.agents.values().flat_map(|agent| [agent.template, agent.schema]).collect();
     digests.sort_unstable();
     digests.dedup();
     digests

@@ -58,10 +58,8 @@ pub fn redrive(records: &dyn Records) -> Result<Redriven, ReplayError> {
         let input = envelope(&commit[0], next)?;
         let unknowable = |missing| Ok(Redriven::Unknowable { sequence: next, missing });
         // The request that a descendant of a spawn made is not on record, only that it was refused: taken as it is.
-        let is_refused_request = matches!(
-            (&input.body, &input.actor),
-            (Event::RequestRefused(_), Actor::Person { descends: Some(_), .. })
-        );
+        let is_refused_request =
+            matches!((&input.body, &input.actor), (Event::RequestRefused(_), Actor::Person { descends: Some(_), .. }));
         let derived = match (&mut run, &input.body) {
             (None, Event::RunOpened(opened)) => {
                 let terms = match load(records, opened.bundle, &opened.rules)? {
@@ -114,7 +112,11 @@ pub fn redrive(records: &dyn Records) -> Result<Redriven, ReplayError> {
 }
 
 /// Takes the next commit's events; `None` at the end of the run.
-fn take_commit(records: &dyn Records, batch: &mut Vec<Recorded>, next: u64) -> Result<Option<Vec<Recorded>>, ReplayError> {
+fn take_commit(
+    records: &dyn Records,
+    batch: &mut Vec<Recorded>,
+    next: u64,
+) -> Result<Option<Vec<Recorded>>, ReplayError> {
     if batch.is_empty() {
         *batch = records.read(next, BATCH)?;
     }

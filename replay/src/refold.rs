@@ -57,7 +57,11 @@ pub fn refold(records: &dyn Records, until: Option<u64>) -> Result<Refolded, Rep
 }
 
 /// Loads the terms that a run names, or says which blob keeps from it.
-pub(crate) fn load(records: &dyn Records, bundle: Digest, rules: &[Digest]) -> Result<Result<Terms, String>, ReplayError> {
+pub(crate) fn load(
+    records: &dyn Records,
+    bundle: Digest,
+    rules: &[Digest],
+) -> Result<Result<Terms, String>, ReplayError> {
     let Some(bytes) = records.blob(&bundle)? else { return Ok(Err(missing("bundle", bundle))) };
     let mut texts = Vec::new();
     for digest in rules {
@@ -70,7 +74,11 @@ pub(crate) fn load(records: &dyn Records, bundle: Digest, rules: &[Digest]) -> R
 }
 
 /// Adds a rule set to terms, or says what keeps from it.
-pub(crate) fn extend(records: &dyn Records, terms: &Terms, rules: Digest) -> Result<Result<Terms, String>, ReplayError> {
+pub(crate) fn extend(
+    records: &dyn Records,
+    terms: &Terms,
+    rules: Digest,
+) -> Result<Result<Terms, String>, ReplayError> {
     Ok(match records.blob(&rules)? {
         Some(bytes) => terms.extended(&Blob::stored(bytes)).map_err(|error| error.to_string()),
         None => Err(missing("rule set", rules)),

@@ -130,9 +130,7 @@ impl Stretch {
     fn place(&mut self, position: u64, view: &View<'_>) -> Result<(), &'static str> {
         match (&mut self.commit, view.count) {
             (None, None) => Err("a commit does not begin with its input (COMMIT-1)"),
-            (Some(_), Some(_)) => {
-                Err("a commit has fewer events than its input states (COMMIT-1)")
-            }
+            (Some(_), Some(_)) => Err("a commit has fewer events than its input states (COMMIT-1)"),
             (None, Some(count)) => {
                 self.commits += 1;
                 self.link(position, view)?;
@@ -171,8 +169,7 @@ impl Stretch {
         match self.threads.get(&view.stream) {
             Some(thread) => follows(thread.head, thread.stamp, view.sequence, view.previous, view.stamp),
             None => {
-                let first =
-                    Link { position, sequence: view.sequence, previous: view.previous, stamp: view.stamp };
+                let first = Link { position, sequence: view.sequence, previous: view.previous, stamp: view.stamp };
                 let head = Head { next: view.sequence, last: view.previous };
                 self.threads.insert(view.stream, Thread { first, head, stamp: view.stamp });
                 Ok(())

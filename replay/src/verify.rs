@@ -95,7 +95,8 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
         }
     }
     if first_bad.is_none() && frontier.size() != size {
-        first_bad = Some(Bad::at(frontier.size(), format!("the log ends here, {} events early", size - frontier.size())));
+        first_bad =
+            Some(Bad::at(frontier.size(), format!("the log ends here, {} events early", size - frontier.size())));
     }
     let first_bad = first_bad.or_else(|| whole.repeated_request());
     let first_bad = match first_bad {
@@ -369,11 +370,15 @@ pub fn verify_run(records: &dyn Records, blobs: bool) -> Result<Report, ReplayEr
     if bad.is_none() && !stretch.is_between_commits() {
         bad = Some(Bad { sequence: Some(next), ..Bad::of("the run ends inside a commit (COMMIT-1)") });
     }
-    let mut wanted: Vec<(Digest, u64)> =
-        stretch.blobs.iter().map(|(digest, sequence)| (*digest, *sequence)).collect();
+    let mut wanted: Vec<(Digest, u64)> = stretch.blobs.iter().map(|(digest, sequence)| (*digest, *sequence)).collect();
     wanted.sort_by_key(|(_, sequence)| *sequence);
-    let mut report =
-        Report { events: stretch.events, commits: stretch.commits, streams: 1, bytes: stretch.bytes, ..Report::default() };
+    let mut report = Report {
+        events: stretch.events,
+        commits: stretch.commits,
+        streams: 1,
+        bytes: stretch.bytes,
+        ..Report::default()
+    };
     let mut whole = Stretch::new(None, false);
     let bad: Option<Bad> = bad.or(whole.join(stretch).err()).or_else(|| whole.repeated_request());
     // Within a run there are sequences, no positions.

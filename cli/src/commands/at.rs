@@ -222,14 +222,14 @@ fn print(refolded: &Refolded, output: &mut Output) -> Result<(), CliError> {
 pub(crate) fn print_state(state: &State, output: &mut Output) -> Result<(), CliError> {
     let out = &mut output.out;
     let flow = state.flow.as_deref().unwrap_or("not chosen yet");
-    writeln!(out, "  run     {} {}", run8(&state.stream), clean(&state.opened.slug))?;
-    writeln!(out, "  flow    {}", clean(flow))?;
+    writeln!(out, "  run      {} {}", run8(&state.stream), clean(&state.opened.slug))?;
+    writeln!(out, "  flow     {}", clean(flow))?;
     let round = state.round(&state.phase);
-    writeln!(out, "  stage   {} (phase {}, round {round})", clean(&state.stage), clean(&state.phase))?;
-    writeln!(out, "  tree    {}", hex(&state.tree))?;
+    writeln!(out, "  stage    {} (phase {}, round {round})", clean(&state.stage), clean(&state.phase))?;
+    writeln!(out, "  tree     {}", hex(&state.tree))?;
     if let Some(verdict) = state.closed {
         let style = verdict_style(verdict);
-        writeln!(out, "  ended   {style}{}{style:#}", verdict.word())?;
+        writeln!(out, "  ended    {style}{}{style:#}", verdict.word())?;
     }
     if let Some(gate) = &state.gate {
         let until = time(gate.deadline_ms);
@@ -238,16 +238,16 @@ pub(crate) fn print_state(state: &State, output: &mut Output) -> Result<(), CliE
         let role = clean(&gate.role);
         writeln!(
             out,
-            "  gate    {WARN}#{}{WARN:#} {role}, artifact {artifact}, {default} after {until} UTC",
+            "  gate     {WARN}#{}{WARN:#} {role}, artifact {artifact}, {default} after {until} UTC",
             gate.sequence
         )?;
     }
     for (sequence, pending) in &state.pending {
         let (what, name) = asked(&pending.what);
-        writeln!(out, "  pending #{sequence} {what} {}", lossy(name.as_bytes()))?;
+        writeln!(out, "  pending  #{sequence} {what} {}", lossy(name.as_bytes()))?;
     }
     for (subject, timer) in &state.timers {
-        writeln!(out, "  timer   #{subject} {} at {} UTC", clean(&timer.agent), time(timer.due_ms))?;
+        writeln!(out, "  timer    #{subject} {} at {} UTC", clean(&timer.agent), time(timer.due_ms))?;
     }
     let line = |amount: &Amount| {
         format!(
@@ -258,16 +258,16 @@ pub(crate) fn print_state(state: &State, output: &mut Output) -> Result<(), CliE
             span(amount.time_ms)
         )
     };
-    writeln!(out, "  used    {}", line(&state.budget.used))?;
+    writeln!(out, "  used     {}", line(&state.budget.used))?;
     writeln!(out, "  reserved {}", line(&state.budget.reserved))?;
-    writeln!(out, "  caps    {FAINT}{}{FAINT:#}", line(&state.opened.caps))?;
+    writeln!(out, "  caps     {FAINT}{}{FAINT:#}", line(&state.opened.caps))?;
     if state.findings.is_empty() {
         writeln!(out, "  no findings stand")?;
     }
     for (sequence, finding) in &state.findings {
         let waived = if finding.waived { ", waived" } else { "" };
         let (severity, agent) = (finding.severity.word(), clean(&finding.agent));
-        writeln!(out, "  finding {BAD}#{sequence}{BAD:#} {severity} by {agent} in {}{waived}", clean(&finding.phase))?;
+        writeln!(out, "  finding  {BAD}#{sequence}{BAD:#} {severity} by {agent} in {}{waived}", clean(&finding.phase))?;
     }
     Ok(())
 }

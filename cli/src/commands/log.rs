@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::graph::{Graph, Lane, Step};
 use crate::identify;
 use crate::json::EventJson;
-use crate::line::line;
+use crate::line::{Line, line};
 use crate::output::{FAINT, ID, Output};
 use crate::project;
 use crate::text::{run8, short};
@@ -239,27 +239,33 @@ fn draw(
     let fanouts = fanouts(&envelopes);
     let streams: BTreeSet<StreamId> = envelopes.iter().map(|envelope| envelope.stream).collect();
     let (mut graph, mut spawns) = (Graph::default(), Spawns::new());
-    let mut ends: BTreeMap<StreamId, EventId> = BTreeMap::new();
-    for (index, (event, envelope)) in found.events.iter().zip(&envelopes).enumerate() {
+    let mut drawings = Vec::with_capacity(envelopes.len());
+    for (index, envelope) in envelopes.iter().enumerate() {
         let (lane, step) = if is_gapless {
             place(envelope, envelopes.get(index + 1), &fanouts, &mut spawns, &graph)
         } else {
             (Lane { stream: envelope.stream, spawn: None }, Step::On)
         };
-        let drawing = graph.draw(lane, step);
-        let line = line(&envelope.body);
+        drawings.push(graph.draw(lane, step));
+    }
+    let width = drawings.iter().map(|drawing| drawing.chars().count()).max().unwrap_or_default();
+    for ((event, envelope), drawing) in found.events.iter().zip(&envelopes).zip(&drawings) {
+        let Line { subject, verdict, cost } = line(&envelope.body);
         let kind = envelope.body.schema().name;
-        let run =
-            if streams.len() > 1 { format!("{FAINT}{}{FAINT:#} ", run8(&envelope.stream)) } else { String::new() };
-        let verdict = line.verdict.map(|(style, word)| format!("  {style}{word}{style:#}")).unwrap_or_default();
-        let cost = line.cost.map(|cost| format!("  {FAINT}{cost}{FAINT:#}")).unwrap_or_default();
+        let run = if streams.len() > 1 { run8(&envelope.stream) } else { String::new() };
+        let place = format!("{run}#{}", envelope.sequence);
+        let place_width = if streams.len() > 1 { 13 } else { 5 };
         let id = short(&event.event.id);
-        let text = format!(
-            "{drawing:<7} {ID}{id}{ID:#} {run}#{:<4} {kind:<17} {}{verdict}{cost}",
-            envelope.sequence, line.subject
-        );
-        writeln!(output.out, "{}", text.trim_end())?;
-        ends.insert(envelope.stream, event.event.id);
+        write!(output.out, "{drawing:<width$} {ID}{id}{ID:#} {FAINT}{place:<place_width$}{FAINT:#} ")?;
+        let mut words = vec![kind.to_string()];
+        if !subject.is_empty() {
+            words = vec![format!("{kind:<17} {subject}")];
+        } else if verdict.is_some() {
+            words = vec![format!("{kind:<16}")];
+        }
+        words.extend(verdict.map(|(style, word)| format!("{style}{word}{style:#}")));
+        words.extend(cost.map(|cost| format!("{FAINT}{cost}{FAINT:#}")));
+        writeln!(output.out, "{}", words.join("  "))?;
     }
     last_line(store, stream, &found.events, is_gapless && is_linked(&envelopes, &found.events), output)
 }

@@ -254,11 +254,14 @@ fn related(store: &RedbStore, envelope: &Envelope) -> Result<Vec<Stored>, CliErr
             | Event::GateOpened(_)
             | Event::MergeIntended(_)
     );
+    if !wants_later {
+        return Ok(found);
+    }
     let mut next = own + 1;
-    while wants_later {
+    loop {
         let batch = store.read(stream, next, 1024)?;
         if batch.is_empty() {
-            break;
+            return Ok(found);
         }
         next += batch.len() as u64;
         for event in batch {
@@ -267,7 +270,6 @@ fn related(store: &RedbStore, envelope: &Envelope) -> Result<Vec<Stored>, CliErr
             }
         }
     }
-    Ok(found)
 }
 
 /// Whether a later event says what became of an earlier one.
@@ -448,11 +450,11 @@ fn print_refusal(refused: &Refused, run: Option<&Run>, output: &mut Output) -> R
         }
         for fact in &rule.facts {
             let by = if fact.cleared_by.is_empty() {
-                format!("changed by {}", fact.changed_by.join(", "))
+                format!("changes with {}", fact.changed_by.join(", "))
             } else {
-                format!("cleared by {}", fact.cleared_by.join("; "))
+                fact.cleared_by.join("; ")
             };
-            writeln!(output.out, "    {} is {}", clean(&fact.fact), clean(&by))?;
+            writeln!(output.out, "    {}: {}", clean(&fact.fact), clean(&by))?;
         }
     }
     Ok(())

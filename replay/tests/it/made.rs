@@ -89,12 +89,8 @@ fn bundle() -> (Bundle, Vec<Blob>) {
         required_checks: names(&["test"]),
         edits: true,
     };
-    let role = Role {
-        policy: Policy::Human,
-        deadline_ms: 86_400_000,
-        default: GateOutcome::Abandoned,
-        floor: Vec::new(),
-    };
+    let role =
+        Role { policy: Policy::Human, deadline_ms: 86_400_000, default: GateOutcome::Abandoned, floor: Vec::new() };
     let bundle = Bundle {
         name: "made".to_string(),
         version: 1,
@@ -124,12 +120,7 @@ impl<'s> Maker<'s> {
         let terms = Arc::new(Terms::load(&bundle, std::slice::from_ref(&rules)).expect("the made terms load"));
         let request = format!("made {number}").into_bytes();
         let stream = StreamId::of_run(&ORIGIN, &request);
-        let mut maker = Maker {
-            store,
-            run: Run::new(terms.clone()),
-            now_ms: BEGIN_MS + 1_000_000 * number,
-            salts: 0,
-        };
+        let mut maker = Maker { store, run: Run::new(terms.clone()), now_ms: BEGIN_MS + 1_000_000 * number, salts: 0 };
         let task = maker.salted(format!("task {number}").as_bytes());
         let body = RunOpened {
             request,
@@ -173,8 +164,12 @@ impl<'s> Maker<'s> {
                 }
                 (Some((id, Asked::Check { check, tree })), _) => self.check_ends(id, check, tree),
                 (Some((id, Asked::Merge { .. })), _) => {
-                    let done =
-                        MergeFinished { merge: id, outcome: MergeOutcome::Done, commit: Some(vec![9; 20]), detail: None };
+                    let done = MergeFinished {
+                        merge: id,
+                        outcome: MergeOutcome::Done,
+                        commit: Some(vec![9; 20]),
+                        detail: None,
+                    };
                     self.step(Actor::Host, done.into(), Vec::new());
                 }
                 (None, Some(_)) if until == Until::Gate => return stream,
@@ -214,7 +209,8 @@ impl<'s> Maker<'s> {
         let prompt = self.salted(format!("You are {agent}.\nDo it.\n").as_bytes());
         let output = self.salted(format!("{agent} says \u{7}done").as_bytes());
         let answer = self.salted(&claim.encode());
-        let delta = Blob::plain(&encode_delta(&[Change { path: b"src/\xff.rs".to_vec(), how: "modified".to_string() }]));
+        let delta =
+            Blob::plain(&encode_delta(&[Change { path: b"src/\xff.rs".to_vec(), how: "modified".to_string() }]));
         let body = SpawnFinished {
             spawn: id,
             outcome: SpawnOutcome::Ok,

@@ -75,7 +75,7 @@ fn a_run_whose_answer_was_erased_cannot_be_known() {
         Event::SpawnFinished(body) => body.answer,
         _ => None,
     });
-    run.hidden = answers.last();
+    run.hidden = answers.max();
     assert!(matches!(redrive(&run).unwrap(), Redriven::Unknowable { .. }));
 }
 

@@ -81,10 +81,7 @@ fn a_newer_format_is_told_by_a_sentence() {
     assert_eq!(bytes[version], 1);
     bytes[version] = 2;
     let error = read(&bytes).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "trace format 2 is newer than this loom reads (format 1); a newer loom can read it"
-    );
+    assert_eq!(error.to_string(), "trace format 2 is newer than this loom reads (format 1); a newer loom can read it");
 }
 
 #[test]

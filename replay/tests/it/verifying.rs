@@ -186,11 +186,7 @@ fn a_commit_keeps_its_shape() {
         |event| event.previous = Digest::default(),
         "the previous id is not that of the event before it (CHAIN-1)",
     );
-    check(
-        2,
-        |event| event.actor = loom_core::id::Actor::Host,
-        "the actor may not have caused an event of this kind",
-    );
+    check(2, |event| event.actor = loom_core::id::Actor::Host, "the actor may not have caused an event of this kind");
     check(
         1,
         |event| {
@@ -228,7 +224,10 @@ fn a_tree_that_belongs_to_other_events_is_found() {
     made_run(&other, 8, Until::End);
     liar.truth = other;
     let bad = look(&liar).first_bad.unwrap();
-    assert!(bad.what.starts_with("the tree's ") && bad.what.ends_with("does not belong to its events (TREE-1)"), "{bad}");
+    assert!(
+        bad.what.starts_with("the tree's ") && bad.what.ends_with("does not belong to its events (TREE-1)"),
+        "{bad}"
+    );
 }
 
 #[test]

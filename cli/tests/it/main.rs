@@ -1,0 +1,13 @@
+//! What people and scripts see of the `loom` binary, from outside.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bad_input;
+mod exit_codes;
+mod files;
+mod json;
+#[path = "../../../replay/tests/it/made.rs"]
+mod made;
+mod reading;
+mod rig;
+mod rules;
