@@ -3,6 +3,7 @@
 //! Effects are named by the sequence of the event that asks for them. They are not remembered apart: what is
 //! pending is state, so a crash resumes by re-issuing what the state says is under way (EFFECT-1).
 
+use crate::planted::planted;
 use crate::state::{Asked, State};
 use alloc::vec::Vec;
 
@@ -61,7 +62,8 @@ pub(crate) fn follow(before: &State, after: &State) -> Vec<Effect> {
         .filter(|id| !after.pending.contains_key(id) && after.given_up.contains(id))
         .map(|id| Effect::Stop { id: *id });
     let started = after.pending.range(before.next..).map(|(id, pending)| start(*id, pending));
-    stopped.chain(started).collect()
+    let times = if planted(7) { 2 } else { 1 };
+    stopped.chain(started.flat_map(|effect| core::iter::repeat_n(effect, times))).collect()
 }
 
 fn start(id: u64, pending: &crate::state::Pending) -> Effect {

@@ -5,6 +5,7 @@
 
 use crate::event::Envelope;
 use crate::kind::Event;
+use crate::planted::planted;
 use crate::process::{FINAL, Policy};
 use crate::state::{Amount, Approval, Asked, Budget, Gate, NOTES_MAX, Note, Opened, Pending, Standing, State, Timer};
 use crate::word::{GateOutcome, Origin, Resolution, Severity, SpawnOutcome};
@@ -223,7 +224,9 @@ pub fn fold(state: &mut State, event: &Envelope) {
             *state.rounds.entry(body.phase.clone()).or_insert(1) += 1;
             state.stage = body.to.clone();
             state.phase = body.phase.clone();
-            state.approval = None;
+            if !planted(4) {
+                state.approval = None;
+            }
             state.to_mend.clear();
             state.last_blockers.clear();
         }

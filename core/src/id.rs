@@ -4,6 +4,7 @@
 //! name of another (ID-1). Contexts are part of the format and never change.
 
 use crate::cbor::{CborError, Decoder, Encoder, Problem};
+use crate::planted::planted;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -141,7 +142,9 @@ pub struct Stamp {
 impl Stamp {
     /// Returns the least stamp after `last` that is not before `now_ms` (STAMP-1).
     pub fn after(last: Stamp, now_ms: u64) -> Stamp {
-        if now_ms > last.ms {
+        if planted(10) {
+            Stamp { ms: now_ms, counter: last.counter + 1 }
+        } else if now_ms > last.ms {
             Stamp { ms: now_ms, counter: 0 }
         } else {
             Stamp { ms: last.ms, counter: last.counter + 1 }

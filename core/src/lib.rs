@@ -18,6 +18,7 @@ pub mod id;
 pub mod kind;
 pub mod origin;
 mod outcome;
+pub mod planted;
 pub mod process;
 mod request;
 pub mod rules;

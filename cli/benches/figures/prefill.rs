@@ -22,7 +22,8 @@ pub(crate) struct Bench {
 
 /// Opens an engine over the store in `folder`, which is made where there is none.
 pub(crate) fn open(folder: &Path, executor: Instant) -> Bench {
-    let origin = || loom_core::origin::create(Machine.random(), "bench", Stamp::after(Stamp::default(), Machine.now_ms()));
+    let origin =
+        || loom_core::origin::create(Machine.random(), "bench", Stamp::after(Stamp::default(), Machine.now_ms()));
     let store: Arc<dyn Store> = Arc::new(RedbStore::open_or_create(&folder.join(".loom"), origin).expect("a store"));
     let (outbox, inbox) = channel();
     let engine = Engine::open(store, Box::new(Machine), Arc::new(executor), outbox).expect("an engine");

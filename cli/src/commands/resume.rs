@@ -61,11 +61,8 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
     let mut session = Session::open(&Environment::read(), place, Arc::new(Scripted::new(script)), guard)?;
     let store = session.engine().store().clone();
-    let mut tales: BTreeMap<StreamId, Tale> = session
-        .engine()
-        .runs()
-        .map(|(stream, run)| (*stream, Tale::begin_at(run.state.next, global.quiet)))
-        .collect();
+    let mut tales: BTreeMap<StreamId, Tale> =
+        session.engine().runs().map(|(stream, run)| (*stream, Tale::begin_at(run.state.next, global.quiet))).collect();
     let mut failed = None;
     session.drive(|engine| {
         failed = tales

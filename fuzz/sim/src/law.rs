@@ -9,7 +9,7 @@ use loom_core::run::Run;
 use loom_core::schema::Class;
 use loom_core::state::{Amount, Asked, NOTES_MAX, State};
 use loom_core::step::Input;
-use loom_core::word::{DecidedBy, GateOutcome, Verdict};
+use loom_core::word::{Answer, DecidedBy, GateOutcome, Verdict};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -227,6 +227,10 @@ impl<'a> Path<'a> {
                     && matches!(&self.input.body, Event::TimerFired(fired) if Some(fired.subject) == body.gate)
             }
         };
+        let sent_back = matches!(&self.input.body, Event::GateAnswered(answer) if answer.answer == Answer::Revise);
+        if sent_back && body.outcome == GateOutcome::Accepted {
+            return Err("a policy accepts what a person has just sent back (GATE-5)".into());
+        }
         if fits { Ok(()) } else { Err(format!("a gate is decided by nobody who may (GATE-1): {body:?}")) }
     }
 }

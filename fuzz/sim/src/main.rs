@@ -72,15 +72,25 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
     Some(found)
 }
 
+/// What is left to explore: the states of processes that end early go to those after them.
+struct Left {
+    processes: std::vec::IntoIter<Process>,
+    states: usize,
+}
+
 /// Explores all processes, as many at a time as there are cores.
 fn explore_all(processes: Vec<Process>, states: usize) -> Result<String, Box<Counterexample>> {
-    let share = states.div_ceil(processes.len().max(1));
-    let queue = Mutex::new(processes.into_iter());
+    let left = Mutex::new(Left { processes: processes.into_iter(), states });
+    let next = || {
+        let mut left = left.lock().ok()?;
+        let share = left.states.div_ceil(left.processes.len().max(1));
+        let process = left.processes.next()?;
+        left.states -= share;
+        Some((process, share))
+    };
     let work = || -> Result<(usize, usize), Box<Counterexample>> {
         let mut sum = (0, 0);
-        loop {
-            let next = queue.lock().map_or(None, |mut queue| queue.next());
-            let Some(process) = next else { return Ok(sum) };
+        while let Some((process, share)) = next() {
             let seen = explore(&process, share)?;
             let part = if seen.complete { "all of it" } else { "in part" };
             println!(
@@ -88,7 +98,11 @@ fn explore_all(processes: Vec<Process>, states: usize) -> Result<String, Box<Cou
                 process.name, seen.states, seen.commits, seen.declined, seen.depth, seen.ends
             );
             sum = (sum.0 + seen.states, sum.1 + seen.commits);
+            if let Ok(mut left) = left.lock() {
+                left.states += share.saturating_sub(seen.states);
+            }
         }
+        Ok(sum)
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let sums = std::thread::scope(|scope| {

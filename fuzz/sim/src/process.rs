@@ -149,24 +149,31 @@ pub fn all() -> Vec<Process> {
         bundle.role("final", Policy::OnBlockers);
         bundle.process(name, 4)
     };
+    let capped = |mut process: Process, spawns| {
+        process.opened.cap_spawns = spawns;
+        process
+    };
     let with = |process: Process, every_end, notes_and_rules| Process {
         repertoire: Repertoire { every_end, notes_and_rules },
         ..process
     };
     vec![
+        // The first ones are small enough to be explored to the end.
+        capped(review("two-reviewers-capped", Policy::OnBlockers, OnRefused::Ask, &["a", "b"]), 4),
+        with(classified("classified"), true, true),
+        gates_in_a_row("gates-in-a-row"),
+        with(policy_gates("policy-gates"), false, true),
         with(review("human", Policy::Human, OnRefused::Ask, &["a"]), true, false),
         with(review("on-blockers", Policy::OnBlockers, OnRefused::WalkBack, &["a"]), true, true),
         review("auto", Policy::Auto, OnRefused::WalkBack, &["a"]),
         review("auto-fail", Policy::Auto, OnRefused::Fail, &["a"]),
         review("two-reviewers", Policy::OnBlockers, OnRefused::WalkBack, &["a", "b"]),
         review("two-reviewers-auto", Policy::Auto, OnRefused::Ask, &["a", "b"]),
+        with(review("two-reviewers-rules", Policy::OnBlockers, OnRefused::Ask, &["a", "b"]), false, true),
         with(escalates("escalation", Policy::OnBlockers), true, false),
         escalates("escalation-auto", Policy::Auto),
-        with(classified("classified"), true, true),
         planned("planned", Policy::OnBlockers),
         with(planned("planned-human", Policy::Human), false, true),
-        gates_in_a_row("gates-in-a-row"),
-        with(policy_gates("policy-gates"), false, true),
     ]
 }
 

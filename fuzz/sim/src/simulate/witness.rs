@@ -244,10 +244,10 @@ impl Watched {
                 Event::GateDecided(body) if body.by == DecidedBy::Deadline && body.outcome == GateOutcome::Accepted => {
                     return Err("a deadline accepted (GATE-3)".to_string());
                 }
-                Event::RunClosed(body) if body.verdict == Verdict::Accepted => {
-                    if !matches!(&input.body, Event::MergeFinished(_)) {
-                        return Err("accepted before its branch exists (MERGE-2)".to_string());
-                    }
+                Event::RunClosed(body)
+                    if body.verdict == Verdict::Accepted && !matches!(&input.body, Event::MergeFinished(_)) =>
+                {
+                    return Err("accepted before its branch exists (MERGE-2)".to_string());
                 }
                 _ => {}
             }
