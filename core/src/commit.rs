@@ -1,6 +1,6 @@
 //! What a store may append: one input and what follows from it, judged.
 //!
-//! A [`Checked`] comes out of [`crate::step`] only: it has no public constructor and cannot be deserialised, so
+//! A [`Checked`] comes out of [`crate::step()`] only: it has no public constructor and cannot be deserialised, so
 //! a commit that rules refused cannot be written down as if they had not (COMMIT-2).
 
 use crate::effect::Effect;

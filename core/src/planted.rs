@@ -2,7 +2,7 @@
 //! nothing until it has found these.
 //!
 //! Only with the feature `planted`, which tests of the simulator switch on, can a fault become active; without it
-//! [`planted`] is the constant `false`. One fault is active at a time, for the whole process.
+//! `planted(_)` is the constant `false`. One fault is active at a time, for the whole process.
 
 /// How many there are; they are numbered from 1.
 pub const FAULTS: u8 = 10;

@@ -64,7 +64,7 @@ fuzz_target!(|harms: Vec<Harm>| {
             }
             Harm::Write { at, bytes } => {
                 let at = at as usize % file.len().max(1);
-                for (byte, new) in file[at.min(file.len())..].iter_mut().zip(bytes) {
+                for (byte, new) in file.iter_mut().skip(at).zip(bytes) {
                     *byte = new;
                 }
             }

@@ -1,4 +1,4 @@
-//! The engine: takes messages, moves runs by [`loom_core::step`], appends, and only then tells and acts.
+//! The engine: takes messages, moves runs by [`loom_core::step()`], appends, and only then tells and acts.
 //!
 //! ```text
 //! messages ──► step each ──► one append for all ──► answers, effects

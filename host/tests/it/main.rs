@@ -1,5 +1,7 @@
 //! The host from outside: the engine over a store in memory, and whole projects with real git and a scripted model.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+
 mod engine;
 mod recovery;
 mod request;
