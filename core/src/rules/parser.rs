@@ -464,8 +464,13 @@ impl<'t> Parser<'_, 't> {
             None => self.member()?,
         };
         while let Some((place, not)) = signs.pop() {
-            let operand = Box::new(expr);
-            expr = Expr::new(place, if not { Node::Not(operand) } else { Node::Negate(operand) })?;
+            let node = match expr.node {
+                _ if not => Node::Not(Box::new(expr)),
+                // A literal has one spelling, however many signs it was written with.
+                Node::Int(value) => Node::Int(value.checked_neg().ok_or_else(|| out_of_range(place))?),
+                _ => Node::Negate(Box::new(expr)),
+            };
+            expr = Expr::new(place, node)?;
         }
         Ok(expr)
     }

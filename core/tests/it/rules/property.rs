@@ -170,6 +170,12 @@ proptest! {
     }
 
     #[test]
+    fn signs_before_a_literal_print_as_one(signs in "[-]{1,5}", value in prop_oneof![Just(0u64), any::<u32>().prop_map(u64::from)]) {
+        let once = canonical(&format!("x < {signs}{value}")).expect("it is well formed");
+        prop_assert_eq!(canonical(&once), Ok(once));
+    }
+
+    #[test]
     fn printing_keeps_the_meaning_and_negation_swaps_it(text in truth()) {
         let printed = canonical(&text).expect("it is well formed");
         let found = both(&text);
