@@ -43,15 +43,28 @@ impl Environment {
             search_path: env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin")),
             state_folder,
             toolchain,
-            descends: env::var(SPAWN_VARIABLE).ok().and_then(|mark| mark.parse().ok()).or_else(marked_ancestor),
+            descends: env::var(SPAWN_VARIABLE).ok().and_then(|mark| mark.parse().ok()).or_else(|| spawn_above("self")),
         }
     }
 }
 
-/// Looks for the mark in the environments that this process's ancestors were started with.
-fn marked_ancestor() -> Option<u64> {
+/// Returns the spawn or check that a process descends from: looks for the mark in the environments that the process
+/// and its ancestors were started with.
+pub fn spawn_of_process(process: i32) -> Option<u64> {
+    let process = process.to_string();
+    mark_of(&process).or_else(|| spawn_above(&process))
+}
+
+fn mark_of(process: &str) -> Option<u64> {
     let prefix = format!("{SPAWN_VARIABLE}=");
-    let mut process = String::from("self");
+    let environ = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+    environ
+        .split(|byte| *byte == 0)
+        .find_map(|entry| std::str::from_utf8(entry).ok()?.strip_prefix(&prefix)?.parse().ok())
+}
+
+fn spawn_above(process: &str) -> Option<u64> {
+    let mut process = process.to_string();
     // A process id that wraps around could make a circle; no honest line of descent is this long.
     for _ in 0..64 {
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
@@ -59,10 +72,7 @@ fn marked_ancestor() -> Option<u64> {
         if parent == "0" || parent == "1" {
             return None;
         }
-        let environ = std::fs::read(format!("/proc/{parent}/environ")).unwrap_or_default();
-        let mark = environ
-            .split(|byte| *byte == 0)
-            .find_map(|entry| std::str::from_utf8(entry).ok()?.strip_prefix(&prefix)?.parse().ok());
+        let mark = mark_of(&parent);
         if mark.is_some() {
             return mark;
         }

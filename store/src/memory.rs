@@ -36,7 +36,7 @@ struct Log {
 impl MemoryStore {
     /// Returns a store that holds its origin.
     pub fn create(origin: &Checked<()>) -> Self {
-        let store = MemoryStore { log: RwLock::default(), tip: Tip::at(0) };
+        let store = MemoryStore { log: RwLock::default(), tip: Arc::new(Tip::new(0)) };
         let _ = store.append(vec![Append::from(origin)]);
         store
     }

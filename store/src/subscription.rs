@@ -17,11 +17,13 @@ pub struct Tip {
 }
 
 impl Tip {
-    pub(crate) fn at(size: u64) -> Arc<Self> {
-        Arc::new(Tip { size: Mutex::new(size), grown: Condvar::new() })
+    /// Returns the tip of a store with so many events.
+    pub fn new(size: u64) -> Self {
+        Tip { size: Mutex::new(size), grown: Condvar::new() }
     }
 
-    pub(crate) fn raise(&self, size: u64) {
+    /// Says how many there are by now, and wakes who waits.
+    pub fn raise(&self, size: u64) {
         *self.size.lock().unwrap_or_else(PoisonError::into_inner) = size;
         self.grown.notify_all();
     }

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Name of the file that tells people who holds the store.
 pub(super) const HOLDER: &str = "holder";
@@ -167,7 +167,7 @@ impl RedbStore {
             queue: Mutex::new(VecDeque::new()),
             tail: RwLock::default(),
             snapshots: Mutex::default(),
-            tip: Tip::at(0),
+            tip: Arc::new(Tip::new(0)),
             hasher: EventHasher::default(),
             durable_commits: AtomicU64::new(0),
             damage: None,

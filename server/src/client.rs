@@ -1,0 +1,301 @@
+//! The client's side: a store whose answers come from its holder.
+
+use crate::wire::{
+    AnsweredWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, ResolutionWire, RunWire, SizeWire,
+    TreeWire, frames,
+};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use loom_core::commit::Head;
+use loom_core::event::Recorded;
+use loom_core::id::{Digest, EventHasher, StreamId, hex};
+use loom_core::tree::NodeHash;
+use loom_store::{
+    Answered, Append, AppendError, Appended, Gate, Health, Resolution, Run, Snapshot, Store, StoreError, Stored, Tip,
+};
+use serde::de::DeserializeOwned;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+
+/// How long a question that waits for events may wait, in milliseconds.
+const WAIT_MS: u64 = 2_000;
+/// Pause before asking again after the holder did not answer, in milliseconds.
+const PAUSE_MS: u64 = 200;
+
+/// A store that another process holds: everything can be read, nothing appended.
+///
+/// Events are hashed here, so that an id is always that of the bytes that came.
+pub struct RemoteStore {
+    wire: Arc<Wire>,
+    tip: OnceLock<Arc<Tip>>,
+}
+
+/// The connection, made anew where it broke.
+struct Wire {
+    socket: PathBuf,
+    runtime: Runtime,
+    sender: Mutex<Option<http1::SendRequest<Empty<Bytes>>>>,
+}
+
+/// An answer as it came.
+struct Reply {
+    status: StatusCode,
+    body: Bytes,
+}
+
+impl RemoteStore {
+    /// Connects to the holder that listens at `socket`.
+    ///
+    /// Errors where nobody listens there, or where the holder does not answer this process.
+    pub fn connect(socket: &Path) -> Result<Self, StoreError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| cannot("be asked", error))?;
+        let wire = Arc::new(Wire { socket: socket.to_path_buf(), runtime, sender: Mutex::new(None) });
+        let store = RemoteStore { wire, tip: OnceLock::new() };
+        store.wire.json::<SizeWire>("/v1/size")?;
+        Ok(store)
+    }
+
+    fn events_at(&self, path: &str, from: u64, max: usize) -> Result<Vec<Stored>, StoreError> {
+        let hasher = EventHasher::default();
+        let mut found: Vec<Stored> = Vec::new();
+        while found.len() < max {
+            let left = (max - found.len()).min(EVENTS_MAX);
+            let next = from.saturating_add(found.len() as u64);
+            let body = self.wire.bytes(&format!("{path}?from={next}&max={left}"))?;
+            let events = frames(&body).ok_or_else(garbled)?;
+            if events.is_empty() {
+                break;
+            }
+            found.extend(events.into_iter().map(|(position, bytes)| Stored {
+                position,
+                event: Recorded { id: hasher.id(bytes), bytes: bytes.to_vec() },
+            }));
+        }
+        Ok(found)
+    }
+}
+
+impl Store for RemoteStore {
+    fn append(&self, commits: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
+        commits.iter().map(|_| Err(StoreError::ReadOnly.into())).collect()
+    }
+
+    /// The number of events; of the last answer, where the holder does not answer.
+    fn size(&self) -> u64 {
+        match self.wire.json::<SizeWire>("/v1/size") {
+            Ok(size) => size.size,
+            Err(_) => self.tip.get().map_or(0, |tip| tip.size()),
+        }
+    }
+
+    fn head(&self, stream: StreamId) -> Result<Head, StoreError> {
+        let head: HeadWire = self.wire.json(&format!("/v1/streams/{}", hex(&stream.0)))?;
+        Ok(Head { next: head.next, last: Digest(head.last.0) })
+    }
+
+    fn read(&self, stream: StreamId, sequence: u64, max: usize) -> Result<Vec<Stored>, StoreError> {
+        self.events_at(&format!("/v1/streams/{}/events", hex(&stream.0)), sequence, max)
+    }
+
+    fn events(&self, position: u64, max: usize) -> Result<Vec<Stored>, StoreError> {
+        self.events_at("/v1/events", position, max)
+    }
+
+    fn scan(&self, from: u64, visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>) -> Result<u64, StoreError> {
+        let mut next = from;
+        loop {
+            let body = self.wire.bytes(&format!("/v1/events?from={next}&max={EVENTS_MAX}"))?;
+            let events = frames(&body).ok_or_else(garbled)?;
+            if events.is_empty() {
+                return Ok(next);
+            }
+            for (position, bytes) in events {
+                next = position + 1;
+                if visit(position, bytes).is_break() {
+                    return Ok(next);
+                }
+            }
+        }
+    }
+
+    fn at_time(&self, ms: u64) -> Result<u64, StoreError> {
+        let found: Vec<u64> = self.wire.json(&format!("/v1/positions?at_ms={ms}"))?;
+        found.first().copied().ok_or_else(garbled)
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let reply = self.wire.get(&format!("/v1/blobs/{}", hex(&digest.0)))?;
+        match reply.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Ok(Some(reply.good()?.to_vec())),
+        }
+    }
+
+    fn carried(&self, position: u64) -> Result<Vec<Digest>, StoreError> {
+        let found: Vec<Hex<32>> = self.wire.json(&format!("/v1/commits/{position}/blobs"))?;
+        Ok(found.into_iter().map(|digest| Digest(digest.0)).collect())
+    }
+
+    /// There is none: snapshots are the holder's own.
+    fn snapshot(&self, _: StreamId) -> Result<Option<Snapshot>, StoreError> {
+        Ok(None)
+    }
+
+    fn put_snapshot(&self, _: StreamId, _: Snapshot) {}
+
+    fn resolve(&self, prefix: &str) -> Result<Resolution, StoreError> {
+        let is_prefix = (1..=64).contains(&prefix.len()) && prefix.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if !is_prefix {
+            return Ok(Resolution::None);
+        }
+        Ok(self.wire.json::<ResolutionWire>(&format!("/v1/ids/{prefix}"))?.into())
+    }
+
+    fn by_kind(&self, kinds: &[u64], from: u64, max: usize) -> Result<Vec<u64>, StoreError> {
+        let kinds = kinds.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+        self.wire.json(&format!("/v1/positions?kinds={kinds}&from={from}&max={max}"))
+    }
+
+    fn request(&self, stream: StreamId, request: &[u8]) -> Result<Option<Answered>, StoreError> {
+        let reply = self.wire.get(&format!("/v1/streams/{}/requests/{}", hex(&stream.0), hex(request)))?;
+        match reply.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Ok(Some(read::<AnsweredWire>(reply.good()?)?.into())),
+        }
+    }
+
+    fn runs(&self, max: usize) -> Result<Vec<Run>, StoreError> {
+        let found: Vec<RunWire> = self.wire.json(&format!("/v1/runs?max={max}"))?;
+        found.into_iter().map(|run| run.run().ok_or_else(garbled)).collect()
+    }
+
+    fn gates(&self) -> Result<Vec<Gate>, StoreError> {
+        let found: Vec<GateWire> = self.wire.json("/v1/gates")?;
+        Ok(found.into_iter().map(Gate::from).collect())
+    }
+
+    fn tree_node(&self, height: u8, index: u64) -> Result<NodeHash, StoreError> {
+        Ok(self.wire.json::<Hex<32>>(&format!("/v1/tree/{height}/{index}"))?.0)
+    }
+
+    fn tree_head(&self) -> Result<(u64, NodeHash), StoreError> {
+        let tree: TreeWire = self.wire.json("/v1/tree")?;
+        Ok((tree.size, tree.root.0))
+    }
+
+    fn health(&self) -> Result<Health, StoreError> {
+        Ok(self.wire.json::<HealthWire>("/v1/health")?.into())
+    }
+
+    /// The holder's look-ups catch up by themselves.
+    fn catch_up(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Returns the signal; from the first call on a thread keeps asking the holder, until this store is dropped.
+    fn tip(&self) -> Arc<Tip> {
+        self.tip.get_or_init(|| follow(&self.wire, self.size())).clone()
+    }
+}
+
+/// Raises a tip by what the holder says, as long as somebody else has it.
+fn follow(wire: &Arc<Wire>, size: u64) -> Arc<Tip> {
+    let tip = Arc::new(Tip::new(size));
+    let (weak, socket) = (Arc::downgrade(&tip), wire.socket.clone());
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        // A connection of its own: questions that wait would hold up the others.
+        let wire = Wire { socket, runtime, sender: Mutex::new(None) };
+        let mut known = size;
+        while weak.strong_count() > 0 {
+            match wire.json::<SizeWire>(&format!("/v1/size?beyond={known}&wait_ms={WAIT_MS}")) {
+                Ok(found) => {
+                    known = found.size;
+                    if let Some(tip) = weak.upgrade() {
+                        tip.raise(known);
+                    }
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(PAUSE_MS)),
+            }
+        }
+    });
+    tip
+}
+
+impl Wire {
+    fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, StoreError> {
+        read(&self.bytes(path)?)
+    }
+
+    fn bytes(&self, path: &str) -> Result<Bytes, StoreError> {
+        self.get(path)?.good().cloned()
+    }
+
+    /// Asks once, and once more on a new connection where the old one had been closed.
+    fn get(&self, path: &str) -> Result<Reply, StoreError> {
+        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = sender.take();
+        self.runtime.block_on(async {
+            if let Some(mut kept) = kept
+                && let Ok(reply) = ask(&mut kept, path).await
+            {
+                *sender = Some(kept);
+                return Ok(reply);
+            }
+            let mut fresh = connect(&self.socket).await.map_err(|error| cannot("be reached", error))?;
+            let reply = ask(&mut fresh, path).await.map_err(|error| cannot("answer", io::Error::other(error)))?;
+            *sender = Some(fresh);
+            Ok(reply)
+        })
+    }
+}
+
+async fn connect(socket: &Path) -> Result<http1::SendRequest<Empty<Bytes>>, io::Error> {
+    let stream = UnixStream::connect(socket).await?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    tokio::spawn(async {
+        // That it broke is told to whoever asks next.
+        let _broken = connection.await;
+    });
+    Ok(sender)
+}
+
+async fn ask(sender: &mut http1::SendRequest<Empty<Bytes>>, path: &str) -> Result<Reply, hyper::Error> {
+    let request = Request::get(path).header(header::HOST, "loom").body(Empty::new());
+    let request = request.expect("paths are made of digits and words");
+    sender.ready().await?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    Ok(Reply { status, body: response.into_body().collect().await?.to_bytes() })
+}
+
+impl Reply {
+    fn good(&self) -> Result<&Bytes, StoreError> {
+        if self.status.is_success() {
+            return Ok(&self.body);
+        }
+        let said = serde_json::from_slice(&self.body).unwrap_or_else(|_| ErrorWire::sentence(self.status.to_string()));
+        Err(said.into_store())
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(body).map_err(|error| cannot("be understood", io::Error::other(error)))
+}
+
+fn garbled() -> StoreError {
+    cannot("be understood", io::Error::from(io::ErrorKind::InvalidData))
+}
+
+fn cannot(what: &str, source: io::Error) -> StoreError {
+    StoreError::Io { what: format!("the store's holder cannot {what}"), source: Arc::new(source) }
+}

@@ -1,0 +1,264 @@
+//! What a holder answers: the store's reads, one path each.
+//!
+//! ```text
+//! GET /v1/health                           GET /v1/streams/STREAM
+//! GET /v1/size?beyond=N&wait_ms=T          GET /v1/streams/STREAM/events?from=N&max=N
+//! GET /v1/events?from=N&max=N              GET /v1/streams/STREAM/requests/ID
+//! GET /v1/positions?kinds=A,B&from=N&max=N GET /v1/commits/POSITION/blobs
+//! GET /v1/positions?at_ms=T                GET /v1/blobs/DIGEST
+//! GET /v1/ids/PREFIX                       GET /v1/runs?max=N
+//! GET /v1/tree                             GET /v1/gates
+//! GET /v1/tree/HEIGHT/INDEX
+//! ```
+
+use crate::wire::{
+    AnsweredWire, BYTES_MAX, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, ResolutionWire, RunWire,
+    SizeWire, TreeWire, put_frame,
+};
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use loom_core::id::{Digest, StreamId, unhex};
+use loom_store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Longest wait of one question, in milliseconds.
+const WAIT_MAX_MS: u64 = 10_000;
+/// How often a question that waits looks whether the holder ends, in milliseconds.
+const SLICE_MS: u64 = 100;
+
+/// What the routes answer from.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) ends: Arc<AtomicBool>,
+}
+
+/// Returns all routes.
+pub(crate) fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/v1/health", get(health))
+        .route("/v1/size", get(size))
+        .route("/v1/events", get(events))
+        .route("/v1/positions", get(positions))
+        .route("/v1/ids/{prefix}", get(resolve))
+        .route("/v1/streams/{stream}", get(head))
+        .route("/v1/streams/{stream}/events", get(stream_events))
+        .route("/v1/streams/{stream}/requests/{request}", get(request))
+        .route("/v1/commits/{position}/blobs", get(carried))
+        .route("/v1/blobs/{digest}", get(blob))
+        .route("/v1/runs", get(runs))
+        .route("/v1/gates", get(gates))
+        .route("/v1/tree", get(tree))
+        .route("/v1/tree/{height}/{index}", get(tree_node))
+        .fallback(|| async { Failed(StatusCode::NOT_FOUND, ErrorWire::sentence("there is nothing at this path")) })
+        .with_state(shared)
+}
+
+/// A question without a good answer.
+struct Failed(StatusCode, ErrorWire);
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+fn bad(what: &str) -> Failed {
+    Failed(StatusCode::BAD_REQUEST, ErrorWire::sentence(what))
+}
+
+fn absent(what: &str) -> Failed {
+    Failed(StatusCode::NOT_FOUND, ErrorWire::sentence(what))
+}
+
+type Answer<T> = Result<T, Failed>;
+
+/// Asks the store, off the thread that listens.
+async fn ask<T: Send + 'static>(
+    shared: &Shared,
+    question: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+) -> Answer<T> {
+    let store = shared.store.clone();
+    let asked = tokio::task::spawn_blocking(move || question(store.as_ref()));
+    match asked.await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, ErrorWire::from(&error))),
+        Err(_) => Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, ErrorWire::sentence("the question broke off"))),
+    }
+}
+
+async fn json<T: Serialize + Send + 'static>(
+    shared: &Shared,
+    question: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+) -> Answer<Json<T>> {
+    ask(shared, question).await.map(Json)
+}
+
+fn stream_of(text: &str) -> Answer<StreamId> {
+    Hex::read(text).map(|stream| StreamId(stream.0)).ok_or_else(|| bad("a stream is 16 bytes in hexadecimal"))
+}
+
+fn bytes(content: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/octet-stream")], content).into_response()
+}
+
+async fn health(State(shared): State<Shared>) -> Answer<Json<HealthWire>> {
+    json(&shared, |store| store.health().map(HealthWire::from)).await
+}
+
+#[derive(Deserialize)]
+struct Beyond {
+    beyond: Option<u64>,
+    wait_ms: Option<u64>,
+}
+
+/// Answers how many events there are; with `beyond`, as soon as there are more than that or the time is up.
+async fn size(State(shared): State<Shared>, Query(asked): Query<Beyond>) -> Answer<Json<SizeWire>> {
+    let ends = shared.ends.clone();
+    json(&shared, move |store| {
+        let Some(beyond) = asked.beyond else { return Ok(SizeWire { size: store.size() }) };
+        let tip = store.tip();
+        let mut left_ms = asked.wait_ms.unwrap_or(0).min(WAIT_MAX_MS);
+        loop {
+            let slice_ms = left_ms.min(SLICE_MS);
+            let size = tip.wait(beyond, Duration::from_millis(slice_ms));
+            left_ms -= slice_ms;
+            if size > beyond || left_ms == 0 || ends.load(Ordering::Relaxed) {
+                return Ok(SizeWire { size });
+            }
+        }
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+struct Range {
+    from: u64,
+    max: usize,
+}
+
+/// Answers with stored bytes, which the reader hashes.
+async fn events(State(shared): State<Shared>, Query(range): Query<Range>) -> Answer<Response> {
+    let max = range.max.min(EVENTS_MAX);
+    let found = ask(&shared, move |store| {
+        let (mut out, mut count) = (Vec::new(), 0);
+        if max > 0 {
+            store.scan(range.from, &mut |position, event| {
+                put_frame(&mut out, position, event);
+                count += 1;
+                if count < max && out.len() < BYTES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+        }
+        Ok(out)
+    });
+    found.await.map(bytes)
+}
+
+async fn stream_events(
+    State(shared): State<Shared>,
+    Path(stream): Path<String>,
+    Query(range): Query<Range>,
+) -> Answer<Response> {
+    let stream = stream_of(&stream)?;
+    let max = range.max.min(EVENTS_MAX);
+    let found = ask(&shared, move |store| {
+        let mut out = Vec::new();
+        let mut from = range.from;
+        let end = from.saturating_add(max as u64);
+        // Some at a time, so that a long answer need not be read whole to be cut.
+        while from < end && out.len() < BYTES_MAX {
+            let read = store.read(stream, from, (end - from).min(256) as usize)?;
+            if read.is_empty() {
+                break;
+            }
+            from += read.len() as u64;
+            read.iter().for_each(|stored| put_frame(&mut out, stored.position, &stored.event.bytes));
+        }
+        Ok(out)
+    });
+    found.await.map(bytes)
+}
+
+async fn head(State(shared): State<Shared>, Path(stream): Path<String>) -> Answer<Json<HeadWire>> {
+    let stream = stream_of(&stream)?;
+    json(&shared, move |store| {
+        let head = store.head(stream)?;
+        Ok(HeadWire { next: head.next, last: Hex(head.last.0) })
+    })
+    .await
+}
+
+async fn request(
+    State(shared): State<Shared>,
+    Path((stream, request)): Path<(String, String)>,
+) -> Answer<Json<AnsweredWire>> {
+    let stream = stream_of(&stream)?;
+    let request = unhex(&request).ok_or_else(|| bad("a request id is bytes in hexadecimal"))?;
+    let found = ask(&shared, move |store| store.request(stream, &request)).await?;
+    found.map(|found| Json(found.into())).ok_or_else(|| absent("no such request is on record"))
+}
+
+#[derive(Deserialize)]
+struct Positions {
+    at_ms: Option<u64>,
+    kinds: Option<String>,
+    from: Option<u64>,
+    max: Option<usize>,
+}
+
+async fn positions(State(shared): State<Shared>, Query(asked): Query<Positions>) -> Answer<Json<Vec<u64>>> {
+    if let Some(ms) = asked.at_ms {
+        return json(&shared, move |store| Ok(vec![store.at_time(ms)?])).await;
+    }
+    let kinds: Option<Vec<u64>> = asked.kinds.unwrap_or_default().split(',').map(|kind| kind.parse().ok()).collect();
+    let kinds = kinds.ok_or_else(|| bad("kinds are numbers with commas between them"))?;
+    let (from, max) = (asked.from.unwrap_or(0), asked.max.unwrap_or(usize::MAX));
+    json(&shared, move |store| store.by_kind(&kinds, from, max)).await
+}
+
+async fn resolve(State(shared): State<Shared>, Path(prefix): Path<String>) -> Answer<Json<ResolutionWire>> {
+    json(&shared, move |store| store.resolve(&prefix).map(ResolutionWire::from)).await
+}
+
+async fn carried(State(shared): State<Shared>, Path(position): Path<u64>) -> Answer<Json<Vec<Hex<32>>>> {
+    json(&shared, move |store| Ok(store.carried(position)?.into_iter().map(|digest| Hex(digest.0)).collect())).await
+}
+
+async fn blob(State(shared): State<Shared>, Path(digest): Path<String>) -> Answer<Response> {
+    let digest: Hex<32> = Hex::read(&digest).ok_or_else(|| bad("a digest is 32 bytes in hexadecimal"))?;
+    let found = ask(&shared, move |store| store.blob(&Digest(digest.0))).await?;
+    found.map(bytes).ok_or_else(|| absent("there is no such blob"))
+}
+
+#[derive(Deserialize)]
+struct Max {
+    max: Option<usize>,
+}
+
+async fn runs(State(shared): State<Shared>, Query(asked): Query<Max>) -> Answer<Json<Vec<RunWire>>> {
+    let max = asked.max.unwrap_or(usize::MAX);
+    json(&shared, move |store| Ok(store.runs(max)?.into_iter().map(RunWire::from).collect())).await
+}
+
+async fn gates(State(shared): State<Shared>) -> Answer<Json<Vec<GateWire>>> {
+    json(&shared, |store| Ok(store.gates()?.into_iter().map(GateWire::from).collect())).await
+}
+
+async fn tree(State(shared): State<Shared>) -> Answer<Json<TreeWire>> {
+    json(&shared, |store| {
+        let (size, root) = store.tree_head()?;
+        Ok(TreeWire { size, root: Hex(root) })
+    })
+    .await
+}
+
+async fn tree_node(State(shared): State<Shared>, Path((height, index)): Path<(u8, u64)>) -> Answer<Json<Hex<32>>> {
+    json(&shared, move |store| store.tree_node(height, index).map(Hex)).await
+}
