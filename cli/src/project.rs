@@ -2,8 +2,12 @@
 
 use crate::error::CliError;
 use crate::output::Output;
-use loom_store::{Damage, RedbStore, StoreError};
+use loom_host::environment::Environment;
+use loom_host::session::Session;
+use loom_server::{Holder, RemoteStore, socket_of};
+use loom_store::{Damage, RedbStore, Store, StoreError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Loom's folder in a project.
 pub(crate) const FOLDER: &str = ".loom";
@@ -14,8 +18,10 @@ const FILE: &str = "store.redb";
 pub(crate) struct Opened {
     /// The folder that holds the store.
     pub(crate) folder: PathBuf,
-    /// The store.
-    pub(crate) store: RedbStore,
+    /// The store, here or behind its holder.
+    pub(crate) store: Arc<dyn Store>,
+    /// What keeps its end from being read.
+    pub(crate) damage: Option<Damage>,
 }
 
 /// Returns the folder of the store that a command is about.
@@ -36,24 +42,33 @@ pub(crate) fn find(dir: Option<&Path>) -> Result<PathBuf, CliError> {
     found.ok_or(CliError::NoStore { from })
 }
 
-/// Opens the store for reading; several processes may, while nobody holds it for appending.
+/// Opens the store for reading, or asks its holder; several processes may.
 ///
 /// A store whose end is damaged is opened around the damage, which is told: other streams stay readable.
 pub(crate) fn open(dir: Option<&Path>, output: &Output) -> Result<Opened, CliError> {
     let folder = find(dir)?;
-    let store = match RedbStore::open_to_read(&folder) {
-        Err(StoreError::Damaged(damage)) => open_around(&folder, damage, output)?,
-        opened => opened?,
+    let (store, damage): (Arc<dyn Store>, _) = match RedbStore::open_to_read(&folder) {
+        Ok(store) => (Arc::new(store), None),
+        Err(StoreError::Damaged(damage)) => {
+            let store = RedbStore::open_damaged(&folder).map_err(|_| StoreError::Damaged(damage.clone()))?;
+            output.warn(&format!("{damage}; what is whole can be read"));
+            (Arc::new(store), Some(damage))
+        }
+        Err(held @ StoreError::Held { .. }) => (Arc::new(ask_holder(&folder).ok_or(held)?), None),
+        Err(error) => return Err(error.into()),
     };
-    Ok(Opened { folder, store })
+    Ok(Opened { folder, store, damage })
 }
 
-fn open_around(folder: &Path, damage: Damage, output: &Output) -> Result<RedbStore, CliError> {
-    match RedbStore::open_damaged(folder) {
-        Ok(store) => {
-            output.warn(&format!("{damage}; what is whole can be read"));
-            Ok(store)
-        }
-        Err(_) => Err(StoreError::Damaged(damage).into()),
-    }
+/// Connects to the process that holds the store, where it listens.
+fn ask_holder(folder: &Path) -> Option<RemoteStore> {
+    let socket = socket_of(&Environment::read().state_folder, folder).ok()?;
+    RemoteStore::connect(&socket).ok()
+}
+
+/// Lets other processes read the store while this one holds it; without it they would have to wait.
+pub(crate) fn listen(session: &Session, environment: &Environment, output: &Output) -> Option<Holder> {
+    let listening = socket_of(&environment.state_folder, session.store_folder())
+        .and_then(|socket| Holder::listen(socket, session.engine().store().clone()));
+    listening.inspect_err(|error| output.warn(&format!("{error}; other processes cannot read along"))).ok()
 }

@@ -111,9 +111,9 @@ struct FactJson {
 /// Answers `loom at`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let opened = project::open(global.dir.as_deref(), output)?;
-    let event = identify::event(&opened.store, &arguments.event)?;
+    let event = identify::event(opened.store.as_ref(), &arguments.event)?;
     let view = identify::view(&event)?;
-    let refolded = refold(&StoredRun::new(&opened.store, view.stream), Some(view.sequence))?;
+    let refolded = refold(&StoredRun::new(opened.store.as_ref(), view.stream), Some(view.sequence))?;
     if output.json {
         output.document(&Document { loom: "at/1", state: state_json(&refolded) })?;
     } else {

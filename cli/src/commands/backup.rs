@@ -29,7 +29,7 @@ struct Document {
 /// Answers `loom backup`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let opened = project::open(global.dir.as_deref(), output)?;
-    let kept = loom_store::backup(&opened.store, &arguments.file)?;
+    let kept = loom_store::backup(opened.store.as_ref(), &arguments.file)?;
     let file = arguments.file.to_string_lossy().into_owned();
     let root = hex(&kept.root);
     if output.json {

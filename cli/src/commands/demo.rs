@@ -8,6 +8,7 @@ use crate::commands::log;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::project;
 use crate::told::Tale;
 use loom_bundles::{Source, load};
 use loom_core::id::{Actor, Assurance, StreamId, hex};
@@ -51,16 +52,17 @@ struct Document<'a> {
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let folder = place(arguments.keep.as_deref())?;
     let environment = Environment::read();
-    let project = folder.join("notes");
-    make_repository(&environment, &project)?;
+    let place = folder.join("notes");
+    make_repository(&environment, &place)?;
     let mut tale = Tale::begin(global.quiet);
-    tale.say(&format!("a small repository: {}", project.display()));
+    tale.say(&format!("a small repository: {}", place.display()));
     tale.say(&format!("the task: {}", demo::TASK.trim()));
     tale.say("the model is a script; its edits, the checks, the rules and the branch are real");
 
     let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
-    let mut session = Session::open(&environment, &project, Arc::new(Scripted::new(script)), guard)?;
+    let mut session = Session::open(&environment, &place, Arc::new(Scripted::new(script)), guard)?;
+    let listening = project::listen(&session, &environment, output);
     let source = Source::builtin("code").expect("the bundle `code` is compiled in");
     let wishes = Wishes { policies: vec![("final".to_string(), "human".to_string())], ..Wishes::default() };
     let stream = session.open_run(request_id(), actor(), demo::TASK, Arc::new(load(&source)?), wishes)?;
@@ -81,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let store_folder = session.store_folder().to_path_buf();
     // The store has one holder: let it go, so that the log is read like any other.
     drop(store);
+    drop(listening);
     drop(session);
     if output.json {
         output.document(&Document {
@@ -90,16 +93,16 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             branch: &branch,
             events: report.events,
             is_whole: report.is_whole(),
-            repository: project.display().to_string(),
+            repository: place.display().to_string(),
             store: store_folder.display().to_string(),
         })?;
     } else {
-        log::run_of(&project, stream, output)?;
+        log::run_of(&place, stream, output)?;
         let whole = if report.is_whole() { "whole" } else { "NOT whole" };
         let out = &mut output.out;
         writeln!(out, "\nverified    {} events in {} commits: the chain is {whole}", report.events, report.commits)?;
         writeln!(out, "branch      {branch}")?;
-        writeln!(out, "repository  {}", project.display())?;
+        writeln!(out, "repository  {}", place.display())?;
         writeln!(out, "store       {}", store_folder.display())?;
         writeln!(out, "\nWorth typing next, in the repository:")?;
         writeln!(out, "  loom log --kind refused    what the rules refused; `loom show ID` says why")?;

@@ -48,7 +48,7 @@ struct Document {
 /// Answers `loom export`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let opened = project::open(global.dir.as_deref(), output)?;
-    let store = &opened.store;
+    let store = opened.store.as_ref();
     let stream = identify::run(store, &arguments.run)?;
     if stream == StreamId::STORE {
         return Err(CliError::NotARun { text: arguments.run.clone() });

@@ -15,7 +15,7 @@ use loom_core::event::Envelope;
 use loom_core::id::{EventId, StreamId, hex};
 use loom_core::kind::{Event, KINDS};
 use loom_core::schema::Class;
-use loom_store::{RedbStore, Store, Stored};
+use loom_store::{Store, Stored};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let kinds = kinds(&arguments.kind)?;
     let since_ms = arguments.since.as_deref().map(since).transpose()?;
     let opened = project::open(global.dir.as_deref(), output)?;
-    let store = &opened.store;
+    let store = opened.store.as_ref();
     let stream = arguments.run.as_deref().map(|run| identify::run(store, run)).transpose()?;
     let n = arguments.n.unwrap_or(if arguments.jsonl { 0 } else { SHOWN });
     if arguments.jsonl {
@@ -86,8 +86,8 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
 /// Draws a whole run of the store in `folder`.
 pub(crate) fn run_of(folder: &Path, stream: StreamId, output: &mut Output) -> Result<(), CliError> {
     let opened = project::open(Some(folder), output)?;
-    let found = find(&opened.store, Some(stream), &BTreeSet::new(), None, 0)?;
-    draw(&opened.store, Some(stream), &found, true, output)
+    let found = find(opened.store.as_ref(), Some(stream), &BTreeSet::new(), None, 0)?;
+    draw(opened.store.as_ref(), Some(stream), &found, true, output)
 }
 
 /// Returns the codes of the kinds that the words mean; none for no words.
@@ -122,7 +122,7 @@ fn since(text: &str) -> Result<u64, CliError> {
 
 /// Returns the events to show: the last `n` of those that are asked for.
 fn find(
-    store: &RedbStore,
+    store: &dyn Store,
     stream: Option<StreamId>,
     kinds: &BTreeSet<u64>,
     since_ms: Option<u64>,
@@ -173,7 +173,7 @@ fn last(mut events: Vec<Stored>, most: usize) -> Found {
 
 /// Returns the sequence (in a run) or position (in the store) from which lines are streamed.
 fn first(
-    store: &RedbStore,
+    store: &dyn Store,
     stream: Option<StreamId>,
     kinds: &BTreeSet<u64>,
     since_ms: Option<u64>,
@@ -191,7 +191,7 @@ fn first(
 }
 
 fn stream_lines(
-    store: &RedbStore,
+    store: &dyn Store,
     stream: Option<StreamId>,
     kinds: &BTreeSet<u64>,
     from: u64,
@@ -220,7 +220,7 @@ fn stream_lines(
 type Spawns = BTreeMap<(StreamId, u64), Lane>;
 
 fn draw(
-    store: &RedbStore,
+    store: &dyn Store,
     stream: Option<StreamId>,
     found: &Found,
     is_gapless: bool,
@@ -328,7 +328,7 @@ fn is_linked(envelopes: &[Envelope], events: &[Stored]) -> bool {
 }
 
 fn last_line(
-    store: &RedbStore,
+    store: &dyn Store,
     stream: Option<StreamId>,
     shown: &[Stored],
     is_linked: bool,

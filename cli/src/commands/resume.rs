@@ -59,7 +59,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let store_folder = project::find(global.dir.as_deref())?;
     let place = store_folder.parent().unwrap_or(&store_folder);
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
-    let mut session = Session::open(&Environment::read(), place, Arc::new(Scripted::new(script)), guard)?;
+    let environment = Environment::read();
+    let mut session = Session::open(&environment, place, Arc::new(Scripted::new(script)), guard)?;
+    let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();
     let mut tales: BTreeMap<StreamId, Tale> =
         session.engine().runs().map(|(stream, run)| (*stream, Tale::begin_at(run.state.next, global.quiet))).collect();

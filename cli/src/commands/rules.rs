@@ -13,7 +13,6 @@ use loom_core::event::Envelope;
 use loom_core::id::{Digest, hex};
 use loom_core::kind::{Event, RulesAdded, RunOpened};
 use loom_core::rules::{RuleInfo, RuleSet};
-use loom_store::Store;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -292,7 +291,7 @@ fn known(global: &Global, output: &Output) -> Result<Vec<Known>, CliError> {
 }
 
 fn of_runs(opened: &Opened, sets: &mut Vec<Known>) -> Result<(), CliError> {
-    let store = &opened.store;
+    let store = opened.store.as_ref();
     let mut runs: BTreeMap<Digest, u64> = BTreeMap::new();
     for position in store.by_kind(&[RunOpened::SCHEMA.code, RulesAdded::SCHEMA.code], 0, usize::MAX)? {
         for event in store.events(position, 1)? {

@@ -22,7 +22,7 @@ use loom_core::kind::{Event, Refused};
 use loom_core::rules::{RuleInfo, RuleSet};
 use loom_core::run::Run;
 use loom_replay::{StoredRun, refold};
-use loom_store::{RedbStore, Store, Stored};
+use loom_store::{Store, Stored};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -94,7 +94,7 @@ struct Part {
 /// Answers `loom show`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let opened = project::open(global.dir.as_deref(), output)?;
-    let store = &opened.store;
+    let store = opened.store.as_ref();
     match identify::named(store, &arguments.id)? {
         Named::Run(stream) if stream == StreamId::STORE => {
             let event = identify::event(store, "store#0")?;
@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     Ok(Exit::Ok)
 }
 
-fn show_run(store: &RedbStore, stream: StreamId, output: &mut Output) -> Result<(), CliError> {
+fn show_run(store: &dyn Store, stream: StreamId, output: &mut Output) -> Result<(), CliError> {
     let refolded = refold(&StoredRun::new(store, stream), None)?;
     if output.json {
         return output.document(&RunDocument { loom: "show/1", what: "run", state: state_json(&refolded) });
@@ -125,7 +125,7 @@ fn show_run(store: &RedbStore, stream: StreamId, output: &mut Output) -> Result<
     Ok(())
 }
 
-fn show_event(store: &RedbStore, stored: &Stored, output: &mut Output) -> Result<(), CliError> {
+fn show_event(store: &dyn Store, stored: &Stored, output: &mut Output) -> Result<(), CliError> {
     let envelope = decode(stored)?;
     let related = related(store, &envelope)?;
     let mut parts = parts(store, &envelope.body)?;
@@ -221,7 +221,7 @@ fn print_fields(stored: &Stored, output: &mut Output) -> Result<(), CliError> {
 }
 
 /// Returns the events that belong to one: what a spawn, check, finding or gate came to.
-fn related(store: &RedbStore, envelope: &Envelope) -> Result<Vec<Stored>, CliError> {
+fn related(store: &dyn Store, envelope: &Envelope) -> Result<Vec<Stored>, CliError> {
     let stream = envelope.stream;
     let own = envelope.sequence;
     let earlier: Vec<u64> = match &envelope.body {
@@ -296,7 +296,7 @@ fn speaks_of(later: &Envelope, earlier: &Envelope) -> bool {
 }
 
 /// Returns the parts of an event that people read and that are kept as blobs.
-fn parts(store: &RedbStore, event: &Event) -> Result<Vec<Part>, CliError> {
+fn parts(store: &dyn Store, event: &Event) -> Result<Vec<Part>, CliError> {
     let named: Vec<(&'static str, Option<Digest>)> = match event {
         Event::RunOpened(body) => vec![("task", Some(body.task))],
         Event::SpawnFinished(body) => vec![("prompt", body.prompt), ("output", body.output)],
@@ -341,7 +341,7 @@ fn print_part(part: &Part, output: &mut Output) -> Result<(), CliError> {
 }
 
 /// Returns the run as it was before an event, with its terms; `None` when they cannot be loaded.
-fn run_before(store: &RedbStore, envelope: &Envelope) -> Result<Option<Run>, CliError> {
+fn run_before(store: &dyn Store, envelope: &Envelope) -> Result<Option<Run>, CliError> {
     let before = envelope.sequence.checked_sub(1);
     Ok(refold(&StoredRun::new(store, envelope.stream), before)?.run.ok())
 }

@@ -9,7 +9,7 @@ use crate::output::{BAD, FAINT, ID, Output, STRONG, WARN};
 use crate::project;
 use crate::text::{bytes, clean, clip, rfc3339, run8, time};
 use loom_core::id::hex;
-use loom_store::{Gate, Run, RunState, Store};
+use loom_store::{Gate, Run, RunState};
 use serde::Serialize;
 use std::io::Write;
 
@@ -68,10 +68,10 @@ struct RunEntry {
 /// Answers `loom status`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let opened = project::open(global.dir.as_deref(), output)?;
-    let store = &opened.store;
+    let store = opened.store.as_ref();
     let health = store.health()?;
     let (runs, gates) = (store.runs(arguments.n)?, store.gates()?);
-    let damage = store.damage().map(ToString::to_string);
+    let damage = opened.damage.as_ref().map(ToString::to_string);
     let tree = match store.tree_head() {
         Ok((size, root)) => Some(Tree { size, root: hex(&root) }),
         Err(_) if damage.is_some() => None,

@@ -9,7 +9,7 @@ use crate::project;
 use crate::text::{bytes, clean, run8};
 use loom_core::id::{StreamId, hex};
 use loom_replay::{Bad, Options, Redriven, ReplayError, Report, StoredRun, redrive, trace, verify};
-use loom_store::{Store, StoreError};
+use loom_store::StoreError;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -117,7 +117,7 @@ fn of_store(
     output: &Output,
 ) -> Result<Verified, CliError> {
     let opened = project::open(global.dir.as_deref(), output)?;
-    let store = &opened.store;
+    let store = opened.store.as_ref();
     let (what, report, streams) = match target {
         Some(run) => {
             let stream = identify::run(store, run)?;

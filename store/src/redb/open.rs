@@ -50,8 +50,19 @@ impl RedbStore {
 
     /// Opens the store in a folder for reading; several processes may, while nobody holds it for appending.
     ///
-    /// A store whose last holder was killed is repaired, which takes it for a moment.
+    /// A store whose last holder was killed is repaired, and one without its index gets it again; either takes it for
+    /// a moment.
     pub fn open_to_read(dir: &Path) -> Result<Self, StoreError> {
+        match Self::read_only(dir) {
+            Err(StoreError::ReadOnly) => {
+                drop(Self::open(dir)?);
+                Self::read_only(dir)
+            }
+            opened => opened,
+        }
+    }
+
+    fn read_only(dir: &Path) -> Result<Self, StoreError> {
         let file = existing(dir)?;
         let db = Db::open_to_read(&file).map_err(|error| named(dir, error))?;
         Self::assemble(dir, Medium::File(file), db, Tolerance::Refuse)
