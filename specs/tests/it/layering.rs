@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cli
+//! server
 //! host │ replay
 //! tools providers │ store bundles      replay knows those on the right only
 //! core                                 tools knows nobody
@@ -22,13 +23,23 @@ const ROOMS: &[(&str, &str, &[&str], &[&str])] = &[
     ("loom-tools", "tools", &[], &[]),
     ("loom-providers", "providers", &["loom-core"], &[]),
     ("loom-host", "host", &["loom-core", "loom-store", "loom-tools", "loom-providers", "loom-bundles"], &[]),
+    ("loom-server", "server", &["loom-core", "loom-store", "loom-host"], &[]),
     ("loom-replay", "replay", &["loom-core", "loom-store", "loom-bundles"], &["loom-host"]),
     // The binary is where everything is put together. It needs the store to read without driving, bundles to check rules,
     // the scripted model for the demo, and from tools the guard, which is a hidden subcommand of the same binary.
     (
         "loom-cli",
         "cli",
-        &["loom-core", "loom-store", "loom-bundles", "loom-tools", "loom-providers", "loom-host", "loom-replay"],
+        &[
+            "loom-core",
+            "loom-store",
+            "loom-bundles",
+            "loom-tools",
+            "loom-providers",
+            "loom-host",
+            "loom-server",
+            "loom-replay",
+        ],
         &[],
     ),
     // The simulator invents trouble for everybody and ships with nobody.
