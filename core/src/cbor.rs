@@ -219,17 +219,20 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads an unsigned integer.
+    #[inline]
     pub fn uint(&mut self) -> Result<u64, CborError> {
         self.expect(UINT, "unsigned integer")
     }
 
     /// Reads a byte string.
+    #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8], CborError> {
         let length = self.expect(BYTES, "byte string")?;
         self.take(length)
     }
 
     /// Reads a byte string of exactly `N` bytes.
+    #[inline]
     pub fn array_of<const N: usize>(&mut self) -> Result<[u8; N], CborError> {
         let start = self.at;
         self.bytes()?
@@ -238,6 +241,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads a text string.
+    #[inline]
     pub fn text(&mut self) -> Result<&'a str, CborError> {
         let length = self.expect(TEXT, "text string")?;
         let start = self.at;
@@ -250,6 +254,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads an array's head and returns the number of items that follow.
+    #[inline]
     pub fn array(&mut self) -> Result<u64, CborError> {
         self.expect(ARRAY, "array")
     }
@@ -260,6 +265,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Skips one item of any allowed type, checking it, and returns its bytes.
+    #[inline]
     pub fn skip(&mut self) -> Result<&'a [u8], CborError> {
         let start = self.at;
         self.skip_item(0)?;
@@ -313,6 +319,7 @@ impl<'a, 'd> MapReader<'a, 'd> {
     }
 
     /// Reads the next key, or `None` after the last entry.
+    #[inline]
     pub fn key(&mut self) -> Result<Option<u64>, CborError> {
         if self.left == 0 {
             return Ok(None);

@@ -8,7 +8,7 @@
 use crate::cbor::{CborError, Decoder, Encoder, MapReader, Problem};
 use crate::id::{Actor, EventHasher, EventId, Stamp, StreamId};
 use crate::kind::{Event, schema_of};
-use crate::schema::{Class, KEYS_MAX, KindSchema};
+use crate::schema::{Class, Field, KEYS_MAX, KindSchema};
 use alloc::vec::Vec;
 
 /// The envelope's format version.
@@ -176,6 +176,24 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// Reads an event's envelope and indexes its body.
     pub fn read(bytes: &'a [u8]) -> Result<Self, EventError> {
+        Self::index(bytes, |decoder, _| decoder.skip().map(drop))
+    }
+
+    /// Reads as strictly as [`Envelope::decode`] does, but for the actor, and keeps nothing: for who checks many.
+    pub fn read_strictly(bytes: &'a [u8]) -> Result<Self, EventError> {
+        let view = Self::index(bytes, |decoder, field| field.check(decoder))?;
+        let missing = view.schema.fields.iter().find(|field| field.is_required() && view.field(field.key).is_none());
+        match missing {
+            Some(field) => Err(CborError { offset: 0, problem: Problem::MissingKey(field.key) }.into()),
+            None => Ok(view),
+        }
+    }
+
+    #[inline]
+    fn index(
+        bytes: &'a [u8],
+        value: impl Fn(&mut Decoder<'a>, &'static Field) -> Result<(), CborError>,
+    ) -> Result<Self, EventError> {
         let mut decoder = Decoder::new(bytes);
         let entries = decoder.map()?;
         if entries != 10 && entries != 11 {
@@ -214,14 +232,15 @@ impl<'a> View<'a> {
         let body_start = decoder.offset();
         let mut fields = [(0, 0); KEYS_MAX];
         let mut map = MapReader::new(&mut decoder)?;
+        let mut known = schema.fields.iter();
         while let Some(key) = map.key()? {
-            let index = usize::try_from(key).unwrap_or(KEYS_MAX);
-            if index >= KEYS_MAX || !schema.fields.iter().any(|field| field.key == key) {
+            // Both ascend.
+            let Some(field) = known.find(|field| field.key >= key).filter(|field| field.key == key) else {
                 return Err(map.value().error(Problem::UnknownKey(key)).into());
-            }
+            };
             let start = map.value().offset();
-            map.value().skip()?;
-            fields[index] = ((start - body_start) as u32, (map.value().offset() - body_start) as u32);
+            value(map.value(), field)?;
+            fields[key as usize] = ((start - body_start) as u32, (map.value().offset() - body_start) as u32);
         }
         let body = &bytes[body_start..decoder.offset()];
         let count = if entries == 11 {

@@ -138,7 +138,21 @@ macro_rules! kinds {
 
 /// Returns the schema of the kind with this number.
 pub fn schema_of(code: u64) -> Option<&'static KindSchema> {
-    KINDS.binary_search_by_key(&code, |kind| kind.code).ok().map(|index| &KINDS[index])
+    let index = usize::from(*INDEX.get(usize::try_from(code).ok()?)?);
+    KINDS.get(index)
+}
+
+/// Where the kind of each number stands among [`KINDS`]; out of range for numbers that are no kind.
+static INDEX: [u8; 128] = index();
+
+const fn index() -> [u8; 128] {
+    let mut table = [u8::MAX; 128];
+    let mut at = 0;
+    while at < KINDS.len() {
+        table[KINDS[at].code as usize] = at as u8;
+        at += 1;
+    }
+    table
 }
 
 /// Returns the schema of the kind with this name.

@@ -76,6 +76,57 @@ pub struct Field {
     pub since: u64,
 }
 
+impl Field {
+    /// Whether the key must be there.
+    pub fn is_required(&self) -> bool {
+        !self.optional && matches!(self.ty, Type::One(_))
+    }
+
+    /// Reads past a value and checks it: type, length, vocabulary.
+    pub fn check(&self, decoder: &mut Decoder<'_>) -> Result<(), CborError> {
+        let scalar = match self.ty {
+            Type::One(scalar) => return self.check_scalar(scalar, decoder),
+            Type::List(scalar) => scalar,
+        };
+        let count = decoder.array()?;
+        if count == 0 {
+            return Err(decoder.error(Problem::Expected("list with items (SCHEMA-1)")));
+        }
+        if count > self.items_max as u64 {
+            return Err(decoder.error(Problem::Range(self.key)));
+        }
+        (0..count).try_for_each(|_| self.check_scalar(scalar, decoder))
+    }
+
+    #[inline]
+    fn check_scalar(&self, scalar: Scalar, decoder: &mut Decoder<'_>) -> Result<(), CborError> {
+        let length = match scalar {
+            Scalar::Int => return decoder.uint().map(drop),
+            Scalar::Bool => return decoder.bool().map(drop),
+            Scalar::Bytes => {
+                let length = decoder.bytes()?.len();
+                if self.size.is_some_and(|size| size != length) {
+                    return Err(decoder.error(Problem::Expected("byte string of the declared length")));
+                }
+                length
+            }
+            Scalar::Text => {
+                let text = decoder.text()?;
+                if self.words.is_some_and(|words| !words.contains(&text)) {
+                    return Err(decoder.error(Problem::Expected("word of the vocabulary")));
+                }
+                text.len()
+            }
+        };
+        // A fixed size and a vocabulary are bounds of their own.
+        let is_bounded = self.size.is_none() && self.words.is_none();
+        if is_bounded && length > self.bytes_max {
+            return Err(decoder.error(Problem::Range(self.key)));
+        }
+        Ok(())
+    }
+}
+
 /// One kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KindSchema {

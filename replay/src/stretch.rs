@@ -65,7 +65,8 @@ pub(crate) struct Stretch {
 /// An event that was found whole.
 pub(crate) struct Passed {
     pub(crate) id: EventId,
-    pub(crate) event: Event,
+    /// The event, where its content is looked at: at a stream's beginning, and for the blobs it names.
+    pub(crate) event: Option<Event>,
 }
 
 impl Stretch {
@@ -93,7 +94,7 @@ impl Stretch {
 
     /// Checks the next event.
     pub(crate) fn push(&mut self, position: u64, bytes: &[u8]) -> Result<Passed, Bad> {
-        let view = View::read(bytes).map_err(|error| self.unreadable(position, &error))?;
+        let view = View::read_strictly(bytes).map_err(|error| self.unreadable(position, bytes, &error))?;
         let bad = |what: String| Bad {
             position: Some(position),
             offset: None,
@@ -101,28 +102,32 @@ impl Stretch {
             sequence: Some(view.sequence),
             what,
         };
-        let event = decode(&view).map_err(|error| bad(error.to_string()))?;
+        let is_looked_at = self.keep_blobs || view.sequence == 0;
+        let event = is_looked_at.then(|| decode(&view)).transpose().map_err(|error| bad(error.to_string()))?;
         let id = self.hasher.id(bytes);
         self.place(position, &view).map_err(|what| bad(what.to_string()))?;
         self.speaker(&view).map_err(|what| bad(what.to_string()))?;
-        if view.sequence == 0 {
-            self.beginning(&view, &event).map_err(|what| bad(what.to_string()))?;
+        if let (0, Some(event)) = (view.sequence, &event) {
+            self.beginning(&view, event).map_err(|what| bad(what.to_string()))?;
         }
         self.follow(&view, id);
-        self.remember(position, &view, &event).map_err(|error| bad(error.to_string()))?;
+        self.remember(position, &view, event.as_ref()).map_err(|error| bad(error.to_string()))?;
         self.events += 1;
         self.bytes += bytes.len() as u64;
         Ok(Passed { id, event })
     }
 
-    /// An event that cannot be read is placed by the commit that it should belong to.
-    fn unreadable(&self, position: u64, error: &EventError) -> Bad {
-        let commit = self.commit.as_ref();
+    /// An event whose envelope cannot be read is placed by the commit that it should belong to.
+    fn unreadable(&self, position: u64, bytes: &[u8], error: &EventError) -> Bad {
+        let place = match View::read(bytes) {
+            Ok(view) => Some((view.stream, view.sequence)),
+            Err(_) => self.commit.as_ref().map(|commit| (commit.stream, commit.next)),
+        };
         Bad {
             position: Some(position),
             offset: None,
-            stream: commit.map(|commit| commit.stream),
-            sequence: commit.map(|commit| commit.next),
+            stream: place.map(|(stream, _)| stream),
+            sequence: place.map(|(_, sequence)| sequence),
             what: error.to_string(),
         }
     }
@@ -219,7 +224,7 @@ impl Stretch {
         }
     }
 
-    fn remember(&mut self, position: u64, view: &View<'_>, event: &Event) -> Result<(), EventError> {
+    fn remember(&mut self, position: u64, view: &View<'_>, event: Option<&Event>) -> Result<(), EventError> {
         let belongs = (view.schema.code >= STORE_KINDS) == (view.stream == StreamId::STORE);
         let again = matches!(view.schema.code, c if c == RunOpened::SCHEMA.code || c == StoreCreated::SCHEMA.code)
             && view.sequence != 0;
@@ -231,7 +236,7 @@ impl Stretch {
         {
             self.requests.push((view.stream, value.bytes()?.to_vec(), position));
         }
-        if self.keep_blobs {
+        if let (true, Some(event)) = (self.keep_blobs, event) {
             for digest in blobs::named(event) {
                 self.blobs.entry(digest).or_insert(position);
             }

@@ -23,7 +23,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Positions of one chunk; a multiple of what the store's tree tiles cover.
-const CHUNK: u64 = 8192;
+const CHUNK: u64 = 16_384;
 /// Heights at which the store's tree nodes are compared with the log.
 const TILE_HEIGHT: u8 = 8;
 

@@ -115,7 +115,7 @@ fn main() {
         }
         let filled = (store.size() - before) as f64 / start.elapsed().as_secs_f64();
         let health = store.health().unwrap();
-        let ratio = store.allocated_bytes().unwrap() as f64 / health.encoded_bytes as f64;
+        let ratio = store.allocated().unwrap().total as f64 / health.encoded_bytes as f64;
         let (ours, plain) = measure(&store, &mut floor, &mut authors, &mut dice);
         let own = middle(&ours);
         println!("at {} events ({number} steps filled, {filled:.0} events/s in both)", health.events);

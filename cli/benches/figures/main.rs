@@ -1,5 +1,8 @@
 //! `cargo bench --bench figures`: prints the table of figures, each against a floor measured in the same run.
 //!
+//! `cargo bench --bench figures -- [--in FOLDER] [GROUP…]` measures some of them, and keeps the filled stores in a
+//! folder for the next time. The groups are `steps`, `long`, `many`, `stored`, `processes`, `verify` and `memory`.
+//!
 //! Nothing here is a test: machines are noisy, so a bar that is missed is printed, not asserted. The floor of an
 //! engine figure is the same commits (event and blob bytes) put into plain ascending redb tables with the same
 //! durability and quick-repair setting.
@@ -10,30 +13,84 @@ mod prefill;
 mod process;
 mod table;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use table::Table;
+
+/// A group of figures, and what measures it.
+type Group = (&'static str, fn(&Stores, &mut Table));
+
+const GROUPS: &[Group] = &[
+    ("steps", steps),
+    ("long", long),
+    ("many", many),
+    ("stored", stored),
+    ("processes", processes),
+    ("verify", verify),
+    ("memory", memory),
+];
+
+/// Where the stores lie.
+struct Stores(PathBuf);
+
+impl Stores {
+    /// Returns the folder of a store of 10,000 events, filled where it is not there yet.
+    fn small(&self) -> PathBuf {
+        self.filled("small", 10_000)
+    }
+
+    /// Returns the folder of a store of 1,000,000 events.
+    fn large(&self) -> PathBuf {
+        self.filled("large", 1_000_000)
+    }
+
+    fn filled(&self, name: &str, events: u64) -> PathBuf {
+        let folder = self.0.join(name);
+        if !folder.join(".loom").exists() {
+            eprintln!("filling a store with {events} events …");
+            prefill::fill(&folder, events);
+        }
+        folder
+    }
+
+    /// Returns a folder that is new.
+    fn fresh(&self, name: &str) -> PathBuf {
+        let folder = self.0.join(name);
+        let _absent = std::fs::remove_dir_all(&folder);
+        folder
+    }
+}
 
 fn main() {
     // The benchmark starts itself again for what must be measured in a process of its own.
-    let arguments: Vec<String> = std::env::args().collect();
-    match arguments.get(1).map(String::as_str) {
-        Some("memory-child") => return process::memory_child(Path::new(&arguments[2])),
-        Some("killed-child") => return process::killed_child(Path::new(&arguments[2])),
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    match arguments.first().map(String::as_str) {
+        Some("memory-child") => return process::memory_child(Path::new(&arguments[1])),
+        Some("killed-child") => return process::killed_child(Path::new(&arguments[1])),
         Some(_) | None => {}
     }
+    let (kept, wanted) = match &arguments[..] {
+        [flag, folder, wanted @ ..] if flag == "--in" => (Some(PathBuf::from(folder)), wanted),
+        wanted => (None, wanted),
+    };
+    if let Some(unknown) = wanted.iter().find(|wanted| GROUPS.iter().all(|(name, _)| name != wanted)) {
+        eprintln!("there is no group `{unknown}`");
+        std::process::exit(2);
+    }
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let stores = Stores(kept.unwrap_or_else(|| folder.path().to_path_buf()));
     let mut table = Table::default();
+    for (name, measure) in GROUPS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            eprintln!("{name} …");
+            measure(&stores, &mut table);
+        }
+    }
+    table.print();
+}
 
-    eprintln!("filling a store with 10,000 events …");
-    let small = folder.path().join("small");
-    prefill::fill(&small, 10_000);
-    eprintln!("filling a store with 1,000,000 events …");
-    let large = folder.path().join("large");
-    prefill::fill(&large, 1_000_000);
-
-    eprintln!("spawn steps …");
-    let at_small = floor::spawn_steps(&small, 400);
-    let at_large = floor::spawn_steps(&large, 400);
+fn steps(stores: &Stores, table: &mut Table) {
+    let at_small = floor::spawn_steps(&stores.small(), 400);
+    let at_large = floor::spawn_steps(&stores.large(), 400);
     table.row(
         "durable commits per spawn step",
         format!("{:.2}", at_small.commits_per_step),
@@ -69,9 +126,10 @@ fn main() {
         at_small.bytes_per_step,
         1_100.0,
     );
+}
 
-    eprintln!("one long run …");
-    let (first_us, last_us) = floor::long_run(&folder.path().join("long"), 100_000);
+fn long(stores: &Stores, table: &mut Table) {
+    let (first_us, last_us) = floor::long_run(&stores.fresh("long"), 100_000);
     table.row(
         "last tenth / first tenth of 100,000 inputs, median step",
         format!("{last_us:.0} µs"),
@@ -79,9 +137,10 @@ fn main() {
         last_us / first_us,
         1.1,
     );
+}
 
-    eprintln!("64 runs at once …");
-    let (engine, plain) = floor::many_runs(&folder.path().join("many"), 64);
+fn many(stores: &Stores, table: &mut Table) {
+    let (engine, plain) = floor::many_runs(&stores.fresh("many"), 64);
     table.row_at_least(
         "64 runs at once / floor, commits a second",
         format!("{engine:.0}/s"),
@@ -89,9 +148,10 @@ fn main() {
         engine / plain,
         0.5,
     );
+}
 
-    eprintln!("store …");
-    let (stored, encoded) = prefill::stored_bytes(&large);
+fn stored(stores: &Stores, table: &mut Table) {
+    let (stored, encoded) = prefill::stored_bytes(&stores.large());
     table.row(
         "stored bytes / encoded bytes of events (blobs apart)",
         format!("{} MB", stored / 1_000_000),
@@ -99,8 +159,10 @@ fn main() {
         stored as f64 / encoded as f64,
         1.5,
     );
+}
 
-    eprintln!("whole processes …");
+fn processes(stores: &Stores, table: &mut Table) {
+    let large = stores.large();
     let loom = Path::new(env!("CARGO_BIN_EXE_loom"));
     for (name, arguments, bar) in [
         ("loom --version", vec!["--version"], 10.0),
@@ -118,9 +180,10 @@ fn main() {
         killed,
         100.0,
     );
+}
 
-    eprintln!("verify …");
-    let (verify_ms, hash_ms) = floor::verify(&large);
+fn verify(stores: &Stores, table: &mut Table) {
+    let (verify_ms, hash_ms) = floor::verify(&stores.large());
     table.row(
         "verify 1,000,000 events, 2 threads / BLAKE3 of each on 1",
         format!("{verify_ms:.0} ms"),
@@ -128,9 +191,9 @@ fn main() {
         verify_ms / hash_ms,
         2.0,
     );
+}
 
-    eprintln!("memory …");
-    let megabytes = process::peak_megabytes(&folder.path().join("memory"));
+fn memory(stores: &Stores, table: &mut Table) {
+    let megabytes = process::peak_megabytes(&stores.fresh("memory"));
     table.row("resident memory, 64 scripted runs", format!("{megabytes:.1} MB"), "-".into(), megabytes, 60.0);
-    table.print();
 }

@@ -51,19 +51,6 @@ pub(crate) fn fill(folder: &Path, events: u64) {
 pub(crate) fn stored_bytes(folder: &Path) -> (u64, u64) {
     let store = RedbStore::open(&folder.join(".loom")).expect("the store opens");
     let encoded = store.health().expect("health").encoded_bytes;
-    let mut blobs = std::collections::BTreeMap::new();
-    store
-        .scan(0, &mut |_, bytes| {
-            let view = View::read(bytes).expect("canonical");
-            for digest in loom_replay::named(&loom_core::event::Envelope::decode(bytes).expect("an event").body) {
-                blobs.entry(digest).or_insert(view.sequence);
-            }
-            ControlFlow::Continue(())
-        })
-        .expect("a scan");
-    let mut of_blobs = 0;
-    for digest in blobs.keys() {
-        of_blobs += store.blob(digest).expect("a blob").map_or(0, |bytes| bytes.len() as u64);
-    }
-    (store.allocated_bytes().expect("pages").saturating_sub(of_blobs), encoded)
+    let allocated = store.allocated().expect("pages");
+    (allocated.total - allocated.blobs, encoded)
 }

@@ -42,10 +42,10 @@ fn a_whole_store_is_whole() {
 #[test]
 fn many_chunks_are_joined_in_order() {
     let store = MemoryStore::create(&origin());
-    for number in 0..600 {
+    for number in 0..1_200 {
         made_run(&store, number, Until::End);
     }
-    assert!(store.size() > 3 * 8192, "{} events are too few for several chunks", store.size());
+    assert!(store.size() > 3 * 16_384, "{} events are too few for several chunks", store.size());
     let report = look(&store);
     assert!(report.is_whole(), "{:?}", report.first_bad);
     assert_eq!(report.events, store.size());

@@ -31,6 +31,7 @@ use database::{Db, Medium};
 use loom_core::commit::Head;
 use loom_core::id::{Digest, EventHasher, StreamId};
 use loom_core::tree::NodeHash;
+use redb::ReadableTableMetadata;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -73,13 +74,18 @@ impl RedbStore {
     }
 
     /// Returns the bytes that the database's pages take; reads every page's header, so not for hot paths.
-    pub fn allocated_bytes(&self) -> Result<u64, StoreError> {
+    pub fn allocated(&self) -> Result<Allocated, StoreError> {
         let _writer = self.lock_writer();
         self.with_db(|db| {
             let transaction = db.begin_write()?;
             let stats = transaction.stats().map_err(database::fault)?;
+            let blobs = transaction.open_table(table::BLOBS).map_err(database::fault)?.stats();
+            let blobs = blobs.map_err(database::fault)?;
             transaction.abort().map_err(database::fault)?;
-            Ok(stats.allocated_pages() * stats.page_size() as u64)
+            Ok(Allocated {
+                total: stats.allocated_pages() * stats.page_size() as u64,
+                blobs: blobs.stored_bytes() + blobs.metadata_bytes() + blobs.fragmented_bytes(),
+            })
         })
     }
 
@@ -89,6 +95,15 @@ impl RedbStore {
         let db = db.as_ref().ok_or(StoreError::Broken)?;
         database::guarded(|| work(db))
     }
+}
+
+/// Bytes of a database's pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allocated {
+    /// All pages in use, the index among them.
+    pub total: u64,
+    /// Those of blobs.
+    pub blobs: u64,
 }
 
 impl Drop for RedbStore {

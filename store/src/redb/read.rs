@@ -22,7 +22,7 @@ use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMeta
 use std::collections::BTreeMap;
 
 /// Bytes of events that one chunk of a scan holds, give or take a commit.
-const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// Levels of the tree table: 256^7 leaves are more than positions have bits for in the id index.
 const LEVELS: u8 = 6;
