@@ -221,7 +221,14 @@ impl<'a> Decoder<'a> {
     /// Reads an unsigned integer.
     #[inline]
     pub fn uint(&mut self) -> Result<u64, CborError> {
-        self.expect(UINT, "unsigned integer")
+        match self.input.get(self.at) {
+            // Most keys and many numbers are their own head.
+            Some(small) if *small < 24 => {
+                self.at += 1;
+                Ok(u64::from(*small))
+            }
+            _ => self.expect(UINT, "unsigned integer"),
+        }
     }
 
     /// Reads a byte string.

@@ -5,6 +5,9 @@
 //!                         ^ mark: where a refusal falls back to (COMMIT-3)
 //! ```
 
+// A new kind must be thought of wherever kinds are told apart.
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use crate::cbor::Encoder;
 use crate::commit::{Blob, Checked};
 use crate::effect;
@@ -104,7 +107,7 @@ impl Draft {
         for ruling in rulings {
             let violation = Violation {
                 rule: clipped(&ruling.rule, 120),
-                message: clipped(&ruling.message, 1000),
+                message: clipped(&told(&ruling), 1000),
                 kind: kind.to_string(),
                 event: sequence,
             };
@@ -233,10 +236,6 @@ impl Draft {
         read.sort();
         read.dedup();
         read.truncate(128);
-        let told = |ruling: &Judgement| match &ruling.result {
-            Outcome::True | Outcome::False => ruling.message.clone(),
-            Outcome::Unknown(_) | Outcome::Error(_) => format!("{} ({})", ruling.message, ruling.result),
-        };
         self.record(Refused {
             rules: rulings.iter().take(256).map(|ruling| clipped(&ruling.rule, 120)).collect(),
             messages: rulings.iter().take(256).map(|ruling| clipped(&told(ruling), 1000)).collect(),
@@ -253,10 +252,18 @@ impl Draft {
         let is_gate = |name: &str| {
             flow.stages.iter().any(|stage| stage.name == name && matches!(stage.kind, StageKind::Gate { .. }))
         };
-        self.events.iter().enumerate().skip(mark).rev().find_map(|(index, dropped)| match &dropped.body {
-            Event::StageEntered(entered) if is_gate(&entered.stage) => Some((index + 1, entered.stage.clone())),
-            _ => None,
+        self.events.iter().enumerate().skip(mark).rev().find_map(|(index, dropped)| {
+            let Event::StageEntered(entered) = &dropped.body else { return None };
+            is_gate(&entered.stage).then(|| (index + 1, entered.stage.clone()))
         })
+    }
+}
+
+/// Returns the rule's message, and what kept it from being judged where something did.
+fn told(ruling: &Judgement) -> String {
+    match &ruling.result {
+        Outcome::True | Outcome::False => ruling.message.clone(),
+        Outcome::Unknown(_) | Outcome::Error(_) => format!("{} ({})", ruling.message, ruling.result),
     }
 }
 

@@ -136,6 +136,34 @@ macro_rules! kinds {
     };
 }
 
+/// Everything that is derived: no kind of input is left out of a match that has this beside them.
+macro_rules! derived {
+    () => {
+        Event::FindingRaised(_)
+            | Event::VerdictGiven(_)
+            | Event::PathsChanged(_)
+            | Event::BudgetSettled(_)
+            | Event::Refused(_)
+            | Event::Violation(_)
+            | Event::RequestDeclined(_)
+            | Event::FlowChosen(_)
+            | Event::StageEntered(_)
+            | Event::SpawnRequested(_)
+            | Event::CheckRequested(_)
+            | Event::GateOpened(_)
+            | Event::GateWithdrawn(_)
+            | Event::GateDecided(_)
+            | Event::FindingResolved(_)
+            | Event::FindingWaived(_)
+            | Event::WalkedBack(_)
+            | Event::AgentEscalated(_)
+            | Event::TimerSet(_)
+            | Event::MergeIntended(_)
+            | Event::RunClosed(_)
+    };
+}
+pub(crate) use derived;
+
 /// Returns the schema of the kind with this number.
 pub fn schema_of(code: u64) -> Option<&'static KindSchema> {
     let index = usize::from(*INDEX.get(usize::try_from(code).ok()?)?);

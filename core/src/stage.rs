@@ -3,6 +3,9 @@
 //! Every function here drafts decisions; a refusal ends the derivation at once and is handled in
 //! [`Driver::settle`], once per commit (COMMIT-4).
 
+// A new kind must be thought of wherever kinds are told apart.
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use crate::answer::Recipe;
 use crate::commit::Blob;
 use crate::draft::{Draft, Refusal, clipped};
@@ -86,13 +89,10 @@ impl Driver {
     /// asks there.
     fn ask_at_gate(&mut self, until: Vec<Event>, reason: &str) -> Drafted {
         for again in until {
-            match again {
-                Event::GateOpened(_) | Event::GateWithdrawn(_) => {
-                    self.draft.enact(again);
-                }
-                decided => {
-                    self.draft.decide(decided)?;
-                }
+            if matches!(again, Event::GateOpened(_) | Event::GateWithdrawn(_)) {
+                self.draft.enact(again);
+            } else {
+                self.draft.decide(again)?;
             }
         }
         self.ask(reason);
@@ -281,7 +281,7 @@ impl Driver {
             task: state.opened.task,
             notes: state.notes.iter().map(|note| note.digest).collect(),
             advice,
-            findings: state.to_mend.clone(),
+            findings: state.to_mend.iter().copied().chain(state.blockers().map(|(sequence, _)| sequence)).collect(),
             base_tree: state.opened.base_tree.clone(),
             tree: state.tree.clone(),
             repair,

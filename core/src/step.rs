@@ -5,11 +5,14 @@
 //! step(run, input)          -> Checked<Run>     every other one
 //! ```
 
+// A new kind must be thought of wherever kinds are told apart.
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use crate::answer::decode_delta;
 use crate::commit::{Blob, Checked};
 use crate::draft::Draft;
 use crate::id::{Actor, Digest, Stamp, StreamId};
-use crate::kind::{Event, RequestRefused, RunOpened, SpawnFinished};
+use crate::kind::{Event, RequestRefused, RunOpened, SpawnFinished, derived};
 use crate::outcome::{Contents, contents};
 use crate::planted::planted;
 use crate::process::Policy;
@@ -78,93 +81,71 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
     }
     check_bounds(&input)?;
     let now_ms = input.stamp.ms;
-    let is_request = match &input.body {
-        Event::GateAnswered(_)
-        | Event::RunSteered(_)
-        | Event::RecoveryRequested(_)
-        | Event::RiskAccepted(_)
-        | Event::RulesAdded(_)
-        | Event::RunCancelled(_) => true,
-        Event::SpawnFinished(_)
-        | Event::CheckFinished(_)
-        | Event::MergeFinished(_)
-        | Event::TimerFired(_)
-        | Event::EffectOrphaned(_)
-        | Event::RequestRefused(_) => false,
-        Event::RunOpened(_) | Event::StoreCreated(_) => return malformed("the stream has begun already"),
-        other => return malformed(format!("{} is not an input", other.schema().name)),
-    };
-    match (&input.actor, is_request) {
-        (Actor::Person { descends: None, .. }, true) | (Actor::Host, false) => {}
-        (Actor::Person { descends: Some(_), .. }, true) => return Ok(refuse(run, input)),
-        (Actor::Kernel | Actor::Host, true) => return malformed("a request comes from a person"),
-        (Actor::Kernel | Actor::Person { .. }, false) => return malformed("an observation comes from the host"),
+    let request = request_of(&input.body);
+    match (&input.actor, request) {
+        (Actor::Person { descends: None, .. }, Some(_)) | (Actor::Host, None) => {}
+        (Actor::Person { descends: Some(_), .. }, Some(request)) => return Ok(refuse(run, &input, request)),
+        (Actor::Kernel | Actor::Host, Some(_)) => return malformed("a request comes from a person"),
+        (Actor::Kernel | Actor::Person { .. }, None) => return malformed("an observation comes from the host"),
+    }
+    if request.is_some() && state.closed.is_some() {
+        // On record, `rules.added` means that the terms changed; those of a run that has ended do not.
+        if matches!(input.body, Event::RulesAdded(_)) {
+            return malformed("the run has ended; rules can be asked about it by replay");
+        }
+        let mut driver = Driver::new(Draft::begin(run, input.stamp, input.actor, input.body, input.blobs));
+        driver.decline("the run has ended");
+        return Ok(driver.draft.finish());
     }
 
     let actor = input.actor.clone();
     let begin = |input: Input| Driver::new(Draft::begin(run, input.stamp, input.actor, input.body, input.blobs));
 
-    if is_request {
-        if state.closed.is_some() {
-            // On record, `rules.added` means that the terms changed; those of a run that has ended do not.
-            if matches!(input.body, Event::RulesAdded(_)) {
-                return malformed("the run has ended; rules can be asked about it by replay");
+    let driver = match input.body.clone() {
+        Event::GateAnswered(body) => {
+            if body.note.is_some() && notes_are_full(state) {
+                return malformed(format!("{NOTES_MAX} notes wait to be read; answer without one"));
             }
             let mut driver = begin(input);
-            driver.decline("the run has ended");
-            return Ok(driver.draft.finish());
+            driver.gate_answered(&body, &actor);
+            driver
         }
-        let driver = match input.body.clone() {
-            Event::GateAnswered(body) => {
-                if body.note.is_some() && notes_are_full(state) {
-                    return malformed(format!("{NOTES_MAX} notes wait to be read; answer without one"));
-                }
-                let mut driver = begin(input);
-                driver.gate_answered(&body, &actor);
-                driver
+        Event::RunSteered(_) => {
+            if notes_are_full(state) {
+                return malformed(format!("{NOTES_MAX} notes wait to be read; let the run read them first"));
             }
-            Event::RunSteered(_) => {
-                if notes_are_full(state) {
-                    return malformed(format!("{NOTES_MAX} notes wait to be read; let the run read them first"));
-                }
-                begin(input)
+            begin(input)
+        }
+        Event::RecoveryRequested(body) => {
+            let mut driver = begin(input);
+            driver.recover(&body, &actor);
+            driver
+        }
+        Event::RiskAccepted(body) => {
+            let mut driver = begin(input);
+            driver.risk_accepted(&body, &actor);
+            driver
+        }
+        Event::RulesAdded(body) => {
+            let Some(blob) = input.blobs.iter().find(|blob| blob.digest == body.rules) else {
+                return malformed("the rule set's text did not come with the request");
+            };
+            if run.terms.rule_digests().contains(&blob.digest) || run.terms.rule_digests().len() >= 32 {
+                return malformed("the run is judged by this rule set already, or by 32 of them");
             }
-            Event::RecoveryRequested(body) => {
-                let mut driver = begin(input);
-                driver.recover(&body, &actor);
-                driver
-            }
-            Event::RiskAccepted(body) => {
-                let mut driver = begin(input);
-                driver.risk_accepted(&body, &actor);
-                driver
-            }
-            Event::RulesAdded(body) => {
-                let Some(blob) = input.blobs.iter().find(|blob| blob.digest == body.rules) else {
-                    return malformed("the rule set's text did not come with the request");
-                };
-                if run.terms.rule_digests().contains(&blob.digest) || run.terms.rule_digests().len() >= 32 {
-                    return malformed("the run is judged by this rule set already, or by 32 of them");
-                }
-                let terms = Arc::new(run.terms.extended(blob)?);
-                let mut wider = run.clone();
-                wider.facts = wider.facts.extended(terms.rules());
-                wider.terms = terms;
-                let mut driver = Driver::new(Draft::begin(&wider, input.stamp, input.actor, input.body, input.blobs));
-                driver.rules_added();
-                driver
-            }
-            Event::RunCancelled(_) => {
-                let mut driver = begin(input);
-                driver.cancel(&actor);
-                driver
-            }
-            other => return malformed(format!("{} is not a request", other.schema().name)),
-        };
-        return Ok(driver.draft.finish());
-    }
-
-    let driver = match input.body.clone() {
+            let terms = Arc::new(run.terms.extended(blob)?);
+            let mut wider = run.clone();
+            wider.facts = wider.facts.extended(terms.rules());
+            wider.terms = terms;
+            let mut driver = Driver::new(Draft::begin(&wider, input.stamp, input.actor, input.body, input.blobs));
+            driver.rules_added();
+            driver
+        }
+        Event::RunCancelled(_) => {
+            let mut driver = begin(input);
+            driver.cancel(&actor);
+            driver
+        }
         Event::SpawnFinished(body) => {
             let contents = contents(&input.blobs);
             let missing = [body.answer, body.delta].into_iter().flatten().find(|digest| !contents.contains_key(digest));
@@ -245,7 +226,8 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
             driver
         }
         Event::RequestRefused(_) => begin(input),
-        other => return malformed(format!("{} is not an observation", other.schema().name)),
+        Event::RunOpened(_) | Event::StoreCreated(_) => return malformed("the stream has begun already"),
+        derived!() => return malformed("what is derived is no input"),
     };
     Ok(driver.draft.finish())
 }
@@ -290,23 +272,35 @@ fn late(run: &Run, effect: u64) -> Result<(), Declined> {
     }
 }
 
+/// Returns the id of a request to a run; `None` for what is none.
+fn request_of(body: &Event) -> Option<&[u8]> {
+    match body {
+        Event::GateAnswered(body) => Some(&body.request),
+        Event::RunSteered(body) => Some(&body.request),
+        Event::RecoveryRequested(body) => Some(&body.request),
+        Event::RiskAccepted(body) => Some(&body.request),
+        Event::RulesAdded(body) => Some(&body.request),
+        Event::RunCancelled(body) => Some(&body.request),
+        Event::SpawnFinished(_)
+        | Event::CheckFinished(_)
+        | Event::MergeFinished(_)
+        | Event::TimerFired(_)
+        | Event::EffectOrphaned(_)
+        | Event::RequestRefused(_)
+        | Event::RunOpened(_)
+        | Event::StoreCreated(_)
+        | derived!() => None,
+    }
+}
+
 /// A request from somebody who may not make it stays on record as refused (COMMIT-6).
-fn refuse(run: &Run, input: Input) -> Checked<Run> {
-    let request = match &input.body {
-        Event::GateAnswered(body) => body.request.clone(),
-        Event::RunSteered(body) => body.request.clone(),
-        Event::RecoveryRequested(body) => body.request.clone(),
-        Event::RiskAccepted(body) => body.request.clone(),
-        Event::RulesAdded(body) => body.request.clone(),
-        Event::RunCancelled(body) => body.request.clone(),
-        _ => Vec::new(),
-    };
+fn refuse(run: &Run, input: &Input, request: &[u8]) -> Checked<Run> {
     let refused = RequestRefused {
-        request,
+        request: request.to_vec(),
         what: input.body.schema().name.to_string(),
         reason: "whoever asks descends from a spawn of this run".to_string(),
     };
-    Draft::begin(run, input.stamp, input.actor, refused.into(), Vec::new()).finish()
+    Draft::begin(run, input.stamp, input.actor.clone(), refused.into(), Vec::new()).finish()
 }
 
 fn check_bounds(input: &Input) -> Result<(), Declined> {
@@ -386,6 +380,12 @@ pub fn named_blobs(body: &Event) -> Vec<Digest> {
             [body.prompt, body.output, body.answer, body.delta].into_iter().flatten().collect()
         }
         Event::CheckFinished(body) => body.output.into_iter().collect(),
-        _ => Vec::new(),
+        Event::RecoveryRequested(_)
+        | Event::RequestRefused(_)
+        | Event::MergeFinished(_)
+        | Event::TimerFired(_)
+        | Event::EffectOrphaned(_)
+        | Event::StoreCreated(_)
+        | derived!() => Vec::new(),
     }
 }

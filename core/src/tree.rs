@@ -18,12 +18,17 @@ pub fn leaf_of(data: &[u8]) -> NodeHash {
 
 /// Returns the hash of the leaf of an event.
 pub fn leaf(id: &EventId) -> NodeHash {
-    leaf_of(&id.0)
+    let mut input = [0; 33];
+    input[1..].copy_from_slice(&id.0);
+    Sha256::digest(input).into()
 }
 
 /// Returns the hash of an inner node: `SHA-256(01 || left || right)`.
 pub fn node(left: &NodeHash, right: &NodeHash) -> NodeHash {
-    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+    let mut input = [1; 65];
+    input[1..33].copy_from_slice(left);
+    input[33..].copy_from_slice(right);
+    Sha256::digest(input).into()
 }
 
 /// Returns the root of the tree without leaves: `SHA-256("")`.

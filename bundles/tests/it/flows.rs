@@ -1,7 +1,7 @@
 //! The shipped process and its rules, driven through the kernel by hand: what a run of each sort comes to.
 
 use loom_bundles::{LoadedBundle, Source, load};
-use loom_core::answer::{Change, Claim, Found, encode_delta};
+use loom_core::answer::{Change, Claim, Found, Recipe, encode_delta};
 use loom_core::commit::Blob;
 use loom_core::event::Envelope;
 use loom_core::id::{Actor, Assurance, Digest, Stamp, StreamId};
@@ -49,6 +49,10 @@ struct Driven {
     run: Run,
     bundle: LoadedBundle,
     told: Vec<String>,
+    /// Sequences of the findings.
+    raised: Vec<u64>,
+    /// What each agent was given.
+    recipes: Vec<(String, Recipe)>,
     clock: u64,
 }
 
@@ -89,7 +93,14 @@ fn drive(world: &World) -> Driven {
     blobs.extend(bundle.blobs.iter().cloned());
     let input = Input { stamp: Stamp { ms: 1, counter: 0 }, actor: person(), body: opened.into(), blobs };
     let checked = open(terms, StreamId([1; 16]), input).unwrap();
-    let mut driven = Driven { run: Run::new(checked.next().terms.clone()), bundle, told: Vec::new(), clock: 1 };
+    let mut driven = Driven {
+        run: Run::new(checked.next().terms.clone()),
+        bundle,
+        told: Vec::new(),
+        raised: Vec::new(),
+        recipes: Vec::new(),
+        clock: 1,
+    };
     driven.take(checked);
     let mut answers = world.answers.iter();
     for _ in 0..100 {
@@ -127,8 +138,18 @@ impl Driven {
     /// Writes down what a person would tell of the run.
     fn take(&mut self, checked: loom_core::commit::Checked<Run>) {
         for event in checked.events() {
-            let line = match Envelope::decode(&event.bytes).unwrap().body {
-                Event::SpawnRequested(body) => format!("spawn {}", body.agent),
+            let event = Envelope::decode(&event.bytes).unwrap();
+            let line = match event.body {
+                Event::SpawnRequested(body) => {
+                    let recipe = checked.blobs().iter().find(|blob| blob.digest == body.recipe).unwrap();
+                    let recipe = Recipe::decode(Blob::content(&recipe.bytes).unwrap()).unwrap();
+                    self.recipes.push((body.agent.clone(), recipe));
+                    format!("spawn {}", body.agent)
+                }
+                Event::FindingRaised(_) => {
+                    self.raised.push(event.sequence);
+                    continue;
+                }
                 Event::CheckRequested(body) => format!("check {}", body.check),
                 Event::GateOpened(body) => format!("gate {} opened: {}", body.role, body.reason),
                 Event::GateDecided(body) => {
@@ -309,6 +330,13 @@ fn the_adjudicator_works_only_while_a_blocker_stands() {
         let told = drive(&World { flow: Some("complex"), blocks, ..World::default() }).told;
         assert_eq!(told.contains(&"spawn adjudicator".to_string()), works, "{told:?}");
     }
+}
+
+#[test]
+fn the_adjudicator_is_told_the_blockers_that_stand() {
+    let driven = drive(&World { flow: Some("complex"), blocks: Some(("reviewer-logic", 1)), ..World::default() });
+    let (_, recipe) = driven.recipes.iter().find(|(agent, _)| agent == "adjudicator").expect("it was asked");
+    assert_eq!(recipe.findings, driven.raised[..1], "the blocker that stands");
 }
 
 #[test]
