@@ -22,4 +22,5 @@ pub use object_id::{CommitId, ObjectFormat, TreeId};
 pub use process::{CancelToken, Capture, Command, Environment, Exit, Guard, Status, minimal_environment, run};
 pub use repository::{Branch, Project, Uncommitted};
 pub use snapshot::{Limits, Skipped, Snapshot, Why};
+pub use work_folder::remove_tree;
 pub use workspace::{Change, CommitMeta, How, Person, Workspace};
