@@ -81,7 +81,7 @@ impl Session {
         let (outbox, inbox) = channel();
         let engine = Engine::open(store, Box::new(Machine), executor.clone(), outbox.clone())?;
         let live: Vec<String> = engine.runs().map(|(stream, _)| hex(&stream.0)).collect();
-        remove_workspaces(&folder, &|name| live.iter().any(|run| run == name))?;
+        remove_workspaces(&folder, &|name| live.iter().any(|run| run == name));
         Ok(Session { engine, executor, git, project, store_folder, inbox, outbox })
     }
 

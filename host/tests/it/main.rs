@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod engine;
+mod misbehave;
+mod project;
 mod recovery;
 mod request;
 mod rig;
