@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod clock;
 mod engine;
 mod misbehave;
 mod project;
