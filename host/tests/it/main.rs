@@ -4,7 +4,9 @@
 
 mod clock;
 mod engine;
+mod hostile;
 mod misbehave;
+mod place;
 mod project;
 mod recovery;
 mod request;

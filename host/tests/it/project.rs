@@ -42,7 +42,7 @@ type-check = "not-applicable"
 
 /// A folder with a project in it, and beside it everything else that a run needs.
 pub(crate) struct Project {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     root: PathBuf,
 }
 
@@ -66,12 +66,21 @@ impl Project {
 
     /// Returns a folder that is no repository.
     pub(crate) fn empty(name: &OsStr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         let root = folder.path().join(name);
         for path in [root.clone(), folder.path().join("home")] {
             fs::create_dir(path).unwrap();
         }
         Project { folder, root }
+    }
+
+    /// Returns a folder beside this one as a project.
+    pub(crate) fn neighbour(&self, name: &str) -> Project {
+        Project { folder: self.folder.clone(), root: self.beside(name) }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Returns a path beside the project.
@@ -84,7 +93,7 @@ impl Project {
     }
 
     pub(crate) fn commit(&self) {
-        self.git(&["add", "-A", "-f"]);
+        self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "-m", "more"]);
     }
 
