@@ -307,15 +307,7 @@ fn a_linked_work_tree_runs_from_its_own_head_and_leaves_the_main_one_alone() {
 
 #[test]
 fn projects_in_folders_with_odd_names_run() {
-    let names: [&[u8]; 7] = [
-        b"with space",
-        "n\u{e4}m\u{1f980}".as_bytes(),
-        b"line\nfeed",
-        b"\"quoted\\",
-        b"-dash",
-        b"co:lon;#",
-        b"b\xff\xfed",
-    ];
+    let names: [&[u8]; 4] = ["n\u{e4}m\u{1f980} ".as_bytes(), b"\"li\nne\\", b"-co:lon;#$x'", b"b\xff\xfed"];
     for name in names {
         let project = Project::named(OsStr::from_bytes(name));
         assert_runs(&project);
@@ -464,8 +456,7 @@ fn tasks_of_any_text_make_a_branch_with_a_plain_name() {
     let tasks = [
         ("\u{1b}[31mred\u{7}\u{202e} \r\n../../etc\n", "31mred-etc"),
         ("---", "task"),
-        ("\u{1f980}\u{1f980}", "task"),
-        ("a.lock", "a-lock"),
+        ("\u{1f980}.lock", "lock"),
         ("-rf $(touch x) `id` ; @{-1} ~^:?*[\\", "rf-touch-x-id-1"),
         (long.as_str(), "long-long-long-long-long-long-long-long"),
     ];

@@ -1,20 +1,18 @@
 //! Where a run finds itself: opened twice, a project that has moved on, folders that cannot be written, a second
 //! process. What cannot be done is told with its place, and nothing of it is done by half.
 
-use crate::project::{Footprint, Going, Project, SEARCH_PATH, WORKS, by_person, code, person, scripted};
+use crate::project::{Footprint, Going, Project, WORKS, assert_dead, by_person, code, guard, person, scripted};
 use loom_core::id::StreamId;
 use loom_core::word::Answer;
-use loom_host::environment::Environment;
 use loom_host::error::HostError;
 use loom_host::local::told;
 use loom_host::session::{Session, Wishes};
 use loom_store::StoreError;
-use loom_tools::Guard;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 /// Names the project to the process that [`opener`] is.
@@ -142,13 +140,7 @@ fn a_project_that_takes_no_objects_asks_a_person_and_goes_on_when_it_does() {
 #[test]
 fn opener() {
     let Some(root) = std::env::var_os(PROJECT).map(PathBuf::from) else { return };
-    let environment = Environment {
-        search_path: SEARCH_PATH.into(),
-        state_folder: root.parent().unwrap().join("state"),
-        toolchain: Vec::new(),
-        descends: None,
-    };
-    match Session::open(&environment, &root, Arc::new(scripted(WORKS)), Guard::None) {
+    match Project::at(&root).session(WORKS) {
         Ok(_) => println!("it is opened"),
         Err(error) => println!("it is refused: {}", told(&error)),
     }
@@ -250,4 +242,48 @@ fn a_second_driver_is_told_who_holds_the_store() {
     assert_eq!(opened_by_another(&project), said);
     drop(session);
     assert_eq!(opened_by_another(&project), "opened");
+}
+
+/// Not a test by itself: drives a run in the project that the environment names, until it is killed.
+#[test]
+fn driver() {
+    let Some(root) = std::env::var_os(PROJECT).map(PathBuf::from) else { return };
+    let Some(guard) = guard() else { return };
+    let project = Project::at(&root);
+    let pid = project.beside("agent");
+    let script = format!(
+        "[[turn]]\nagent = 'implementer'\nrun = ['sh', '-c', '''echo half > notes.txt
+         setsid sh -c 'echo $$ >> \"{pid}.new\"; exec sleep 1000' & echo $! >> '{pid}.new'
+         while test $(wc -l < '{pid}.new') -lt 2; do sleep 0.01; done; mv '{pid}.new' '{pid}'; wait''']\n",
+        pid = pid.display()
+    );
+    project.go_with(Arc::new(scripted(&script)), guard, code(), by_person("trivial"));
+}
+
+#[test]
+fn a_driver_that_is_killed_takes_its_agents_along_and_the_next_one_goes_on() {
+    if guard().is_none() {
+        return;
+    }
+    let project = Project::new();
+    let before = project.footprint();
+    let mut driver = Command::new(std::env::current_exe().unwrap());
+    driver.args(["place::driver", "--exact", "--nocapture", "--test-threads=1"]).env(PROJECT, project.root());
+    let mut driver = driver.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !project.beside("agent").exists() {
+        assert!(driver.try_wait().unwrap().is_none(), "it drives");
+        std::thread::yield_now();
+    }
+    driver.kill().unwrap();
+    driver.wait().unwrap();
+    assert_dead(&project.beside("agent"), 2);
+    let session = project.session(WORKS).unwrap();
+    let stream = session.engine().runs().map(|(stream, _)| *stream).next().unwrap();
+    let mut going = Going { session, stream };
+    going.drive();
+    assert_eq!((going.count("effect.orphaned"), going.outcomes()), (1, vec!["ok"]));
+    going.answer(Answer::Accept);
+    assert_eq!(going.closing(), Some("accepted"));
+    before.assert_kept(&project.footprint(), Some(&going.branch()));
+    assert_eq!(project.git(&["show", &format!("{}:notes.txt", going.branch())]), "a note\nmore");
 }

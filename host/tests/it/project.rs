@@ -42,8 +42,10 @@ type-check = "not-applicable"
 
 /// A folder with a project in it, and beside it everything else that a run needs.
 pub(crate) struct Project {
-    folder: Arc<TempDir>,
+    folder: PathBuf,
     root: PathBuf,
+    /// Removes the folder at the end, where it is this project's to remove.
+    _owned: Option<Arc<TempDir>>,
 }
 
 impl Project {
@@ -66,17 +68,23 @@ impl Project {
 
     /// Returns a folder that is no repository.
     pub(crate) fn empty(name: &OsStr) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let root = folder.path().join(name);
-        for path in [root.clone(), folder.path().join("home")] {
+        let owned = Arc::new(tempfile::tempdir().unwrap());
+        let folder = owned.path().to_path_buf();
+        let root = folder.join(name);
+        for path in [root.clone(), folder.join("home")] {
             fs::create_dir(path).unwrap();
         }
-        Project { folder, root }
+        Project { folder, root, _owned: Some(owned) }
+    }
+
+    /// Returns the project of another process.
+    pub(crate) fn at(root: &Path) -> Self {
+        Project { folder: root.parent().unwrap().to_path_buf(), root: root.to_path_buf(), _owned: None }
     }
 
     /// Returns a folder beside this one as a project.
     pub(crate) fn neighbour(&self, name: &str) -> Project {
-        Project { folder: self.folder.clone(), root: self.beside(name) }
+        Project { folder: self.folder.clone(), root: self.beside(name), _owned: self._owned.clone() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -85,7 +93,7 @@ impl Project {
 
     /// Returns a path beside the project.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     pub(crate) fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
@@ -389,10 +397,23 @@ pub(crate) fn guard() -> Option<Guard> {
 }
 
 /// Whether a process lives; one that has ended and waits to be reaped does not.
-pub(crate) fn is_alive(pid: &str) -> bool {
+fn is_alive(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
     state.is_some_and(|state| state != "Z" && state != "X")
+}
+
+/// As many processes as are noted in the file were started, and none of them lives.
+#[track_caller]
+pub(crate) fn assert_dead(pids: &Path, count: usize) {
+    let pids: Vec<String> = fs::read_to_string(pids).unwrap().lines().map(String::from).collect();
+    assert_eq!(pids.len(), count, "each was started");
+    // A signal that was sent is not yet a process that has ended.
+    let begun = std::time::Instant::now();
+    while pids.iter().any(|pid| is_alive(pid)) {
+        assert!(begun.elapsed().as_secs() < 20, "one of {pids:?} lives on");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
