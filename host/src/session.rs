@@ -17,13 +17,15 @@ use loom_core::id::{Actor, Assurance, Stamp, StreamId, hex};
 use loom_core::state::Amount;
 use loom_providers::Provider;
 use loom_store::{RedbStore, Store};
-use loom_tools::{Git, Guard, Project};
+use loom_tools::{Git, Guard, Project, end_strays};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// Loom's folder in a project.
 const FOLDER: &str = ".loom";
+/// How long what a dead driver has left behind may take to end, in milliseconds: longer than a guard takes to end it.
+const STRAY_MS: u64 = 3_000;
 /// Orders under way at once on one machine.
 const JOBS: usize = 8;
 
@@ -70,6 +72,8 @@ impl Session {
         let folder = environment.state_folder.join("stores").join(hex(&crate::engine::origin(store.as_ref())?));
         let folder = folder.join("workspaces");
         make(&folder)?;
+        // The store is ours now: whoever still works below this folder was started by a driver that has died.
+        end_strays(&folder, STRAY_MS);
         let settings = LocalSettings {
             git: git.clone(),
             project: project.clone(),

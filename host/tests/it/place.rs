@@ -8,6 +8,7 @@ use loom_host::error::HostError;
 use loom_host::local::told;
 use loom_host::session::{Session, Wishes};
 use loom_store::StoreError;
+use loom_tools::Guard;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -245,45 +246,52 @@ fn a_second_driver_is_told_who_holds_the_store() {
 }
 
 /// Not a test by itself: drives a run in the project that the environment names, until it is killed.
+///
+/// The agent minds no request to end, and goes on writing.
 #[test]
 fn driver() {
     let Some(root) = std::env::var_os(PROJECT).map(PathBuf::from) else { return };
-    let Some(guard) = guard() else { return };
+    let guard = if root.join("unguarded").exists() { Some(Guard::None) } else { guard() };
+    let Some(guard) = guard else { return };
     let project = Project::at(&root);
-    let pid = project.beside("agent");
     let script = format!(
-        "[[turn]]\nagent = 'implementer'\nrun = ['sh', '-c', '''echo half > notes.txt
-         setsid sh -c 'echo $$ >> \"{pid}.new\"; exec sleep 1000' & echo $! >> '{pid}.new'
-         while test $(wc -l < '{pid}.new') -lt 2; do sleep 0.01; done; mv '{pid}.new' '{pid}'; wait''']\n",
-        pid = pid.display()
+        "[[turn]]\nagent = 'implementer'\nrun = ['sh', '-c', '''trap \"\" TERM
+         echo $$ > '{pid}.new'; mv '{pid}.new' '{pid}'
+         while :; do echo half >> notes.txt; sleep 0.01; done''']\n",
+        pid = project.beside("agent").display()
     );
     project.go_with(Arc::new(scripted(&script)), guard, code(), by_person("trivial"));
 }
 
 #[test]
 fn a_driver_that_is_killed_takes_its_agents_along_and_the_next_one_goes_on() {
-    if guard().is_none() {
-        return;
+    for unguarded in [false, true] {
+        let project = Project::new();
+        if unguarded {
+            project.write("unguarded", "");
+        } else if guard().is_none() {
+            continue;
+        }
+        let before = project.footprint();
+        let mut driver = Command::new(std::env::current_exe().unwrap());
+        driver.args(["place::driver", "--exact", "--nocapture", "--test-threads=1"]).env(PROJECT, project.root());
+        let mut driver = driver.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while !project.beside("agent").exists() {
+            assert!(driver.try_wait().unwrap().is_none(), "it drives");
+            std::thread::yield_now();
+        }
+        driver.kill().unwrap();
+        driver.wait().unwrap();
+        // The agent still writes when the next driver comes.
+        let session = project.session(WORKS).unwrap();
+        let stream = session.engine().runs().map(|(stream, _)| *stream).next().unwrap();
+        let mut going = Going { session, stream };
+        going.drive();
+        assert_dead(&project.beside("agent"), 1);
+        assert_eq!((going.count("effect.orphaned"), going.outcomes()), (1, vec!["ok"]));
+        going.answer(Answer::Accept);
+        assert_eq!(going.closing(), Some("accepted"));
+        before.assert_kept(&project.footprint(), Some(&going.branch()));
+        assert_eq!(project.git(&["show", &format!("{}:notes.txt", going.branch())]), "a note\nmore");
     }
-    let project = Project::new();
-    let before = project.footprint();
-    let mut driver = Command::new(std::env::current_exe().unwrap());
-    driver.args(["place::driver", "--exact", "--nocapture", "--test-threads=1"]).env(PROJECT, project.root());
-    let mut driver = driver.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while !project.beside("agent").exists() {
-        assert!(driver.try_wait().unwrap().is_none(), "it drives");
-        std::thread::yield_now();
-    }
-    driver.kill().unwrap();
-    driver.wait().unwrap();
-    assert_dead(&project.beside("agent"), 2);
-    let session = project.session(WORKS).unwrap();
-    let stream = session.engine().runs().map(|(stream, _)| *stream).next().unwrap();
-    let mut going = Going { session, stream };
-    going.drive();
-    assert_eq!((going.count("effect.orphaned"), going.outcomes()), (1, vec!["ok"]));
-    going.answer(Answer::Accept);
-    assert_eq!(going.closing(), Some("accepted"));
-    before.assert_kept(&project.footprint(), Some(&going.branch()));
-    assert_eq!(project.git(&["show", &format!("{}:notes.txt", going.branch())]), "a note\nmore");
 }
