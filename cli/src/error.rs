@@ -6,6 +6,7 @@ use loom_core::rules::RuleError;
 use loom_host::HostError;
 use loom_replay::ReplayError;
 use loom_store::StoreError;
+use loom_tools::Error as ToolError;
 use std::io;
 use std::path::PathBuf;
 
@@ -151,7 +152,11 @@ impl CliError {
             CliError::NoRuleSet { .. } => Some("`loom rules list` lists them".to_string()),
             CliError::Kind { kind } => nearest_kind(kind).map(|near| format!("did you mean `{near}`?")),
             CliError::FileExists { .. } => Some("name another file, or move this one away".to_string()),
-            CliError::Store(error) | CliError::Replay(ReplayError::Store(error)) => store_hint(error),
+            CliError::Store(error)
+            | CliError::Replay(ReplayError::Store(error))
+            | CliError::Host(HostError::Store(error)) => store_hint(error),
+            CliError::Host(error) => host_hint(error),
+            CliError::File { source, .. } => file_hint(source),
             CliError::Replay(ReplayError::Damaged(_)) => {
                 Some("export the run again, or use another copy of the file".to_string())
             }
@@ -160,13 +165,30 @@ impl CliError {
             | CliError::Output(_)
             | CliError::NotARun { .. }
             | CliError::Rules { .. }
-            | CliError::File { .. }
             | CliError::Event { .. }
             | CliError::Replay(_)
-            | CliError::Host(_)
             | CliError::Bundle(_) => None,
         }
     }
+}
+
+/// Returns what to do about what the host met.
+fn host_hint(error: &HostError) -> Option<String> {
+    let hint = match error {
+        HostError::File { source, .. } => return file_hint(source),
+        HostError::Tool(ToolError::File { source, .. }) => return file_hint(source),
+        HostError::Tool(ToolError::NotARepository { .. }) => "go into a git repository, or make one with `git init`",
+        HostError::Tool(ToolError::Bare { .. }) => "clone it, and work in the clone",
+        HostError::Tool(ToolError::Empty { .. }) => "make a first commit: a run starts from one",
+        _ => return None,
+    };
+    Some(hint.to_string())
+}
+
+/// Returns what to do about a file that may not be handled.
+fn file_hint(error: &io::Error) -> Option<String> {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+        .then(|| "give your user the right to it; LOOM_STATE_DIR names another folder for Loom's state".to_string())
 }
 
 fn store_hint(error: &StoreError) -> Option<String> {
@@ -178,12 +200,12 @@ fn store_hint(error: &StoreError) -> Option<String> {
         StoreError::Damaged(_) => {
             Some("`loom verify` finds the first bad record; other streams stay readable".to_string())
         }
+        StoreError::Io { source, .. } => file_hint(source),
         StoreError::Missing(_)
         | StoreError::Exists(_)
         | StoreError::Newer { .. }
         | StoreError::NewerEvent { .. }
         | StoreError::Full
-        | StoreError::Io { .. }
         | StoreError::Broken
         | StoreError::ReadOnly => None,
     }

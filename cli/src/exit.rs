@@ -2,6 +2,7 @@
 
 use crate::error::CliError;
 use loom_core::word::Verdict;
+use loom_host::HostError;
 use loom_replay::ReplayError;
 use loom_store::StoreError;
 use std::process::ExitCode;
@@ -60,7 +61,7 @@ impl Exit {
             | CliError::Since { .. }
             | CliError::NoRuleSet { .. }
             | CliError::FileExists { .. } => Exit::Usage,
-            CliError::Store(error) => Exit::of_store(error),
+            CliError::Store(error) | CliError::Host(HostError::Store(error)) => Exit::of_store(error),
             CliError::Replay(error) => Exit::of_replay(error),
             CliError::Host(_) | CliError::Output(_) | CliError::File { .. } => Exit::Unavailable,
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,

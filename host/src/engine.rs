@@ -11,7 +11,7 @@
 
 use crate::error::HostError;
 use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
-use crate::request::{Answered, Opening, Request, TASK_BYTES_MAX};
+use crate::request::{Answered, Ground, Opening, Request, TASK_BYTES_MAX};
 use crate::world::World;
 use loom_bundles::{Finding, PromptParts, Repair};
 use loom_core::answer::{Claim, Recipe, decode_checks, encode_delta};
@@ -609,6 +609,20 @@ impl Engine {
             }
         };
         Ok(Order { stream, id, time_ms, base_commit: run.state.opened.base_commit.clone(), work })
+    }
+
+    /// Returns what a run on record starts from; `None` where there is no such run.
+    pub fn ground(&self, stream: StreamId) -> Result<Option<Ground>, HostError> {
+        let Some(first) = self.store.read(stream, 0, 1)?.into_iter().next() else { return Ok(None) };
+        let Event::RunOpened(opened) = Envelope::decode(&first.event.bytes)?.body else {
+            return Err(HostError::RunUnknown);
+        };
+        Ok(Some(Ground {
+            checks: self.checks(stream)?,
+            base_commit: opened.base_commit,
+            base_tree: opened.base_tree,
+            checks_waived: opened.checks_waived.iter().cloned().collect(),
+        }))
     }
 
     fn checks(&self, stream: StreamId) -> Result<Vec<loom_core::answer::CheckCommand>, HostError> {

@@ -6,6 +6,7 @@ use loom_core::id::{Digest, StreamId};
 use loom_core::run::TermsError;
 use loom_core::step::Declined;
 use loom_store::{AppendError, StoreError};
+use std::path::PathBuf;
 
 /// Why the host could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,15 @@ pub enum HostError {
     /// A tool failed.
     #[error(transparent)]
     Tool(#[from] loom_tools::Error),
+    /// The store's folder is the repository's own, not one that Loom made.
+    #[error(
+        "{} is a link or under version control; a store that came with a repository is not opened: remove it \
+         from the repository (`git rm -r --cached`, commit) and move it away", .folder.display()
+    )]
+    StoreForeign {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// What the base commit declares as checks cannot be used.
     #[error("the checks that the project declares cannot be used: {0}")]
     Checks(String),

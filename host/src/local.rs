@@ -12,12 +12,14 @@ use loom_bundles::{Schema, parse_answer, render};
 use loom_core::answer::Change;
 use loom_core::id::{StreamId, hex};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
-use loom_providers::{Provider, SpawnOrder};
+use loom_providers::{Ended, Hands, Program, Provider, SpawnOrder};
 use loom_tools::{
-    CancelToken, Command, CommitId, CommitMeta, Error as ToolError, Git, Guard, How, Limits, Person, Project, Status,
-    TreeId, Workspace, minimal_environment, run,
+    CancelToken, Capture, Command, CommitId, CommitMeta, Error as ToolError, Exit, Git, Guard, How, Limits, Person,
+    Project, Status, TreeId, Workspace, minimal_environment, remove_tree, run,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -27,6 +29,8 @@ use std::time::Instant;
 const DIFF_BYTES_MAX: usize = 256 * 1024;
 /// Most output kept of a check, in bytes a stream.
 const CHECK_OUTPUT_MAX: usize = 48 * 1024;
+/// Most output kept of a spawn, in bytes: half from its start and half from its end, where the answer stands.
+const SPAWN_OUTPUT_MAX: usize = 2 * 1024 * 1024;
 
 /// How a local executor is set up.
 pub struct LocalSettings {
@@ -78,9 +82,18 @@ impl LocalExecutor {
         Ok(self.shared.workspace(stream, base)?.work().to_path_buf())
     }
 
-    /// Ends everything that is under way.
+    /// Removes the workspace of a run that could not be opened.
+    pub fn discard(&self, stream: StreamId) {
+        self.shared.remove_workspace(stream);
+    }
+
+    /// Ends everything that is under way and returns when nothing is: two drivers never share a workspace.
     pub fn stop_all(&self) {
-        self.shared.lock().tokens.values().for_each(CancelToken::cancel);
+        let mut running = self.shared.lock();
+        running.tokens.values().for_each(CancelToken::cancel);
+        while !running.tokens.is_empty() {
+            running = self.shared.turn.wait(running).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 
@@ -128,7 +141,10 @@ impl Shared {
         let report = if token.is_cancelled() {
             refused(&order, "it was stopped before it began".to_string())
         } else {
-            self.perform(&order, token).unwrap_or_else(|error| refused(&order, told(&error)))
+            // A flaw of a provider ends the order that it showed in; the run goes on to ask a person.
+            catch_unwind(AssertUnwindSafe(|| self.perform(&order, token)))
+                .unwrap_or_else(|_| Ok(refused(&order, "the executor panicked over it".to_string())))
+                .unwrap_or_else(|error| refused(&order, told(&error)))
         };
         let mut running = self.lock();
         running.tokens.remove(&(stream, id));
@@ -182,7 +198,7 @@ impl Shared {
             return Ok(Workspace::open(&self.settings.git, &place)?);
         }
         // Whatever stands here was left half made by a driver that died.
-        remove(&folder)?;
+        remove_tree(&folder)?;
         for name in ["home", "tmp"] {
             let path = folder.join(name);
             std::fs::create_dir_all(&path).map_err(file("make", &path))?;
@@ -231,12 +247,13 @@ impl Shared {
             time_limit_ms: order.time_ms,
         };
         let began = Instant::now();
-        let done = self.settings.provider.run(&spawn, &|| token.is_cancelled());
+        let hands = Lent { shared: self, order, workspace, token };
+        let done = self.settings.provider.run(&spawn, &hands);
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut report = SpawnReport {
             outcome: done.outcome,
             prompt: prompt.into_bytes(),
-            output: done.output,
+            output: capped(done.output),
             claim: None,
             delta: Vec::new(),
             tree_after: work.tree.clone(),
@@ -291,16 +308,9 @@ impl Shared {
             return report(CheckOutcome::Absent, None, Vec::new(), 0);
         };
         workspace.reset_to(tree_id(tree)?)?;
-        let settings = &self.settings;
-        let folder = self.folder(order.stream);
-        let mut environment =
-            minimal_environment(&settings.environment.search_path, &folder.join("home"), &folder.join("tmp"));
-        environment.extend(settings.environment.toolchain.iter().cloned());
-        environment.insert(SPAWN_VARIABLE.into(), order.id.to_string().into());
-        let mut command = Command::new(argv, workspace.work(), environment);
+        let mut command = self.command(order, argv, workspace);
         command.timeout_ms = order.time_ms;
         command.output_max_bytes = CHECK_OUTPUT_MAX;
-        command.guard = settings.guard.clone();
         let exit = match run(&command, token) {
             Ok(exit) => exit,
             Err(error) => return report(CheckOutcome::Unusable, None, told(&error).into_bytes(), 0),
@@ -315,6 +325,24 @@ impl Shared {
             Status::Cancelled => (CheckOutcome::Unusable, None),
         };
         report(outcome, code, output, exit.duration_ms)
+    }
+
+    /// Prepares a program for a run: in its work folder, watched, with nothing of ours in its environment.
+    fn command(
+        &self,
+        order: &Order,
+        argv: impl IntoIterator<Item = impl Into<OsString>>,
+        workspace: &Workspace,
+    ) -> Command {
+        let settings = &self.settings;
+        let folder = self.folder(order.stream);
+        let mut environment =
+            minimal_environment(&settings.environment.search_path, &folder.join("home"), &folder.join("tmp"));
+        environment.extend(settings.environment.toolchain.iter().cloned());
+        environment.insert(SPAWN_VARIABLE.into(), order.id.to_string().into());
+        let mut command = Command::new(argv, workspace.work(), environment);
+        command.guard = settings.guard.clone();
+        command
     }
 
     fn merge(
@@ -335,30 +363,71 @@ impl Shared {
 
     fn remove_workspace(&self, stream: StreamId) {
         // A folder that cannot be removed now is found and removed when the store is next opened for driving.
-        let _left = remove(&self.folder(stream));
+        let _left = remove_tree(&self.folder(stream));
+    }
+}
+
+/// What a provider is lent for one spawn.
+struct Lent<'a> {
+    shared: &'a Shared,
+    order: &'a Order,
+    workspace: &'a Workspace,
+    token: &'a CancelToken,
+}
+
+impl Hands for Lent<'_> {
+    fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    fn run(&self, program: &Program) -> Ended {
+        let mut command = self.shared.command(self.order, &program.argv, self.workspace);
+        command.stdin.clone_from(&program.stdin);
+        command.timeout_ms = program.time_limit_ms.min(self.order.time_ms);
+        command.output_max_bytes = SPAWN_OUTPUT_MAX;
+        match run(&command, self.token) {
+            Ok(exit) => ended(&exit),
+            Err(error) => Ended { outcome: SpawnOutcome::Broken, output: Vec::new(), detail: told(&error) },
+        }
+    }
+}
+
+fn ended(exit: &Exit) -> Ended {
+    let outcome = match exit.status {
+        Status::Exited(0) => SpawnOutcome::Ok,
+        Status::Exited(_) | Status::Signalled(_) => SpawnOutcome::Failed,
+        Status::TimedOut => SpawnOutcome::TimedOut,
+        Status::Cancelled => SpawnOutcome::Cancelled,
+    };
+    let complaint = exit.stderr.to_bytes();
+    let complaint = String::from_utf8_lossy(&complaint);
+    let detail = match complaint.trim() {
+        "" => format!("it ended with {}", exit.status),
+        words => format!("it ended with {}: {words}", exit.status),
+    };
+    Ended { outcome, output: exit.stdout.to_bytes(), detail }
+}
+
+/// Keeps the start and the end of an output that is longer than anybody reads.
+fn capped(output: Vec<u8>) -> Vec<u8> {
+    let half = SPAWN_OUTPUT_MAX / 2;
+    match output.len().checked_sub(SPAWN_OUTPUT_MAX) {
+        None | Some(0) => output,
+        Some(dropped) => {
+            let (head, tail) = (output[..half].to_vec(), output[output.len() - half..].to_vec());
+            Capture { head, dropped_bytes: dropped as u64, tail }.to_bytes()
+        }
     }
 }
 
 /// Removes workspaces of runs that have ended; a driver that died may have left them.
-pub fn remove_workspaces(folder: &Path, keep: &dyn Fn(&str) -> bool) -> Result<(), HostError> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(file("read", folder)(error)),
-    };
+pub fn remove_workspaces(folder: &Path, keep: &dyn Fn(&str) -> bool) {
+    // What cannot be listed or removed takes room and keeps nobody from working.
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         if !keep(&entry.file_name().to_string_lossy()) {
-            remove(&entry.path())?;
+            let _left = remove_tree(&entry.path());
         }
-    }
-    Ok(())
-}
-
-fn remove(folder: &Path) -> Result<(), HostError> {
-    match std::fs::remove_dir_all(folder) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(file("remove", folder)(error)),
     }
 }
 

@@ -102,6 +102,19 @@ pub struct Opening {
     pub owner: String,
 }
 
+/// Where a run starts from: what its opening takes from the project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ground {
+    /// The commit.
+    pub base_commit: Vec<u8>,
+    /// Its tree.
+    pub base_tree: Vec<u8>,
+    /// Commands of the checks that were found.
+    pub checks: Vec<CheckCommand>,
+    /// Checks declared not applicable.
+    pub checks_waived: Vec<String>,
+}
+
 /// The answer to a request: what is on record now.
 #[derive(Debug)]
 pub enum Answered {

@@ -9,19 +9,23 @@ use crate::environment::Environment;
 use crate::error::HostError;
 use crate::local::{LocalExecutor, LocalSettings, remove_workspaces};
 use crate::order::Message;
-use crate::request::{Answered, Opening, Request};
+use crate::request::{Answered, Ground, Opening, Request};
 use crate::world::{Machine, World};
-use loom_bundles::{Checks, LoadedBundle, discover};
+use loom_bundles::{LoadedBundle, discover};
 use loom_core::answer::CheckCommand;
 use loom_core::id::{Actor, Assurance, Stamp, StreamId, hex};
 use loom_core::state::Amount;
 use loom_providers::Provider;
 use loom_store::{RedbStore, Store};
-use loom_tools::{CommitId, Git, Guard, Project};
+use loom_tools::{Git, Guard, Project, end_strays};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+/// Loom's folder in a project.
+const FOLDER: &str = ".loom";
+/// How long what a dead driver has left behind may take to end, in milliseconds: longer than a guard takes to end it.
+const STRAY_MS: u64 = 3_000;
 /// Orders under way at once on one machine.
 const JOBS: usize = 8;
 
@@ -63,11 +67,13 @@ impl Session {
         make(&scratch)?;
         let git = Git::find(&environment.search_path, &scratch)?;
         let project = Arc::new(Project::open(&git, path)?);
-        let store_folder = project.root().join(".loom");
+        let store_folder = own_folder(&project)?;
         let store: Arc<dyn Store> = Arc::new(open_or_create(&store_folder)?);
         let folder = environment.state_folder.join("stores").join(hex(&crate::engine::origin(store.as_ref())?));
         let folder = folder.join("workspaces");
         make(&folder)?;
+        // The store is ours now: whoever still works below this folder was started by a driver that has died.
+        end_strays(&folder, STRAY_MS);
         let settings = LocalSettings {
             git: git.clone(),
             project: project.clone(),
@@ -81,7 +87,7 @@ impl Session {
         let (outbox, inbox) = channel();
         let engine = Engine::open(store, Box::new(Machine), executor.clone(), outbox.clone())?;
         let live: Vec<String> = engine.runs().map(|(stream, _)| hex(&stream.0)).collect();
-        remove_workspaces(&folder, &|name| live.iter().any(|run| run == name))?;
+        remove_workspaces(&folder, &|name| live.iter().any(|run| run == name));
         Ok(Session { engine, executor, git, project, store_folder, inbox, outbox })
     }
 
@@ -100,7 +106,8 @@ impl Session {
         &self.engine
     }
 
-    /// Opens a run on the project's present commit and returns its stream.
+    /// Opens a run on the project's present commit and returns its stream. Asked again, the run is the one on record,
+    /// wherever the project stands by then.
     pub fn open_run(
         &mut self,
         request: Vec<u8>,
@@ -110,9 +117,10 @@ impl Session {
         wishes: Wishes,
     ) -> Result<StreamId, HostError> {
         let stream = self.engine.stream_of(&request);
-        // The project's head may have moved since the session was opened.
-        let project = Project::open(&self.git, self.project.root())?;
-        let checks = self.checks(stream, project.head_commit())?;
+        let ground = match self.engine.ground(stream)? {
+            Some(ground) => ground,
+            None => self.present_ground(stream).inspect_err(|_| self.executor.discard(stream))?,
+        };
         let limits = &bundle.bundle.limits;
         let caps = wishes.caps.unwrap_or(Amount {
             spawns: limits.spawns,
@@ -127,37 +135,51 @@ impl Session {
             task: task.to_string(),
             bundle,
             rules: wishes.rules,
-            base_commit: project.head_commit().as_bytes().to_vec(),
-            base_tree: project.head_tree().as_bytes().to_vec(),
+            base_commit: ground.base_commit,
+            base_tree: ground.base_tree,
             flow: wishes.flow,
             policies: wishes.policies,
+            checks: ground.checks,
+            checks_waived: ground.checks_waived,
+            caps,
+        };
+        let (reply, answer) = channel();
+        self.engine.turn(vec![Message::Open(Box::new(opening), reply)])?;
+        let opened = match answer.try_recv() {
+            Ok(Answered::Recorded { stream, .. }) => Ok(stream),
+            Ok(Answered::Not(error)) => Err(error),
+            Err(_) => Err(HostError::RunUnknown),
+        };
+        if opened.is_err() && self.engine.run(stream).is_none() {
+            self.executor.discard(stream);
+        }
+        opened
+    }
+
+    /// Returns where a run that is opened now starts from. Checks are found in its base commit, never in what an agent
+    /// could have written.
+    fn present_ground(&self, stream: StreamId) -> Result<Ground, HostError> {
+        // The project's head may have moved since the session was opened.
+        let project = Project::open(&self.git, self.project.root())?;
+        let work = self.executor.prepare(stream, project.head_commit())?;
+        let file = |name: &str| {
+            let path = work.join(name);
+            let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+            is_file.then(|| std::fs::read(&path).ok()).flatten()
+        };
+        let checks = discover(&file).map_err(|errors| {
+            HostError::Checks(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })?;
+        Ok(Ground {
+            base_commit: project.head_commit().as_bytes().to_vec(),
+            base_tree: project.head_tree().as_bytes().to_vec(),
             checks: checks
                 .found
                 .into_iter()
                 .map(|found| CheckCommand { check: found.name, argv: found.argv })
                 .collect(),
             checks_waived: checks.waived,
-            caps,
-        };
-        let (reply, answer) = channel();
-        self.engine.turn(vec![Message::Open(Box::new(opening), reply)])?;
-        match answer.try_recv() {
-            Ok(Answered::Recorded { stream, .. }) => Ok(stream),
-            Ok(Answered::Not(error)) => Err(error),
-            Err(_) => Err(HostError::RunUnknown),
-        }
-    }
-
-    /// Finds the checks in the run's base commit, never in what an agent could have written.
-    fn checks(&self, stream: StreamId, base: CommitId) -> Result<Checks, HostError> {
-        let work = self.executor.prepare(stream, base)?;
-        let file = |name: &str| {
-            let path = work.join(name);
-            let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
-            is_file.then(|| std::fs::read(&path).ok()).flatten()
-        };
-        discover(&file)
-            .map_err(|errors| HostError::Checks(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+        })
     }
 
     /// Puts a request to a run and returns what is on record then.
@@ -196,6 +218,17 @@ pub fn local_actor(environment: &Environment) -> Actor {
         assurance: Assurance::Asserted,
         descends: environment.descends,
     }
+}
+
+/// Returns the folder of the project's store, if the project did not bring it along.
+///
+/// A store that comes with a repository could have checks under way, and to open it would be to run them.
+fn own_folder(project: &Project) -> Result<PathBuf, HostError> {
+    let folder = project.root().join(FOLDER);
+    let is_link = std::fs::symlink_metadata(&folder).is_ok_and(|found| found.file_type().is_symlink());
+    // Some file systems do not tell these names apart.
+    let is_tracked = project.head_names()?.iter().any(|name| name.eq_ignore_ascii_case(FOLDER.as_bytes()));
+    if is_link || is_tracked { Err(HostError::StoreForeign { folder }) } else { Ok(folder) }
 }
 
 fn open_or_create(folder: &Path) -> Result<RedbStore, HostError> {

@@ -10,7 +10,7 @@ mod provider;
 mod script;
 
 pub use play::{Played, play};
-pub use provider::{Provider, SpawnOrder, SpawnReport};
+pub use provider::{Ended, Hands, Program, Provider, SpawnOrder, SpawnReport};
 pub use script::{Edit, Script, ScriptError, Trouble, Turn};
 
 /// The scripted model as a provider.
@@ -31,11 +31,11 @@ impl Provider for Scripted {
         "scripted"
     }
 
-    fn run(&self, order: &SpawnOrder, cancel: &dyn Fn() -> bool) -> SpawnReport {
+    fn run(&self, order: &SpawnOrder, hands: &dyn Hands) -> SpawnReport {
         match self.script.turn(&order.agent, order.round, order.attempt) {
             Some(turn) => {
                 let model = Some(turn.model.clone().unwrap_or_else(|| self.script.model.clone()));
-                let played = play(turn, &order.work_dir, order.time_limit_ms, cancel);
+                let played = play(turn, &order.work_dir, order.time_limit_ms, hands);
                 SpawnReport { model, session: turn.session.clone(), ..SpawnReport::from(played) }
             }
             None => SpawnReport::broken(format!(

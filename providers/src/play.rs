@@ -3,7 +3,7 @@
 //! Relies on the caller to fence and watch it like any other model. Edits stay in the folder: a path that leads
 //! out of it, or through a link, fails the turn.
 
-use crate::provider::SpawnReport;
+use crate::provider::{Ended, Hands, Program, SpawnReport};
 use crate::script::{Edit, Trouble, Turn};
 use loom_core::word::SpawnOutcome;
 use std::fs;
@@ -54,10 +54,10 @@ impl From<Played> for SpawnReport {
 }
 
 /// Plays a turn in `work_dir`, for at most `time_limit_ms`.
-pub fn play(turn: &Turn, work_dir: &Path, time_limit_ms: u64, cancel: &dyn Fn() -> bool) -> Played {
+pub fn play(turn: &Turn, work_dir: &Path, time_limit_ms: u64, hands: &dyn Hands) -> Played {
     let mut played = Played {
         outcome: SpawnOutcome::Ok,
-        output: turn.say.clone().into_bytes(),
+        output: Vec::new(),
         tokens_in: turn.tokens_in,
         tokens_out: turn.tokens_out,
         money_micro: turn.money_micro,
@@ -67,41 +67,57 @@ pub fn play(turn: &Turn, work_dir: &Path, time_limit_ms: u64, cancel: &dyn Fn() 
     if turn.trouble.contains(&Trouble::Limited) {
         // Turned away before anything was done.
         let told = "the script says: rate limit".to_string();
-        return Played {
-            outcome: SpawnOutcome::Limited,
-            output: Vec::new(),
-            wake_ms: turn.wake_ms,
-            detail: Some(told),
-            ..played
-        };
+        return Played { outcome: SpawnOutcome::Limited, wake_ms: turn.wake_ms, detail: Some(told), ..played };
     }
-    let started = Instant::now();
-    let edits = turn
-        .edits
-        .iter()
-        .try_for_each(|edit| if cancel() { Err(Stop::Cancelled) } else { apply(edit, work_dir).map_err(Stop::Io) });
-    let troubles = turn.trouble.iter().try_for_each(|trouble| match trouble {
-        Trouble::Hang => Err(hang(started, time_limit_ms, cancel)),
-        Trouble::Garbage => {
-            played.output = garbage(turn.garbage_bytes);
-            Ok(())
-        }
-        Trouble::Fail => Err(Stop::Failed(SpawnOutcome::Failed)),
-        Trouble::Break => Err(Stop::Failed(SpawnOutcome::Broken)),
-        Trouble::Limited => Ok(()),
-        Trouble::DeleteWorkspace => empty(work_dir).map_err(Stop::Io),
-        Trouble::SpawnChild => {
-            leave_child(work_dir).map(|id| played.detail = Some(format!("child {id}"))).map_err(Stop::Io)
-        }
-        Trouble::IndexFlags => look_away(turn, work_dir).map_err(Stop::Io),
-    });
-    match edits.and(troubles) {
+    match perform(turn, work_dir, time_limit_ms, hands, &mut played) {
         Ok(()) => played,
         Err(stop) => {
             let (outcome, detail) = stop.told();
-            Played { outcome, output: Vec::new(), detail: Some(detail), ..played }
+            Played { outcome, detail: Some(detail), ..played }
         }
     }
+}
+
+/// Does what the turn says, in order, until something ends it early.
+fn perform(
+    turn: &Turn,
+    work_dir: &Path,
+    time_limit_ms: u64,
+    hands: &dyn Hands,
+    played: &mut Played,
+) -> Result<(), Stop> {
+    let started = Instant::now();
+    for edit in &turn.edits {
+        if hands.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        apply(edit, work_dir)?;
+    }
+    if !turn.run.is_empty() {
+        let Ended { outcome, output, detail } =
+            hands.run(&Program { argv: turn.run.clone(), stdin: Vec::new(), time_limit_ms });
+        played.output = output;
+        if outcome != SpawnOutcome::Ok {
+            return Err(Stop::Program(outcome, detail));
+        }
+    }
+    for trouble in &turn.trouble {
+        match trouble {
+            Trouble::Hang => return Err(hang(started, time_limit_ms, hands)),
+            Trouble::Garbage => played.output = garbage(turn.garbage_bytes),
+            Trouble::Fail => return Err(Stop::Failed(SpawnOutcome::Failed)),
+            Trouble::Break => return Err(Stop::Failed(SpawnOutcome::Broken)),
+            // It was turned away before it began.
+            Trouble::Limited => {}
+            Trouble::DeleteWorkspace => empty(work_dir)?,
+            Trouble::SpawnChild => played.detail = Some(format!("child {}", leave_child(work_dir)?)),
+            Trouble::IndexFlags => look_away(turn, work_dir)?,
+        }
+    }
+    if !turn.trouble.contains(&Trouble::Garbage) {
+        played.output.extend_from_slice(turn.say.as_bytes());
+    }
+    Ok(())
 }
 
 /// Why a turn did not come to its end.
@@ -109,7 +125,14 @@ enum Stop {
     Cancelled,
     TimedOut,
     Failed(SpawnOutcome),
+    Program(SpawnOutcome, String),
     Io(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Io(error)
+    }
 }
 
 impl Stop {
@@ -118,6 +141,7 @@ impl Stop {
             Stop::Cancelled => (SpawnOutcome::Cancelled, "cancelled".to_string()),
             Stop::TimedOut => (SpawnOutcome::TimedOut, "its time was over".to_string()),
             Stop::Failed(outcome) => (outcome, format!("the script says: {}", outcome.word())),
+            Stop::Program(outcome, detail) => (outcome, detail),
             Stop::Io(error) => (SpawnOutcome::Failed, format!("an edit could not be made: {error}")),
         }
     }
@@ -174,10 +198,10 @@ fn empty(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn hang(started: Instant, time_limit_ms: u64, cancel: &dyn Fn() -> bool) -> Stop {
+fn hang(started: Instant, time_limit_ms: u64, hands: &dyn Hands) -> Stop {
     let limit = Duration::from_millis(time_limit_ms);
     loop {
-        if cancel() {
+        if hands.is_cancelled() {
             return Stop::Cancelled;
         }
         if started.elapsed() >= limit {

@@ -1,4 +1,4 @@
-//! The seam: what a model, an agent harness or a script is asked, and what it reports.
+//! The seam: what a model, an agent harness or a script is asked, what it is lent, and what it reports.
 
 use loom_core::word::SpawnOutcome;
 use std::path::PathBuf;
@@ -64,11 +64,44 @@ impl SpawnReport {
     }
 }
 
+/// A program that a provider wants run in the folder it works in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The program and its arguments; no shell reads them.
+    pub argv: Vec<String>,
+    /// What it gets on standard input.
+    pub stdin: Vec<u8>,
+    /// Most time it may take, in milliseconds.
+    pub time_limit_ms: u64,
+}
+
+/// What came of a program. None of its descendants is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// `ok` when it exited with 0; else `failed`, `timed-out` or `cancelled`.
+    pub outcome: SpawnOutcome,
+    /// What it printed on standard output, as much as is kept.
+    pub output: Vec<u8>,
+    /// How it ended, and what it printed on standard error, in words.
+    pub detail: String,
+}
+
+/// What an executor lends to a provider. A provider starts no process but through it.
+pub trait Hands {
+    /// Whether the spawn is to be given up.
+    fn is_cancelled(&self) -> bool;
+
+    /// Runs a program in the spawn's folder, watched: it ends with its descendants when its time is over or the spawn is
+    /// given up, its output is capped while it is read, its environment is minimal. A program that cannot be started is
+    /// `broken`.
+    fn run(&self, program: &Program) -> Ended;
+}
+
 /// Runs spawns: a model API, an agent harness, or a script.
 pub trait Provider: Send + Sync {
     /// Returns the provider's name.
     fn name(&self) -> &str;
 
-    /// Runs one spawn to its end. Blocks; gives up soon after `cancel` says so, or when its time is over.
-    fn run(&self, order: &SpawnOrder, cancel: &dyn Fn() -> bool) -> SpawnReport;
+    /// Runs one spawn to its end. Blocks; gives up soon after `hands` say so, or when its time is over.
+    fn run(&self, order: &SpawnOrder, hands: &dyn Hands) -> SpawnReport;
 }

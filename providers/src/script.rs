@@ -43,6 +43,10 @@ pub struct Turn {
     /// What it does to the files, in order.
     #[serde(rename = "edit", default)]
     pub edits: Vec<Edit>,
+    /// A program that it runs after its edits, in its folder: really, as an agent program would be run. What it prints
+    /// comes before `say` in the raw output.
+    #[serde(default)]
+    pub run: Vec<String>,
     /// How it misbehaves, in order, after its edits.
     #[serde(default)]
     pub trouble: Vec<Trouble>,

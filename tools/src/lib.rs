@@ -12,6 +12,7 @@ mod object_id;
 mod process;
 mod repository;
 mod snapshot;
+mod stray;
 mod work_folder;
 mod workspace;
 
@@ -22,4 +23,6 @@ pub use object_id::{CommitId, ObjectFormat, TreeId};
 pub use process::{CancelToken, Capture, Command, Environment, Exit, Guard, Status, minimal_environment, run};
 pub use repository::{Branch, Project, Uncommitted};
 pub use snapshot::{Limits, Skipped, Snapshot, Why};
+pub use stray::end_strays;
+pub use work_folder::remove_tree;
 pub use workspace::{Change, CommitMeta, How, Person, Workspace};

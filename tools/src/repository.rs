@@ -166,6 +166,16 @@ impl Project {
         Ok(entries.into_iter().filter(|entry| entry.is_submodule()).map(|entry| entry.path).collect())
     }
 
+    /// Returns the names in the top folder of the commit at HEAD.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn head_names(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let tree = self.head_tree.to_string();
+        let answer = self.git.call(self.view.path(), "ls-tree").arguments(["--name-only", "-z", &tree]).run()?;
+        Ok(answer.split(|&byte| byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
+    }
+
     /// Returns the commit of a branch, or `None` when there is no such branch.
     ///
     /// # Errors

@@ -162,8 +162,15 @@ pub(crate) fn make_readable(path: &Path, metadata: &Metadata) -> Result<(), Erro
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(file("make readable", path))
 }
 
-/// Removes a file, link or folder, also one that an agent made unwritable.
-pub(crate) fn remove_tree(path: &Path) -> Result<(), Error> {
+/// Longest path that is walked down while removing; the system takes about 4,000 bytes.
+const PATH_BYTES_MAX: usize = 2_000;
+
+/// Removes a file, link or folder, also one that an agent made unwritable, or nested deeper than a path can say. Absent is
+/// removed.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn remove_tree(path: &Path) -> Result<(), Error> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         metadata => metadata.map_err(file("look at", path))?,
@@ -171,28 +178,44 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), Error> {
     if !metadata.is_dir() {
         return fs::remove_file(path).map_err(file("remove", path));
     }
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            make_removable(path)?;
-            fs::remove_dir_all(path).map_err(file("remove", path))
-        }
-        removed => removed.map_err(file("remove", path)),
-    }
-}
-
-fn make_removable(folder: &Path) -> Result<(), Error> {
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let metadata = fs::symlink_metadata(&folder).map_err(file("look at", &folder))?;
-        make_readable(&folder, &metadata)?;
+    // Not by recursion: whoever nests folders must exhaust neither our stack nor our file descriptors.
+    make_readable(path, &metadata)?;
+    let mut lifted = 0;
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.last().cloned() {
+        let before = folders.len();
         for entry in fs::read_dir(&folder).map_err(file("list", &folder))? {
             let entry = entry.map_err(file("list", &folder))?;
-            if entry.file_type().map_err(file("look at", &entry.path()))?.is_dir() {
-                folders.push(entry.path());
+            let place = entry.path();
+            if !entry.file_type().map_err(file("look at", &place))?.is_dir() {
+                fs::remove_file(&place).map_err(file("remove", &place))?;
+                continue;
             }
+            make_readable(&place, &entry.metadata().map_err(file("look at", &place))?)?;
+            if place.as_os_str().len() - path.as_os_str().len() < PATH_BYTES_MAX {
+                folders.push(place);
+            } else {
+                folders.push(lift(&place, path, &mut lifted)?);
+            }
+        }
+        if folders.len() == before {
+            fs::remove_dir(&folder).map_err(file("remove", &folder))?;
+            folders.pop();
         }
     }
     Ok(())
+}
+
+/// Moves a folder from far below to just beneath `top`, under a name that nothing has there.
+fn lift(place: &Path, top: &Path, lifted: &mut u64) -> Result<PathBuf, Error> {
+    loop {
+        let above = top.join(format!("lifted-{lifted}"));
+        *lifted += 1;
+        if fs::symlink_metadata(&above).is_err() {
+            fs::rename(place, &above).map_err(file("move", place))?;
+            return Ok(above);
+        }
+    }
 }
 
 fn remove_if_present(path: &Path) -> Result<(), Error> {

@@ -79,7 +79,9 @@ fn a_folder_that_cannot_be_written_can_be_read() {
     fs::set_permissions(&folder, mode(0o555)).unwrap();
     // The binary where everybody may start it: somebody else is to run it, for whom the bits hold.
     let binary = place.path().join("loom");
-    fs::copy(env!("CARGO_BIN_EXE_loom"), &binary).unwrap();
+    // Not copied by this process: a child that another test starts meanwhile would hold it open for writing.
+    let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_loom")).arg(&binary).status().unwrap();
+    assert!(copied.success());
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     for arguments in ["status", "log", "show @", "verify --blobs --redrive"] {
         let mut command = std::process::Command::new(&binary);

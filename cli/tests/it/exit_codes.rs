@@ -177,3 +177,41 @@ fn a_store_that_is_no_database_is_6() {
     assert_eq!(ran.code, 6, "{}", ran.err);
     assert!(ran.err.starts_with("error: the store is damaged"), "{}", ran.err);
 }
+
+/// Runs `loom resume`, which opens the store for driving.
+fn resume(place: &Place) -> Ran {
+    place.command("resume").env("LOOM_STATE_DIR", place.path().join("state")).output().unwrap().into()
+}
+
+#[test]
+fn a_driver_is_told_of_trouble_as_a_reader_is() {
+    let place = Place::usual();
+    let ran = resume(&place);
+    assert_eq!(ran.code, 9);
+    assert!(ran.err.contains(" is not in a git repository\nhint: go into a git repository"), "{}", ran.err);
+    let git = |arguments: &[&str]| {
+        let who = ["-c", "user.name=u", "-c", "user.email=u@x", "-c", "commit.gpgSign=false"];
+        let git = std::process::Command::new("git").args(who).args(arguments).current_dir(place.path()).status();
+        assert!(git.unwrap().success());
+    };
+    git(&["init", "-q"]);
+    let ran = resume(&place);
+    assert!(ran.err.contains(" has no commit yet\nhint: make a first commit"), "{}", ran.err);
+    git(&["commit", "-q", "--allow-empty", "-m", "first"]);
+    let holder = RedbStore::open(&place.store_folder()).unwrap();
+    let ran = resume(&place);
+    assert_eq!(ran.code, 9, "{}", ran.err);
+    assert!(ran.err.contains(&format!("is held by process {}", std::process::id())), "{}", ran.err);
+    assert!(ran.err.contains("hint: wait until process"), "{}", ran.err);
+    drop(holder);
+    fs::remove_dir_all(place.path().join("state")).unwrap();
+    fs::write(place.path().join("state"), "a file in the way").unwrap();
+    let ran = resume(&place);
+    assert_eq!(ran.code, 9);
+    assert!(ran.err.contains("error: cannot make ") && ran.err.contains("/state/scratch"), "{}", ran.err);
+    fs::remove_file(place.path().join("state")).unwrap();
+    fs::write(place.store_folder().join("store.redb"), b"not a database at all").unwrap();
+    let ran = resume(&place);
+    assert_eq!(ran.code, 6, "{}", ran.err);
+    assert!(ran.err.contains("hint: `loom verify` finds the first bad record"), "{}", ran.err);
+}

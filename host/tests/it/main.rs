@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod clock;
 mod engine;
+mod hostile;
+mod misbehave;
+mod place;
+mod project;
 mod recovery;
 mod request;
 mod rig;

@@ -1,10 +1,12 @@
 //! Requests and their ids: the same again gets the first answer, in whatever turn; another content is refused.
 
-use crate::rig::{Next, Rig, asked, request, told};
-use loom_core::id::{Actor, Assurance, StreamId};
-use loom_core::word::Recovery;
+use crate::rig::{Next, Rig, asked, good, request, told};
+use loom_core::id::{Actor, Assurance, Digest, StreamId};
+use loom_core::kind::Event;
+use loom_core::state::Gate;
+use loom_core::word::{Answer, Recovery};
 use loom_host::error::HostError;
-use loom_host::order::Message;
+use loom_host::order::{Message, Report, SpawnReport};
 use loom_host::request::{Ask, Request, TASK_BYTES_MAX};
 use std::sync::mpsc::channel;
 
@@ -199,4 +201,79 @@ fn nobody_who_listens_is_no_reason_to_lose_a_request() {
     drop(answer);
     rig.engine.turn(vec![message]).unwrap();
     assert_eq!(rig.count(stream, "run.steered"), 1);
+}
+
+/// Answers a gate by its number and the digest that was shown, and returns what became of that, in the log's words.
+fn answer(rig: &mut Rig, stream: StreamId, id: &str, gate: u64, artifact: Option<Digest>) -> String {
+    let before = rig.events(stream).len();
+    rig.request(stream, id, Ask::Answer { gate, answer: Answer::Accept, note: None, artifact }).unwrap();
+    let after = rig.events(stream).split_off(before);
+    let names: Vec<String> = after
+        .into_iter()
+        .map(|event| match event.body {
+            Event::RequestDeclined(declined) => declined.reason,
+            body => body.schema().name.to_string(),
+        })
+        .collect();
+    names.join(", ")
+}
+
+/// Opens a run and drives it to its final gate.
+fn parked(rig: &mut Rig, id: &str) -> (StreamId, Gate) {
+    let stream = rig.open_as(rig.opening(id, "trivial")).unwrap();
+    for _ in 0..2 {
+        rig.finish_all(good);
+    }
+    (stream, rig.engine.run(stream).unwrap().state.gate.clone().unwrap())
+}
+
+/// The work is done again, with another tree at its end, and checked.
+fn rework(rig: &mut Rig) {
+    rig.finish_all(|order| match good(order) {
+        Report::Spawn(report) => Report::Spawn(SpawnReport { tree_after: vec![0xee; 20], ..report }),
+        report => report,
+    });
+    rig.finish_all(good);
+}
+
+#[test]
+fn an_answer_to_a_gate_that_does_not_wait_is_recorded_and_decides_nothing() {
+    let mut rig = Rig::new();
+    let (other, _) = parked(&mut rig, "other");
+    let revise = |gate| Ask::Answer { gate, answer: Answer::Revise, note: None, artifact: None };
+    let gate = rig.engine.run(other).unwrap().state.gate.clone().unwrap();
+    rig.request(other, "back", revise(gate.sequence)).unwrap();
+    rework(&mut rig);
+    let foreign = rig.engine.run(other).unwrap().state.gate.clone().unwrap();
+    let (stream, first) = parked(&mut rig, "mine");
+    assert_ne!(first.sequence, foreign.sequence);
+    let declined =
+        |gate: u64| format!("gate.answered, gate {gate} is not waiting: it was decided, withdrawn or never opened");
+    // Of another run, of none, and of an event that is no gate.
+    for (id, gate) in [("f", foreign.sequence), ("n", 1_000_000), ("e", 0)] {
+        assert_eq!(answer(&mut rig, stream, id, gate, None), declined(gate));
+    }
+    // With the digest of what another run shows, and of what is no digest.
+    for (id, shown) in [("g", foreign.artifact), ("z", Digest([7; 32]))] {
+        let said = answer(&mut rig, stream, id, first.sequence, Some(shown));
+        assert_eq!(said, "gate.answered, the digest is stale: what is to be approved has changed since it was shown");
+    }
+    let still = rig.engine.run(stream).unwrap().state.gate.clone().unwrap();
+    assert_eq!(still, first, "the gate waits as before");
+    // Sent back: its number is of the past, whatever digest comes with it.
+    rig.request(stream, "back", revise(first.sequence)).unwrap();
+    assert_eq!(
+        answer(&mut rig, stream, "while-working", first.sequence, Some(first.artifact)),
+        declined(first.sequence)
+    );
+    rework(&mut rig);
+    let second = rig.engine.run(stream).unwrap().state.gate.clone().unwrap();
+    assert_eq!(answer(&mut rig, stream, "late", first.sequence, Some(first.artifact)), declined(first.sequence));
+    let said = answer(&mut rig, stream, "right", second.sequence, Some(second.artifact));
+    assert_eq!(said, "gate.answered, gate.decided, stage.entered, merge.intended");
+    assert_eq!(answer(&mut rig, stream, "again", second.sequence, Some(second.artifact)), declined(second.sequence));
+    rig.finish_all(good);
+    assert_eq!(rig.closing(stream), Some("accepted"));
+    let said = answer(&mut rig, stream, "ended", second.sequence, Some(second.artifact));
+    assert_eq!(said, "gate.answered, the run has ended");
 }

@@ -40,6 +40,15 @@ impl World for Still {
 }
 
 impl Still {
+    pub(crate) fn at(now_ms: u64) -> Self {
+        Still { now_ms: Arc::new(AtomicU64::new(now_ms)), drawn: 0 }
+    }
+
+    /// Somebody sets the clock back.
+    pub(crate) fn set_back(&self, ms: u64) {
+        self.now_ms.fetch_sub(ms, Ordering::Relaxed);
+    }
+
     /// Time passes while nobody looks.
     pub(crate) fn skip(&self, ms: u64) {
         self.now_ms.fetch_add(ms, Ordering::Relaxed);
@@ -194,7 +203,7 @@ impl Rig {
     pub(crate) fn new() -> Self {
         let origin = loom_core::origin::create([9; 16], "test", Stamp { ms: 1, counter: 0 });
         let store = Arc::new(Moody { inner: MemoryStore::create(&origin), next: Mutex::new(Next::Works) });
-        let world = Still { now_ms: Arc::new(AtomicU64::new(1_000_000)), drawn: 0 };
+        let world = Still::at(1_000_000);
         let notes = Arc::new(Notes::default());
         let engine = Engine::open(store.clone(), Box::new(world.clone()), notes.clone(), channel().0).unwrap();
         Rig { store, notes, engine, world, bundle: code() }

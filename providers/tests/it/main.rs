@@ -6,8 +6,25 @@ mod demo;
 mod script;
 mod trouble;
 
-use loom_providers::{Provider, Script, Scripted, SpawnOrder, SpawnReport};
+use loom_core::word::SpawnOutcome;
+use loom_providers::{Ended, Hands, Program, Provider, Script, Scripted, SpawnOrder, SpawnReport};
 use std::path::Path;
+
+/// Notes nothing, starts nothing: a program is said to have printed its own command line and to have ended so.
+struct Pretended<'a> {
+    cancelled: &'a dyn Fn() -> bool,
+    ends: SpawnOutcome,
+}
+
+impl Hands for Pretended<'_> {
+    fn is_cancelled(&self) -> bool {
+        (self.cancelled)()
+    }
+
+    fn run(&self, program: &Program) -> Ended {
+        Ended { outcome: self.ends, output: program.argv.join(" ").into_bytes(), detail: self.ends.word().to_string() }
+    }
+}
 
 /// Plays the turn of `agent` in `work_dir`.
 fn run(script: &str, work_dir: &Path, agent: &str, round: u64, attempt: u64) -> SpawnReport {
@@ -20,8 +37,12 @@ fn run_until(
     agent: &str,
     round: u64,
     attempt: u64,
-    cancel: &dyn Fn() -> bool,
+    cancelled: &dyn Fn() -> bool,
 ) -> SpawnReport {
+    run_with(script, work_dir, agent, round, attempt, &Pretended { cancelled, ends: SpawnOutcome::Ok })
+}
+
+fn run_with(script: &str, work_dir: &Path, agent: &str, round: u64, attempt: u64, hands: &dyn Hands) -> SpawnReport {
     let provider: Box<dyn Provider> = Box::new(Scripted::new(Script::parse(script).unwrap()));
     let order = SpawnOrder {
         agent: agent.to_string(),
@@ -33,5 +54,5 @@ fn run_until(
         attempt,
         time_limit_ms: 30,
     };
-    provider.run(&order, cancel)
+    provider.run(&order, hands)
 }

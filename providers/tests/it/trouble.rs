@@ -1,6 +1,6 @@
 //! Every misbehaviour really happens.
 
-use crate::{run, run_until};
+use crate::{Pretended, run, run_until, run_with};
 use loom_core::word::SpawnOutcome;
 use std::fs;
 use std::path::Path;
@@ -126,4 +126,22 @@ fn an_agent_can_say_done_without_doing() {
     let report = run(&with(""), folder.path(), "a", 1, 1);
     assert_eq!((report.outcome, report.output.as_slice()), (SpawnOutcome::Ok, &b"done"[..]));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_a_program_prints_comes_before_what_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = run(&with("run = ['echo', 'a b']"), folder.path(), "a", 1, 1);
+    assert_eq!((report.outcome, report.output.as_slice()), (SpawnOutcome::Ok, &b"echo a bdone"[..]));
+}
+
+#[test]
+fn a_program_that_fails_fails_the_turn_and_what_it_printed_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    for ends in [SpawnOutcome::Failed, SpawnOutcome::TimedOut, SpawnOutcome::Cancelled, SpawnOutcome::Broken] {
+        let hands = Pretended { cancelled: &|| false, ends };
+        let report = run_with(&with("run = ['echo']"), folder.path(), "a", 1, 1, &hands);
+        assert_eq!((report.outcome, report.output.as_slice()), (ends, &b"echo"[..]));
+        assert_eq!(report.detail.as_deref(), Some(ends.word()));
+    }
 }

@@ -94,6 +94,11 @@ fn refused(path: &Path, error: DatabaseError) -> StoreError {
         DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
             StoreError::Missing(path.parent().unwrap_or(path).to_path_buf())
         }
+        DatabaseError::Storage(redb::StorageError::Io(error))
+            if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+        {
+            StoreError::io(format!("{} cannot be opened", path.display()), error)
+        }
         error => fault(error),
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Instant;
 
-use loom_tools::{Branch, Error, ObjectFormat, Project, Workspace};
+use loom_tools::{Branch, Error, Limits, ObjectFormat, Project, Workspace};
 
 use crate::rig::{Rig, changed, commit, content, meta, show, snapshot, write};
 
@@ -300,6 +300,34 @@ fn reset_puts_right_what_became_something_else() {
     assert_eq!(fs::read(rig.path("outside/er/file")).unwrap(), b"outside");
     assert_eq!(snapshot(&workspace).tree, workspace.base_tree());
     assert_eq!(rig.agent(&workspace, &["status", "--porcelain"]), "");
+}
+
+/// Folders within folders, deeper than any path can say; two at each level.
+fn nest(folder: &Path) {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+    let name = "n".repeat(100);
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let mut inner = openat(CWD, folder, flags, Mode::empty()).unwrap();
+    for _ in 0..100 {
+        mkdirat(&inner, "side", Mode::RWXU).unwrap();
+        mkdirat(&inner, &name, Mode::RWXU).unwrap();
+        inner = openat(&inner, &name, flags, Mode::empty()).unwrap();
+    }
+}
+
+#[test]
+fn folders_nested_deeper_than_a_path_can_say_are_refused_and_removed() {
+    let rig = Rig::new();
+    let (_project, workspace) = rig.workspace();
+    write(&workspace.work().join("lifted-0"), "a name that is taken");
+    fs::create_dir(workspace.work().join("top")).unwrap();
+    nest(&workspace.work().join("top"));
+    assert!(matches!(workspace.snapshot(&Limits::default()), Err(Error::File { .. })));
+    workspace.reset_to(workspace.base_tree()).unwrap();
+    assert_eq!(snapshot(&workspace).tree, workspace.base_tree());
+    nest(workspace.work());
+    workspace.remove().unwrap();
+    assert!(!rig.path("run").exists());
 }
 
 #[test]
