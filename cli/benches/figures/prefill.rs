@@ -1,13 +1,11 @@
 //! Fills stores with real runs, 64 at once, so that a large store is what it would be in use.
 
 use crate::instant::{Instant, bundle, opening};
-use loom_core::event::View;
 use loom_core::id::Stamp;
 use loom_host::Engine;
 use loom_host::order::Message;
 use loom_host::world::{Machine, World};
 use loom_store::{RedbStore, Store};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
