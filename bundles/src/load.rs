@@ -44,6 +44,15 @@ pub struct CheckDefinition {
     pub what: String,
 }
 
+/// A policy that is neither one for every gate nor a preset of the bundle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is no policy; there are human, on-blockers and auto, and bundle `{bundle}` has the presets {known}")]
+pub struct PolicyUnknown {
+    name: String,
+    bundle: String,
+    known: String,
+}
+
 impl LoadedBundle {
     /// Returns an agent's template.
     pub fn template(&self, agent: &str) -> Option<&str> {
@@ -53,6 +62,19 @@ impl LoadedBundle {
     /// Returns the schema of an agent's answer.
     pub fn schema(&self, agent: &str) -> Option<&Schema> {
         self.prompts.get(agent).map(|(_, schema)| schema)
+    }
+
+    /// Returns what a preset's name, or a policy for every gate, sets: pairs of role and policy.
+    pub fn policies(&self, name: &str) -> Result<Vec<(String, String)>, PolicyUnknown> {
+        let pair = |(role, policy): (&String, Policy)| (role.clone(), policy.word().to_string());
+        if let Some(preset) = self.presets.get(name) {
+            return Ok(preset.iter().map(|(role, policy)| pair((role, *policy))).collect());
+        }
+        if let Some(policy) = Policy::of(name) {
+            return Ok(self.bundle.roles.keys().map(|role| pair((role, policy))).collect());
+        }
+        let known = self.presets.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        Err(PolicyUnknown { name: name.to_string(), bundle: self.bundle.name.clone(), known })
     }
 
     /// Returns name and version as `run.opened` writes them.

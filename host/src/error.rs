@@ -75,6 +75,9 @@ pub enum HostError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The policy that was asked for is not known.
+    #[error(transparent)]
+    Policy(#[from] loom_bundles::PolicyUnknown),
     /// What the base commit declares as checks cannot be used.
     #[error("the checks that the project declares cannot be used: {0}")]
     Checks(String),

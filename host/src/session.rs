@@ -45,7 +45,9 @@ pub struct Session {
 pub struct Wishes {
     /// The flow, where it is pinned.
     pub flow: Option<String>,
-    /// Policies by gate role.
+    /// A policy for every gate, or one of the bundle's presets.
+    pub policy: Option<String>,
+    /// Policies by gate role; they go before the other.
     pub policies: Vec<(String, String)>,
     /// Caps; what is `None` is the bundle's.
     pub caps: Option<Amount>,
@@ -121,6 +123,12 @@ impl Session {
             Some(ground) => ground,
             None => self.present_ground(stream).inspect_err(|_| self.executor.discard(stream))?,
         };
+        let mut policies = wishes.policies;
+        for (role, policy) in wishes.policy.map(|name| bundle.policies(&name)).transpose()?.into_iter().flatten() {
+            if policies.iter().all(|(given, _)| *given != role) {
+                policies.push((role, policy));
+            }
+        }
         let limits = &bundle.bundle.limits;
         let caps = wishes.caps.unwrap_or(Amount {
             spawns: limits.spawns,
@@ -138,7 +146,7 @@ impl Session {
             base_commit: ground.base_commit,
             base_tree: ground.base_tree,
             flow: wishes.flow,
-            policies: wishes.policies,
+            policies,
             checks: ground.checks,
             checks_waived: ground.checks_waived,
             caps,

@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let mut session = Session::open(&environment, &place, Arc::new(Scripted::new(script)), guard)?;
     let listening = project::listen(&session, &environment, output);
     let source = Source::builtin("code").expect("the bundle `code` is compiled in");
-    let wishes = Wishes { policies: vec![("final".to_string(), "human".to_string())], ..Wishes::default() };
+    let wishes = Wishes { policy: Some("review-final".to_string()), ..Wishes::default() };
     let stream = session.open_run(request_id(), actor(), demo::TASK, Arc::new(load(&source)?), wishes)?;
 
     if let Some(gate) = drive_to_gate(&mut session, stream, &mut tale)? {
