@@ -109,11 +109,6 @@ impl RedbStore {
         Self::assemble(dir, medium, db, Tolerance::Refuse)
     }
 
-    /// Returns the file of a store that was begun and is not finished.
-    pub(crate) fn unfinished(&self) -> PathBuf {
-        self.dir.join(NEW)
-    }
-
     /// Gives a store that was begun its name.
     pub(crate) fn finish(self) -> Result<Self, StoreError> {
         let dir = self.dir.clone();
