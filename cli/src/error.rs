@@ -5,9 +5,9 @@ use loom_core::event::EventError;
 use loom_core::rules::RuleError;
 use loom_host::HostError;
 use loom_replay::ReplayError;
-use loom_store::StoreError;
+use loom_store::{AppendError, StoreError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +116,16 @@ pub(crate) enum CliError {
     Replay(#[from] ReplayError),
     /// The host could not do something.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Host(HostError),
+    /// What was done or asked is not on record.
+    #[error("nothing can be recorded in {}", .folder.display())]
+    Unrecorded {
+        /// Folder of the store.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<AppendError>,
+    },
     /// A bundle does not load.
     #[error("the bundle does not load: {0}")]
     Bundle(#[from] LoadErrors),
@@ -131,6 +140,16 @@ impl From<io::Error> for CliError {
     }
 }
 
+impl From<HostError> for CliError {
+    fn from(error: HostError) -> Self {
+        match error {
+            // The store's own troubles have their exit codes and hints, whoever meets them.
+            HostError::Store(error) | HostError::Append(AppendError::Store(error)) => CliError::Store(error),
+            error => CliError::Host(error),
+        }
+    }
+}
+
 impl From<serde_json::Error> for CliError {
     fn from(error: serde_json::Error) -> Self {
         io::Error::from(error).into()
@@ -138,6 +157,20 @@ impl From<serde_json::Error> for CliError {
 }
 
 impl CliError {
+    /// Returns an error of the host, which worked on the store in `folder`.
+    pub(crate) fn of_host(error: HostError, folder: &Path) -> Self {
+        match error {
+            HostError::Append(source) => CliError::unrecorded(source, folder),
+            HostError::Store(error @ StoreError::Full) => CliError::unrecorded(error.into(), folder),
+            error => error.into(),
+        }
+    }
+
+    /// Returns the error of what could not be recorded in the store in `folder`.
+    pub(crate) fn unrecorded(source: AppendError, folder: &Path) -> Self {
+        CliError::Unrecorded { folder: folder.to_path_buf(), source: Box::new(source) }
+    }
+
     /// Returns what to do about it, where that can be said.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
@@ -155,6 +188,13 @@ impl CliError {
             CliError::Replay(ReplayError::Damaged(_)) => {
                 Some("export the run again, or use another copy of the file".to_string())
             }
+            CliError::Unrecorded { source, .. } => match source.as_ref() {
+                AppendError::Store(StoreError::Full) => Some(
+                    "make room on that disk and try again; `loom resume` goes on from what is on record".to_string(),
+                ),
+                AppendError::Store(error) => store_hint(error),
+                AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
+            },
             CliError::NoRuns => Some("`loom run \"…\"` begins one".to_string()),
             CliError::ClosedPipe
             | CliError::Output(_)
@@ -178,11 +218,12 @@ fn store_hint(error: &StoreError) -> Option<String> {
         StoreError::Damaged(_) => {
             Some("`loom verify` finds the first bad record; other streams stay readable".to_string())
         }
+        StoreError::Full => Some("make room on the disk that the store lies on, and try again".to_string()),
+        StoreError::Newer { .. } | StoreError::NewerEvent { .. } => {
+            Some("install the newer loom; this one changes nothing here".to_string())
+        }
         StoreError::Missing(_)
         | StoreError::Exists(_)
-        | StoreError::Newer { .. }
-        | StoreError::NewerEvent { .. }
-        | StoreError::Full
         | StoreError::Io { .. }
         | StoreError::Broken
         | StoreError::ReadOnly => None,

@@ -2,8 +2,9 @@
 
 use crate::error::CliError;
 use loom_core::word::Verdict;
+use loom_host::HostError;
 use loom_replay::ReplayError;
-use loom_store::StoreError;
+use loom_store::{AppendError, StoreError};
 use std::process::ExitCode;
 
 /// How the process ends. Signals end it with 130 and 143 by themselves.
@@ -62,9 +63,23 @@ impl Exit {
             | CliError::FileExists { .. } => Exit::Usage,
             CliError::Store(error) => Exit::of_store(error),
             CliError::Replay(error) => Exit::of_replay(error),
+            CliError::Unrecorded { source, .. } => match source.as_ref() {
+                AppendError::Store(error) => Exit::of_store(error),
+                AppendError::HeadMoved { .. } => Exit::Unavailable,
+            },
+            CliError::Host(HostError::Event(_)) => Exit::Damaged,
             CliError::Host(_) | CliError::Output(_) | CliError::File { .. } => Exit::Unavailable,
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
             CliError::Event { .. } => Exit::Damaged,
+        }
+    }
+
+    /// Returns the exit of a command that was about two things: what waits goes before what went wrong.
+    pub(crate) fn and(self, other: Exit) -> Exit {
+        match (self, other) {
+            (Exit::Parked, _) | (_, Exit::Parked) => Exit::Parked,
+            (Exit::Ok, other) => other,
+            (own, _) => own,
         }
     }
 
