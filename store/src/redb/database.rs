@@ -114,11 +114,8 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result
     GUARDS.set(GUARDS.get() + 1);
     let done = catch_unwind(AssertUnwindSafe(work));
     GUARDS.set(GUARDS.get() - 1);
-    done.unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().map(String::as_str);
-        let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-        Err(Damage::of(format!("the database gave up: {words}")).into())
-    })
+    // The words of a panic are for who knows redb's source; where the damage is they do not say.
+    done.unwrap_or_else(|_panic| Err(Damage::of("the database cannot make sense of its file").into()))
 }
 
 /// Maps redb's errors to ours.

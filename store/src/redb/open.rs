@@ -50,11 +50,14 @@ impl RedbStore {
 
     /// Opens the store in a folder for reading; several processes may, while nobody holds it for appending.
     ///
-    /// A store whose last holder was killed is repaired, which takes it for a moment.
+    /// A store whose last holder was killed is repaired, and a missing index is rebuilt, which takes it for a moment.
     pub fn open_to_read(dir: &Path) -> Result<Self, StoreError> {
         let file = existing(dir)?;
         let db = Db::open_to_read(&file).map_err(|error| named(dir, error))?;
-        Self::assemble(dir, Medium::File(file), db, Tolerance::Refuse)
+        match Self::assemble(dir, Medium::File(file), db, Tolerance::Refuse) {
+            Err(StoreError::ReadOnly) => Self::open(dir),
+            assembled => assembled,
+        }
     }
 
     /// Opens a store whose log ends in damage, for reading what is whole; [`RedbStore::damage`] says what is not.

@@ -167,9 +167,9 @@ fn a_missing_or_foreign_index_is_rebuilt_with_equal_answers() {
         }
         transaction.commit().unwrap();
         drop(db);
-        // Only who may write can rebuild.
-        assert!(matches!(RedbStore::open_to_read(&dir).map(|store| store.size()), Ok(_) | Err(StoreError::ReadOnly)));
-        assert_equal(&RedbStore::open(&dir).unwrap(), &oracle);
+        // Who only wants to read takes the store for a moment, to rebuild it.
+        let store = if foreign { RedbStore::open_to_read(&dir) } else { RedbStore::open(&dir) };
+        assert_equal(&store.unwrap(), &oracle);
     }
 }
 
