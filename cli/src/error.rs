@@ -219,9 +219,7 @@ fn store_hint(error: &StoreError) -> Option<String> {
             Some("`loom verify` finds the first bad record; other streams stay readable".to_string())
         }
         StoreError::Full => Some("make room on the disk that the store lies on, and try again".to_string()),
-        StoreError::Newer { .. } | StoreError::NewerEvent { .. } => {
-            Some("install the newer loom; this one changes nothing here".to_string())
-        }
+        StoreError::Newer { .. } | StoreError::NewerEvent { .. } => Some("install the newer loom".to_string()),
         StoreError::Missing(_)
         | StoreError::Exists(_)
         | StoreError::Io { .. }
