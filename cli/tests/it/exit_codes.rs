@@ -135,7 +135,10 @@ fn a_newer_format_is_9_with_a_sentence() {
     let ran = place.loom("status");
     assert_eq!(
         (ran.code, ran.err.as_str()),
-        (9, "error: the format 99 is newer than this loom reads (format 1); a newer loom can read it\n")
+        (
+            9,
+            "error: the format 99 is newer than this loom reads (format 1); a newer loom can read it\nhint: install the newer loom\n"
+        )
     );
 }
 
