@@ -163,3 +163,25 @@ fn who_comes_second_is_told_who_holds_the_store() {
     driven.drive_on();
     driven.ended_well();
 }
+
+#[test]
+fn a_restored_store_goes_on_where_the_backup_was_taken() {
+    let driven = Driven::new();
+    let mut driver = driven.demo();
+    driver.reads_until("reviewer-logic works");
+    driver.kill();
+    let backup = driven.path("all.backup");
+    let before = driven.log();
+    assert_eq!(driven.loom(&format!("backup {}", backup.display())).code, 0);
+    // The run goes on, and then its store is lost.
+    assert_eq!(driven.loom("resume").code, 3);
+    fs::remove_dir_all(driven.store_folder()).unwrap();
+    assert_eq!(driven.loom("resume").code, 2);
+    let ran = driven.loom(&format!("restore {}", backup.display()));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(driven.log(), before);
+    driven.is_whole();
+    assert_eq!(driven.loom("gc").code, 0);
+    driven.drive_on();
+    driven.ended_well();
+}
