@@ -195,12 +195,12 @@ impl CliError {
                 AppendError::Store(error) => store_hint(error),
                 AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
             },
+            CliError::File { source, .. } => room_hint(source),
             CliError::NoRuns => Some("`loom run \"…\"` begins one".to_string()),
             CliError::ClosedPipe
             | CliError::Output(_)
             | CliError::NotARun { .. }
             | CliError::Rules { .. }
-            | CliError::File { .. }
             | CliError::Event { .. }
             | CliError::Replay(_)
             | CliError::Host(_)
@@ -220,12 +220,15 @@ fn store_hint(error: &StoreError) -> Option<String> {
         }
         StoreError::Full => Some("make room on the disk that the store lies on, and try again".to_string()),
         StoreError::Newer { .. } | StoreError::NewerEvent { .. } => Some("install the newer loom".to_string()),
-        StoreError::Missing(_)
-        | StoreError::Exists(_)
-        | StoreError::Io { .. }
-        | StoreError::Broken
-        | StoreError::ReadOnly => None,
+        StoreError::Missing(_) | StoreError::Exists(_) | StoreError::Broken | StoreError::ReadOnly => None,
+        StoreError::Io { source, .. } => room_hint(source),
     }
+}
+
+fn room_hint(error: &io::Error) -> Option<String> {
+    let is_full =
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge);
+    is_full.then(|| "make room on that disk and try again".to_string())
 }
 
 /// Returns a kind whose name holds what was written, or that begins alike.

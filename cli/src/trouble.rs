@@ -22,22 +22,23 @@ pub(crate) fn drive(
     let mut failed = None;
     session
         .drive(|engine| {
-            let done = until(engine).and_then(|done| match engine.trouble() {
+            let done = match engine.trouble() {
                 None => {
                     since = None;
-                    Ok(done)
+                    until(engine)
                 }
+                // Nothing new is on record, and the store may not even be readable.
                 Some(error) => {
                     let began = *since.get_or_insert_with(|| {
                         warn(&format!("{error}; trying again for {} seconds", PATIENCE.as_secs()));
                         Instant::now()
                     });
-                    if began.elapsed() < PATIENCE {
-                        return Ok(done);
+                    match began.elapsed() < PATIENCE {
+                        true => Ok(false),
+                        false => Err(CliError::unrecorded(error.clone(), &folder)),
                     }
-                    Err(CliError::unrecorded(error.clone(), &folder))
                 }
-            });
+            };
             done.unwrap_or_else(|error| {
                 failed = Some(error);
                 true

@@ -40,7 +40,12 @@ pub(crate) struct Driver {
     lines: BufReader<std::process::ChildStderr>,
     /// What it told on stderr, whole lines only.
     pub(crate) told: Vec<String>,
+    /// Everything of the user's when it began; empty where there was no repository yet.
+    pub(crate) users: Users,
 }
+
+/// Everything of the user's in a repository, by path.
+pub(crate) type Users = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Driven {
     pub(crate) fn new() -> Self {
@@ -118,14 +123,18 @@ impl Driven {
 
     /// Starts the demo.
     pub(crate) fn demo(&self) -> Driver {
-        self.start(self.command(&format!("demo --keep {}", self.path("kept").display())))
+        let mut driver = self.start(self.command(&format!("demo --keep {}", self.path("kept").display())));
+        // The first line says that the repository is made.
+        driver.reads(1);
+        driver.users = self.users();
+        driver
     }
 
     /// Starts a driver.
     pub(crate) fn start(&self, mut command: Command) -> Driver {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap());
-        Driver { child, lines, told: Vec::new() }
+        Driver { child, lines, told: Vec::new(), users: Users::new() }
     }
 
     /// Returns the lines that say what was really executed.
@@ -258,9 +267,9 @@ impl Driven {
     }
 
     /// Returns everything of the user's in the repository: all but Loom's store, branch and objects.
-    pub(crate) fn users(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(crate) fn users(&self) -> Users {
         let root = self.project();
-        let mut found = BTreeMap::new();
+        let mut found = Users::new();
         let mut folders = vec![root.clone()];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {

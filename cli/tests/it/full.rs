@@ -67,7 +67,10 @@ fn on_a_full_file_system_the_run_waits_and_goes_on_when_there_is_room() {
     disk.fill();
     let ran: Ran = disk.command(&demo).output().unwrap().into();
     assert_eq!(ran.code, 9, "{}", ran.err);
-    assert!(ran.err.contains("No space left on device") && ran.err.contains("kept"), "{}", ran.err);
+    let folder = disk.seen.join("kept");
+    assert!(ran.err.starts_with("error: cannot ") && ran.err.contains(folder.to_str().unwrap()), "{}", ran.err);
+    let told = "\ncaused by: No space left on device (os error 28)\nhint: make room on that disk and try again\n";
+    assert!(ran.err.ends_with(told), "{}", ran.err);
     disk.empty();
 
     // The room goes while the run is under way, and comes back while it waits.
@@ -81,6 +84,19 @@ fn on_a_full_file_system_the_run_waits_and_goes_on_when_there_is_room() {
     let ran: Ran = disk.command(&verify).output().unwrap().into();
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     assert!(!fs::exists(place.join(".loom/holder")).unwrap());
+    disk.empty();
+
+    // A backup has no room either, and leaves nothing.
+    let mut driver = driven.start(disk.command(&demo));
+    assert_eq!(driver.ends(), Some(0));
+    disk.fill();
+    let backup = disk.seen.join("all.backup");
+    let backup = format!("backup {} --dir {}", backup.display(), disk.seen.join("kept/notes").display());
+    let ran: Ran = disk.command(&backup).output().unwrap().into();
+    assert_eq!(ran.code, 9, "{}", ran.err);
+    assert!(ran.err.starts_with("error: ") && ran.err.contains("all.backup cannot be written\n"), "{}", ran.err);
+    assert!(ran.err.ends_with("hint: make room on that disk and try again\n"), "{}", ran.err);
+    assert!(!fs::exists(disk.path("all.backup")).unwrap());
     disk.empty();
 
     // It does not come back in time.

@@ -35,10 +35,9 @@ fn check(driven: &Driven, driver: &mut Driver, with_children: bool) {
         assert_eq!(driven.loom("resume").code, 2);
         return;
     }
-    let users = driven.users();
     driven.is_whole();
     driven.drive_on();
-    assert_eq!(driven.users(), users, "what is the user's");
+    assert!(driver.users.len() > 5 && driven.users() == driver.users, "what is the user's");
     if driven.log().len() > 1 {
         driven.ended_well();
     }
@@ -92,6 +91,7 @@ fn killed_in_the_middle_of_writing_the_run_comes_to_the_same_end() {
 fn killed_again_while_it_resumes_the_run_comes_to_the_same_end() {
     let driven = Driven::new();
     let mut driver = driven.demo();
+    let users = std::mem::take(&mut driver.users);
     driver.reads_until("implementer works");
     driver.kill();
     driven.told_is_on_record(&driver.told);
@@ -106,7 +106,6 @@ fn killed_again_while_it_resumes_the_run_comes_to_the_same_end() {
         driver.kill();
         driven.is_whole();
     }
-    let users = driven.users();
     driven.drive_on();
     assert_eq!(driven.users(), users);
     driven.ended_well();
