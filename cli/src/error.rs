@@ -5,10 +5,10 @@ use loom_core::event::EventError;
 use loom_core::rules::RuleError;
 use loom_host::HostError;
 use loom_replay::ReplayError;
-use loom_store::StoreError;
+use loom_store::{AppendError, StoreError};
 use loom_tools::Error as ToolError;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,16 @@ pub(crate) enum CliError {
     Replay(#[from] ReplayError),
     /// The host could not do something.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Host(HostError),
+    /// What was done or asked is not on record.
+    #[error("nothing can be recorded in {}", .folder.display())]
+    Unrecorded {
+        /// Folder of the store.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<AppendError>,
+    },
     /// A bundle does not load.
     #[error("the bundle does not load: {0}")]
     Bundle(#[from] LoadErrors),
@@ -132,6 +141,16 @@ impl From<io::Error> for CliError {
     }
 }
 
+impl From<HostError> for CliError {
+    fn from(error: HostError) -> Self {
+        match error {
+            // The store's own troubles have their exit codes and hints, whoever meets them.
+            HostError::Store(error) | HostError::Append(AppendError::Store(error)) => CliError::Store(error),
+            error => CliError::Host(error),
+        }
+    }
+}
+
 impl From<serde_json::Error> for CliError {
     fn from(error: serde_json::Error) -> Self {
         io::Error::from(error).into()
@@ -139,6 +158,20 @@ impl From<serde_json::Error> for CliError {
 }
 
 impl CliError {
+    /// Returns an error of the host, which worked on the store in `folder`.
+    pub(crate) fn of_host(error: HostError, folder: &Path) -> Self {
+        match error {
+            HostError::Append(source) => CliError::unrecorded(source, folder),
+            HostError::Store(error @ StoreError::Full) => CliError::unrecorded(error.into(), folder),
+            error => error.into(),
+        }
+    }
+
+    /// Returns the error of what could not be recorded in the store in `folder`.
+    pub(crate) fn unrecorded(source: AppendError, folder: &Path) -> Self {
+        CliError::Unrecorded { folder: folder.to_path_buf(), source: Box::new(source) }
+    }
+
     /// Returns what to do about it, where that can be said.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
@@ -152,14 +185,19 @@ impl CliError {
             CliError::NoRuleSet { .. } => Some("`loom rules list` lists them".to_string()),
             CliError::Kind { kind } => nearest_kind(kind).map(|near| format!("did you mean `{near}`?")),
             CliError::FileExists { .. } => Some("name another file, or move this one away".to_string()),
-            CliError::Store(error)
-            | CliError::Replay(ReplayError::Store(error))
-            | CliError::Host(HostError::Store(error)) => store_hint(error),
+            CliError::Store(error) | CliError::Replay(ReplayError::Store(error)) => store_hint(error),
             CliError::Host(error) => host_hint(error),
             CliError::File { source, .. } => file_hint(source),
             CliError::Replay(ReplayError::Damaged(_)) => {
                 Some("export the run again, or use another copy of the file".to_string())
             }
+            CliError::Unrecorded { source, .. } => match source.as_ref() {
+                AppendError::Store(StoreError::Full) => Some(
+                    "make room on that disk and try again; `loom resume` goes on from what is on record".to_string(),
+                ),
+                AppendError::Store(error) => store_hint(error),
+                AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
+            },
             CliError::NoRuns => Some("`loom run \"…\"` begins one".to_string()),
             CliError::ClosedPipe
             | CliError::Output(_)
@@ -185,10 +223,18 @@ fn host_hint(error: &HostError) -> Option<String> {
     Some(hint.to_string())
 }
 
-/// Returns what to do about a file that may not be handled.
+/// Returns what to do about a file that may not be handled, or has no room.
 fn file_hint(error: &io::Error) -> Option<String> {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-        .then(|| "give your user the right to it; LOOM_STATE_DIR names another folder for Loom's state".to_string())
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "give your user the right to it; LOOM_STATE_DIR names another folder for Loom's state"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "make room on that disk and try again"
+        }
+        _ => return None,
+    };
+    Some(hint.to_string())
 }
 
 fn store_hint(error: &StoreError) -> Option<String> {
@@ -201,13 +247,9 @@ fn store_hint(error: &StoreError) -> Option<String> {
             Some("`loom verify` finds the first bad record; other streams stay readable".to_string())
         }
         StoreError::Io { source, .. } => file_hint(source),
-        StoreError::Missing(_)
-        | StoreError::Exists(_)
-        | StoreError::Newer { .. }
-        | StoreError::NewerEvent { .. }
-        | StoreError::Full
-        | StoreError::Broken
-        | StoreError::ReadOnly => None,
+        StoreError::Full => Some("make room on the disk that the store lies on, and try again".to_string()),
+        StoreError::Newer { .. } | StoreError::NewerEvent { .. } => Some("install the newer loom".to_string()),
+        StoreError::Missing(_) | StoreError::Exists(_) | StoreError::Broken | StoreError::ReadOnly => None,
     }
 }
 

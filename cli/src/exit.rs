@@ -4,7 +4,8 @@ use crate::error::CliError;
 use loom_core::word::Verdict;
 use loom_host::HostError;
 use loom_replay::ReplayError;
-use loom_store::StoreError;
+use loom_store::{AppendError, StoreError};
+use loom_tools::Error as ToolError;
 use std::process::ExitCode;
 
 /// How the process ends. Signals end it with 130 and 143 by themselves.
@@ -61,11 +62,51 @@ impl Exit {
             | CliError::Since { .. }
             | CliError::NoRuleSet { .. }
             | CliError::FileExists { .. } => Exit::Usage,
-            CliError::Store(error) | CliError::Host(HostError::Store(error)) => Exit::of_store(error),
+            CliError::Store(error) => Exit::of_store(error),
             CliError::Replay(error) => Exit::of_replay(error),
-            CliError::Host(_) | CliError::Output(_) | CliError::File { .. } => Exit::Unavailable,
+            CliError::Unrecorded { source, .. } => match source.as_ref() {
+                AppendError::Store(error) => Exit::of_store(error),
+                AppendError::HeadMoved { .. } => Exit::Unavailable,
+            },
+            CliError::Host(error) => Exit::of_host(error),
+            CliError::Output(_) | CliError::File { .. } => Exit::Unavailable,
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
             CliError::Event { .. } => Exit::Damaged,
+        }
+    }
+
+    /// Returns the exit of a command that was about two things: what waits goes before what went wrong.
+    pub(crate) fn and(self, other: Exit) -> Exit {
+        match (self, other) {
+            (Exit::Parked, _) | (_, Exit::Parked) => Exit::Parked,
+            (Exit::Ok, other) => other,
+            (own, _) => own,
+        }
+    }
+
+    fn of_host(error: &HostError) -> Exit {
+        match error {
+            HostError::Store(error) | HostError::Append(AppendError::Store(error)) => Exit::of_store(error),
+            HostError::Event(_)
+            | HostError::Blob(_)
+            | HostError::EventMissing { .. }
+            | HostError::BlobMissing { .. } => Exit::Damaged,
+            HostError::Declined(_)
+            | HostError::RequestReused { .. }
+            | HostError::RunUnknown
+            | HostError::TooLong { .. }
+            | HostError::TaskUnusable
+            | HostError::StoreForeign { .. }
+            | HostError::Policy(_)
+            | HostError::Checks(_)
+            | HostError::Tool(ToolError::NotARepository { .. } | ToolError::Bare { .. } | ToolError::Empty { .. }) => {
+                Exit::Usage
+            }
+            HostError::Terms(_) => Exit::Failed,
+            HostError::Append(AppendError::HeadMoved { .. })
+            | HostError::Tool(_)
+            | HostError::ObjectName
+            | HostError::File { .. } => Exit::Unavailable,
         }
     }
 

@@ -14,6 +14,7 @@ mod output;
 mod project;
 mod text;
 mod told;
+mod trouble;
 
 use std::process::ExitCode;
 
@@ -22,5 +23,12 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == loom_tools::GUARD_ARGUMENT) {
         return ExitCode::from(u8::try_from(loom_tools::guard_main(arguments)).unwrap_or(1));
     }
+    // What the store takes for damage is told as an error, not as a panic.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !loom_store::is_guarded() {
+            usual(panic);
+        }
+    }));
     app::main().into()
 }

@@ -46,8 +46,13 @@ impl Output {
 
     /// Warns of something on stderr; `--quiet` does not silence it.
     pub(crate) fn warn(&self, words: &str) {
-        let _deaf = writeln!(anstream::stderr(), "{WARN}warning:{WARN:#} {}", clean(words));
+        warn(words);
     }
+}
+
+/// Warns of something on stderr, without an output at hand.
+pub(crate) fn warn(words: &str) {
+    let _deaf = writeln!(anstream::stderr(), "{WARN}warning:{WARN:#} {}", clean(words));
 }
 
 /// Tells of an error, its causes and what to do about it.

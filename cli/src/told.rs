@@ -110,6 +110,9 @@ impl Tale {
             Event::RunClosed(body) => {
                 self.line(LOUD, &format!("the run ended: {} ({})", body.verdict.word(), body.reason));
             }
+            Event::EffectOrphaned(body) => {
+                self.line(QUIET, &format!("  what #{} asked for was lost with its driver", body.effect));
+            }
             Event::RunOpened(_)
             | Event::RunSteered(_)
             | Event::RecoveryRequested(_)
@@ -119,7 +122,6 @@ impl Tale {
             | Event::RequestRefused(_)
             | Event::MergeFinished(_)
             | Event::TimerFired(_)
-            | Event::EffectOrphaned(_)
             | Event::VerdictGiven(_)
             | Event::PathsChanged(_)
             | Event::BudgetSettled(_)

@@ -9,6 +9,8 @@ use crate::cbor::{CborError, Decoder, Encoder, MapReader, Problem};
 use crate::id::{Actor, EventHasher, EventId, Stamp, StreamId};
 use crate::kind::{Event, schema_of};
 use crate::schema::{Class, Field, KEYS_MAX, KindSchema};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The envelope's format version.
@@ -46,13 +48,13 @@ pub enum EventError {
     #[error(transparent)]
     Cbor(#[from] CborError),
     /// The envelope has another format version.
-    #[error("event format {0} is newer than this loom reads (format {FORMAT}); a newer loom can read it")]
+    #[error("event format {}", unread(*.0, "format", FORMAT))]
     Format(u64),
     /// The kind is unknown.
     #[error("event kind {0} is not known to this loom; a newer loom can read it")]
     Kind(u64),
-    /// The version of the kind is newer.
-    #[error("{name} version {found} is newer than this loom reads (version {known}); a newer loom can read it")]
+    /// The version of the kind is unknown.
+    #[error("{name} version {}", unread(*.found, "version", *.known))]
     Version {
         /// Name of the kind.
         name: &'static str,
@@ -64,6 +66,26 @@ pub enum EventError {
     /// A field of the envelope contradicts the kind's class.
     #[error("{0}")]
     Shape(&'static str),
+}
+
+impl EventError {
+    /// Whether a newer Loom may have written this; else the bytes are nobody's.
+    pub fn is_newer(&self) -> bool {
+        match self {
+            EventError::Format(found) => *found > FORMAT,
+            EventError::Kind(_) => true,
+            EventError::Version { found, known, .. } => found > known,
+            EventError::Cbor(_) | EventError::Shape(_) => false,
+        }
+    }
+}
+
+/// Says why a number is not read here: all begin at 1.
+fn unread(found: u64, what: &str, known: u64) -> String {
+    match found {
+        0 => String::from("0 is none"),
+        _ => format!("{found} is newer than this loom reads ({what} {known}); a newer loom can read it"),
+    }
 }
 
 impl Envelope {

@@ -42,6 +42,8 @@ pub struct Engine {
     outbox: Outbox,
     origin: [u8; 16],
     runs: BTreeMap<StreamId, Run>,
+    /// The runs that had not ended at the open, with the next sequence of each then.
+    found: BTreeMap<StreamId, u64>,
     terms: BTreeMap<Vec<Digest>, Arc<Terms>>,
     /// Outcomes that could not be recorded yet: they are never dropped.
     kept: Vec<Message>,
@@ -50,7 +52,7 @@ pub struct Engine {
     /// Streams whose last append failed: a store that failed may have taken it all the same.
     doubtful: BTreeSet<StreamId>,
     /// Why the last append failed, while it does.
-    trouble: Option<String>,
+    trouble: Option<AppendError>,
 }
 
 /// A commit that is ready to be appended, and who waits for it.
@@ -106,6 +108,7 @@ impl Engine {
             outbox,
             origin,
             runs: BTreeMap::new(),
+            found: BTreeMap::new(),
             terms: BTreeMap::new(),
             kept: Vec::new(),
             orphans: Vec::new(),
@@ -115,6 +118,7 @@ impl Engine {
         for listed in engine.store.runs(usize::MAX)? {
             if !matches!(listed.state, RunState::Closed(_)) {
                 let run = engine.load(listed.stream)?;
+                engine.found.insert(listed.stream, run.state.next);
                 engine.runs.insert(listed.stream, run);
             }
         }
@@ -137,14 +141,20 @@ impl Engine {
         self.runs.iter()
     }
 
+    /// Returns the runs that had not ended when the engine was opened, with the sequence from which on everything is
+    /// this engine's doing; recovery may have ended some of them.
+    pub fn found(&self) -> &BTreeMap<StreamId, u64> {
+        &self.found
+    }
+
     /// Returns the store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
 
     /// Returns why nothing can be recorded at present, if so.
-    pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+    pub fn trouble(&self) -> Option<&AppendError> {
+        self.trouble.as_ref()
     }
 
     /// Returns when the next deadline passes, milliseconds since the epoch.
@@ -290,7 +300,7 @@ impl Engine {
     }
 
     fn append_failed(&mut self, staged: Staged, error: AppendError) {
-        self.trouble = Some(error.to_string());
+        self.trouble = Some(error.clone());
         let stream = staged.checked.stream();
         self.doubtful.insert(stream);
         match staged.from {

@@ -7,6 +7,7 @@ pub mod drive;
 pub mod engine;
 pub mod environment;
 pub mod error;
+mod leftover;
 pub mod local;
 pub mod order;
 pub mod request;

@@ -7,6 +7,7 @@ use crate::drive::drive;
 use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::error::HostError;
+use crate::leftover;
 use crate::local::{LocalExecutor, LocalSettings, remove_workspaces};
 use crate::order::Message;
 use crate::request::{Answered, Ground, Opening, Request};
@@ -18,6 +19,7 @@ use loom_core::state::Amount;
 use loom_providers::Provider;
 use loom_store::{RedbStore, Store};
 use loom_tools::{Git, Guard, Project, end_strays};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -38,6 +40,8 @@ pub struct Session {
     store_folder: PathBuf,
     inbox: Receiver<Message>,
     outbox: Sender<Message>,
+    /// Everything that is started here inherits it.
+    _lock: File,
 }
 
 /// What a run is asked, apart from the task.
@@ -72,6 +76,8 @@ impl Session {
         let store_folder = own_folder(&project)?;
         let store: Arc<dyn Store> = Arc::new(open_or_create(&store_folder)?);
         let folder = environment.state_folder.join("stores").join(hex(&crate::engine::origin(store.as_ref())?));
+        make(&folder)?;
+        let lock = leftover::wait(&folder)?;
         let folder = folder.join("workspaces");
         make(&folder)?;
         // The store is ours now: whoever still works below this folder was started by a driver that has died.
@@ -90,7 +96,7 @@ impl Session {
         let engine = Engine::open(store, Box::new(Machine), executor.clone(), outbox.clone())?;
         let live: Vec<String> = engine.runs().map(|(stream, _)| hex(&stream.0)).collect();
         remove_workspaces(&folder, &|name| live.iter().any(|run| run == name));
-        Ok(Session { engine, executor, git, project, store_folder, inbox, outbox })
+        Ok(Session { engine, executor, git, project, store_folder, inbox, outbox, _lock: lock })
     }
 
     /// Returns the project.
@@ -256,7 +262,7 @@ fn make(folder: &Path) -> Result<(), HostError> {
 }
 
 impl Drop for Session {
-    /// What is under way ends with its driver; the next one finds it and decides by its nature.
+    /// What is under way ends with its driver; the next one waits for that, finds it and decides by its nature.
     fn drop(&mut self) {
         self.executor.stop_all();
     }

@@ -96,11 +96,7 @@ pub(crate) fn envelope(event: &Recorded, sequence: u64) -> Result<Envelope, Repl
 
 pub(crate) fn broken(sequence: u64, error: EventError) -> ReplayError {
     match error {
-        source @ (EventError::Format(_) | EventError::Kind(_) | EventError::Version { .. }) => {
-            ReplayError::NewerEvent { sequence, source }
-        }
-        error @ (EventError::Cbor(_) | EventError::Shape(_)) => {
-            ReplayError::Damaged(Bad { sequence: Some(sequence), ..Bad::of(error.to_string()) })
-        }
+        source if source.is_newer() => ReplayError::NewerEvent { sequence, source },
+        error => ReplayError::Damaged(Bad { sequence: Some(sequence), ..Bad::of(error.to_string()) }),
     }
 }

@@ -10,7 +10,7 @@ use crate::stretch::Stretch;
 use crate::verify::Report;
 use loom_core::cbor::Encoder;
 use loom_core::commit::Blob;
-use loom_core::event::{EventError, Recorded, View};
+use loom_core::event::{Recorded, View};
 use loom_core::id::{Digest, StreamId};
 use loom_core::kind::Event;
 use std::collections::{BTreeMap, BTreeSet};
@@ -280,9 +280,7 @@ fn damaged(offset: u64, what: impl Into<String>) -> ReplayError {
 /// Tells an event of a newer Loom from a damaged one.
 fn wrong(offset: u64, bytes: &[u8], sequence: u64, bad: Bad) -> ReplayError {
     match View::read(bytes) {
-        Err(source @ (EventError::Format(_) | EventError::Kind(_) | EventError::Version { .. })) => {
-            ReplayError::NewerEvent { sequence, source }
-        }
+        Err(source) if source.is_newer() => ReplayError::NewerEvent { sequence, source },
         Ok(_) | Err(_) => ReplayError::Damaged(Bad { position: None, offset: Some(offset), ..bad }),
     }
 }

@@ -14,7 +14,7 @@ use crate::error::{Bad, ReplayError};
 use crate::records::{BATCH, Records};
 use crate::stretch::Stretch;
 use loom_core::commit::Blob;
-use loom_core::event::{Envelope, EventError, View};
+use loom_core::event::{Envelope, View};
 use loom_core::id::Digest;
 use loom_core::kind::Event;
 use loom_core::tree::{Frontier, NodeHash, leaf, node};
@@ -218,8 +218,8 @@ fn check_chunk(
                 ControlFlow::Continue(())
             }
             Err(found) => {
-                if let Err(error @ (EventError::Format(_) | EventError::Kind(_) | EventError::Version { .. })) =
-                    View::read(bytes)
+                if let Err(error) = View::read(bytes)
+                    && error.is_newer()
                 {
                     newer = Some((position, error));
                 }
@@ -292,6 +292,14 @@ fn derived(store: &dyn Store, size: u64, whole: &Stretch, frontier: &Frontier) -
             let bad = Bad::of("the stream's head in the index is not that of the log");
             return Some(Bad { stream: Some(*stream), sequence: thread.head.next.checked_sub(1), ..bad });
         }
+        let Some(last) = thread.head.next.checked_sub(1) else { continue };
+        let what = match store.read(*stream, last, 1).as_deref() {
+            Ok([stored]) if stored.event.id == thread.head.last => continue,
+            Ok(_) => "the index does not lead to the stream's last event".to_string(),
+            Err(StoreError::Damaged(damage)) => damage.what.clone(),
+            Err(error) => error.to_string(),
+        };
+        return Some(Bad { stream: Some(*stream), sequence: Some(last), ..Bad::of(what) });
     }
     None
 }

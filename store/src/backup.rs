@@ -21,10 +21,12 @@ use loom_core::commit::Blob;
 use loom_core::event::{Envelope, Recorded};
 use loom_core::id::EventHasher;
 use loom_core::tree::{self, NodeHash};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const MAGIC: &[u8] = b"loom backup\n";
 const COMMIT: u8 = 1;
@@ -49,7 +51,8 @@ pub struct Restored {
 pub fn backup(store: &dyn Store, file: &Path) -> Result<Restored, StoreError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => StoreError::Exists(file.to_path_buf()),
-        _ => StoreError::io(format!("{} cannot be written", file.display()), error),
+        // Not the store's disk, or not the store's trouble: `Full` would speak of the store.
+        _ => StoreError::Io { what: format!("{} cannot be written", file.display()), source: Arc::new(error) },
     };
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -147,6 +150,8 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Restored, StoreError> {
         File::open(file).map_err(|error| StoreError::io(format!("{} cannot be read", file.display()), error))?;
     let mut reader = Reader { file: BufReader::new(opened), path: file, hash: [0; 32] };
     reader.head()?;
+    let before = Before::of(dir);
+    // From here on the unfinished store's lock keeps everybody else out of the folder.
     let store = RedbStore::begin(dir)?;
     match refill(&mut reader, &store) {
         Ok(restored) => {
@@ -154,10 +159,42 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Restored, StoreError> {
             Ok(restored)
         }
         Err(error) => {
-            store.abandon();
+            drop(store);
+            before.again();
             Err(error)
         }
     }
+}
+
+/// What stood in a folder before a store was begun in it.
+struct Before<'d> {
+    dir: &'d Path,
+    /// Names in it and in its folder of blobs.
+    names: BTreeSet<PathBuf>,
+}
+
+impl<'d> Before<'d> {
+    fn of(dir: &'d Path) -> Self {
+        Before { dir, names: names(dir).collect() }
+    }
+
+    /// Removes what was added. Best effort: what cannot be removed is begun anew by the next restore.
+    fn again(self) {
+        for path in names(self.dir).filter(|path| !self.names.contains(path)) {
+            let _gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+        // A folder that has something else in it stays.
+        if self.names.is_empty() {
+            let _kept = fs::remove_dir(self.dir);
+        }
+    }
+}
+
+/// Returns the paths of what is in a store's folder: its own, those in it, and those of its blobs.
+fn names(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let within = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let own = dir.exists().then(|| dir.to_path_buf());
+    own.into_iter().chain(within(dir.to_path_buf())).chain(within(crate::redb::blobs_in(dir)))
 }
 
 fn refill(reader: &mut Reader<'_>, store: &RedbStore) -> Result<Restored, StoreError> {
@@ -294,15 +331,5 @@ impl Reader<'_> {
 
     fn more(&mut self) -> Result<bool, StoreError> {
         Ok(self.file.read(&mut [0]).map_err(|error| self.cut(error))? > 0)
-    }
-}
-
-impl RedbStore {
-    /// Removes a store that was begun and will not be finished.
-    fn abandon(self) {
-        let path = self.unfinished();
-        drop(self);
-        // Left behind it would be overwritten by the next that begins here.
-        let _ = fs::remove_file(path);
     }
 }

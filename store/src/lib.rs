@@ -20,7 +20,7 @@ mod store;
 mod subscription;
 mod tail;
 
-pub use self::redb::{Allocated, Garbage, RedbStore};
+pub use self::redb::{Allocated, Garbage, RedbStore, is_guarded};
 pub use append::{Append, Appended};
 pub use backup::{Restored, backup, restore};
 pub use error::{AppendError, Damage, StoreError};

@@ -107,7 +107,7 @@ pub(crate) fn verify<'r>(
 /// Reads what a commit tells the look-ups and checks that its events belong together.
 pub(crate) fn facts(ids: Vec<EventId>, events: &[&[u8]]) -> Result<Facts, Unfit> {
     let first = events.first().ok_or(Unfit::Shape("a commit without events"))?;
-    let input = View::read(first).map_err(Unfit::Event)?;
+    let input = view(&ids, events, 0, first)?;
     if input.count != Some(events.len() as u64) {
         return Err(Unfit::Shape("the input states another number of events than its commit has (COMMIT-1)"));
     }
@@ -122,7 +122,7 @@ pub(crate) fn facts(ids: Vec<EventId>, events: &[&[u8]]) -> Result<Facts, Unfit>
         encoded_bytes: events.iter().map(|event| event.len() as u64).sum(),
     };
     for (index, bytes) in events.iter().enumerate() {
-        let view = View::read(bytes).map_err(Unfit::Event)?;
+        let view = view(&facts.ids, events, index, bytes)?;
         let linked = index == 0
             || (view.stream == input.stream
                 && view.sequence == input.sequence + index as u64
@@ -143,6 +143,16 @@ pub(crate) fn facts(ids: Vec<EventId>, events: &[&[u8]]) -> Result<Facts, Unfit>
         facts.changes.extend(change(&view, index as u64)?);
     }
     Ok(facts)
+}
+
+/// Reads an event's envelope. What the next event was not written after is changed, whatever it claims to be.
+fn view<'e>(ids: &[EventId], events: &[&[u8]], index: usize, bytes: &'e [u8]) -> Result<View<'e>, Unfit> {
+    View::read(bytes).map_err(|error| match events.get(index + 1).map(|next| View::read(next)) {
+        Some(Ok(next)) if next.previous != ids[index] => {
+            Unfit::Shape("an event is not the one that the next was written after (CHAIN-1)")
+        }
+        _ => Unfit::Event(error),
+    })
 }
 
 fn change(view: &View<'_>, offset: u64) -> Result<Option<Change>, Unfit> {
@@ -189,7 +199,7 @@ fn change(view: &View<'_>, offset: u64) -> Result<Option<Change>, Unfit> {
 /// Tells where a bad commit is, as far as its bytes still say.
 pub(crate) fn place(position: u64, events: &[&[u8]], unfit: Unfit) -> StoreError {
     let what = match unfit {
-        Unfit::Event(source @ (EventError::Format(_) | EventError::Kind(_) | EventError::Version { .. })) => {
+        Unfit::Event(source) if source.is_newer() => {
             return StoreError::NewerEvent { position, source };
         }
         Unfit::Event(error) => error.to_string(),

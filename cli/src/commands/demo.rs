@@ -8,8 +8,9 @@ use crate::commands::log;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::project;
+use crate::project::{self, FOLDER};
 use crate::told::Tale;
+use crate::trouble::drive;
 use loom_bundles::{Source, load};
 use loom_core::id::{Actor, Assurance, StreamId, hex};
 use loom_core::state::Gate;
@@ -61,11 +62,14 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
 
     let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
-    let mut session = Session::open(&environment, &place, Arc::new(Scripted::new(script)), guard)?;
+    let in_store = |error| CliError::of_host(error, &place.join(FOLDER));
+    let session = Session::open(&environment, &place, Arc::new(Scripted::new(script)), guard);
+    let mut session = session.map_err(in_store)?;
     let listening = project::listen(&session, &environment, output);
     let source = Source::builtin("code").expect("the bundle `code` is compiled in");
     let wishes = Wishes { policy: Some("review-final".to_string()), ..Wishes::default() };
-    let stream = session.open_run(request_id(), actor(), demo::TASK, Arc::new(load(&source)?), wishes)?;
+    let bundle = Arc::new(load(&source)?);
+    let stream = session.open_run(request_id(), actor(), demo::TASK, bundle, wishes).map_err(in_store)?;
 
     if let Some(gate) = drive_to_gate(&mut session, stream, &mut tale)? {
         tale.say("somebody is in a hurry and says accept, although a blocking finding stands …");
@@ -120,25 +124,19 @@ fn actor() -> Actor {
 /// Drives until the run waits for a person or has ended; returns the gate it waits at.
 fn drive_to_gate(session: &mut Session, stream: StreamId, tale: &mut Tale) -> Result<Option<Gate>, CliError> {
     let store = session.engine().store().clone();
-    let mut failed = None;
-    session.drive(|engine| {
-        if let Err(error) = tale.tell_new(store.as_ref(), stream, engine.run(stream)) {
-            failed = Some(error);
-            return true;
-        }
-        engine.run(stream).is_none_or(|run| run.state.is_parked())
+    drive(session, |engine| {
+        tale.tell_new(store.as_ref(), stream, engine.run(stream))?;
+        Ok(engine.run(stream).is_none_or(|run| run.state.is_parked()))
     })?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
     tale.tell_new(store.as_ref(), stream, session.engine().run(stream))?;
     Ok(session.engine().run(stream).and_then(|run| run.state.gate.clone()))
 }
 
 fn answer(session: &mut Session, stream: StreamId, gate: &Gate, answer: Answer, actor: Actor) -> Result<(), CliError> {
     let ask = Ask::Answer { gate: gate.sequence, answer, note: None, artifact: Some(gate.artifact) };
-    session.request(Request { stream, id: request_id(), actor, ask })?;
-    Ok(())
+    let folder = session.store_folder().to_path_buf();
+    let asked = session.request(Request { stream, id: request_id(), actor, ask });
+    asked.map(drop).map_err(|error| CliError::of_host(error, &folder))
 }
 
 /// Asks at the terminal; without one, the demo answers as itself.

@@ -11,10 +11,11 @@ use loom_core::event::Envelope;
 use loom_core::id::{StreamId, hex};
 use loom_core::kind::Event;
 use loom_replay::{StoredRun, trace};
-use loom_store::{Store, StoreError};
+use loom_store::{Damage, Store, StoreError};
 use serde::Serialize;
-use std::fs::OpenOptions;
+use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Writes a run as a portable file, which `loom verify FILE` checks without a store.
@@ -60,20 +61,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         let mut stdout = BufWriter::new(io::stdout().lock());
         trace::write(&records, origin, arguments.no_blobs, &mut stdout)?
     } else {
-        let file = |doing| {
-            let path = arguments.output.clone();
-            move |source: io::Error| match source.kind() {
-                io::ErrorKind::AlreadyExists => CliError::FileExists { path },
-                _ => CliError::File { doing, path, source },
-            }
-        };
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(arguments.force).create_new(!arguments.force);
-        let mut sink = BufWriter::new(options.open(&arguments.output).map_err(file("create"))?);
-        let written = trace::write(&records, origin, arguments.no_blobs, &mut sink)?;
-        let inner = sink.into_inner().map_err(|error| file("write")(error.into_error()))?;
-        inner.sync_all().map_err(file("write"))?;
-        written
+        to_file(&arguments.output, arguments.force, |sink| {
+            Ok(trace::write(&records, origin, arguments.no_blobs, sink)?)
+        })?
     };
     if to_stdout {
         return Ok(Exit::Ok);
@@ -96,11 +86,49 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     Ok(Exit::Ok)
 }
 
+/// Writes a file that appears when all of it is written, so that damage on the way leaves what was there before.
+fn to_file<T>(
+    path: &Path,
+    force: bool,
+    fill: impl FnOnce(&mut dyn Write) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let failed = |doing| {
+        let path = path.to_path_buf();
+        move |source: io::Error| match source.kind() {
+            io::ErrorKind::AlreadyExists => CliError::FileExists { path },
+            _ => CliError::File { doing, path, source },
+        }
+    };
+    if !force && path.exists() {
+        return Err(CliError::FileExists { path: path.to_path_buf() });
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut options = tempfile::Builder::new();
+    // As any file that this user makes, not for its owner alone.
+    options.permissions(Permissions::from_mode(0o666));
+    let mut sink = BufWriter::new(options.tempfile_in(folder).map_err(failed("create"))?);
+    let written = fill(&mut sink)?;
+    let file = sink.into_inner().map_err(|error| failed("write")(error.into_error()))?;
+    file.as_file().sync_all().map_err(failed("write"))?;
+    if force { file.persist(path) } else { file.persist_noclobber(path) }
+        .map_err(|error| failed("write")(error.error))?;
+    Ok(written)
+}
+
 /// Returns the store's name, from its first event.
 fn origin(store: &dyn Store) -> Result<[u8; 16], CliError> {
-    let first = store.read(StreamId::STORE, 0, 1)?.pop().ok_or(StoreError::Broken)?;
+    let first = store.read(StreamId::STORE, 0, 1)?.pop().ok_or_else(nameless)?;
     match Envelope::decode(&first.event.bytes).map_err(|source| CliError::Event { position: 0, source })?.body {
         Event::StoreCreated(created) => Ok(created.origin),
-        _ => Err(StoreError::Broken.into()),
+        _ => Err(nameless().into()),
     }
+}
+
+fn nameless() -> StoreError {
+    StoreError::Damaged(Damage {
+        position: Some(0),
+        stream: Some(StreamId::STORE),
+        sequence: Some(0),
+        what: "the event that names the store is not there".to_string(),
+    })
 }

@@ -9,6 +9,7 @@ use crate::output::Output;
 use crate::project;
 use crate::text::run8;
 use crate::told::Tale;
+use crate::trouble::drive;
 use loom_core::id::{StreamId, hex};
 use loom_host::environment::Environment;
 use loom_host::session::Session;
@@ -60,32 +61,30 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let place = store_folder.parent().unwrap_or(&store_folder);
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
     let environment = Environment::read();
-    let mut session = Session::open(&environment, place, Arc::new(Scripted::new(script)), guard)?;
+    let session = Session::open(&environment, place, Arc::new(Scripted::new(script)), guard);
+    let mut session = session.map_err(|error| CliError::of_host(error, &store_folder))?;
     let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();
     let mut tales: BTreeMap<StreamId, Tale> =
-        session.engine().runs().map(|(stream, run)| (*stream, Tale::begin_at(run.state.next, global.quiet))).collect();
-    let mut failed = None;
-    session.drive(|engine| {
-        failed = tales
-            .iter_mut()
-            .try_for_each(|(stream, tale)| tale.tell_new(store.as_ref(), *stream, engine.run(*stream)))
-            .err();
-        failed.is_some()
+        session.engine().found().iter().map(|(stream, next)| (*stream, Tale::begin_at(*next, global.quiet))).collect();
+    drive(&mut session, |engine| {
+        let mut tales = tales.iter_mut();
+        tales.try_for_each(|(stream, tale)| tale.tell_new(store.as_ref(), *stream, engine.run(*stream)))?;
+        Ok(false)
     })?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
     let mut runs = Vec::new();
     let mut exit = Exit::Ok;
     for found in store.runs(usize::MAX)?.into_iter().filter(|found| tales.contains_key(&found.stream)) {
         let state = match found.state {
             RunState::Open => "open",
             RunState::Waiting => {
-                exit = Exit::Parked;
+                exit = exit.and(Exit::Parked);
                 "waiting"
             }
-            RunState::Closed(verdict) => verdict.word(),
+            RunState::Closed(verdict) => {
+                exit = exit.and(Exit::of_verdict(verdict));
+                verdict.word()
+            }
         };
         if !output.json {
             writeln!(output.out, "{} {state}", run8(&found.stream))?;

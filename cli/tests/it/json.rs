@@ -1,5 +1,6 @@
 //! `--json`: one versioned document a command; `--jsonl`: one object a line.
 
+use crate::made::Until;
 use crate::rig::Place;
 use serde_json::Value;
 
@@ -90,4 +91,65 @@ fn the_state_at_an_event_is_that_of_the_time() {
     assert_eq!(closed["findings"].as_array().unwrap().len(), 0);
     assert_eq!(closed["facts"][0]["fact"], "floor/blockers");
     assert_eq!(closed["facts"][0]["value"], "{}");
+}
+
+#[test]
+fn a_big_store_answers_every_choice_as_its_whole_log_does() {
+    // More than one batch of the index.
+    let place = Place::with(&[Until::End; 90]);
+    let log = |choice: &str| place.loom(&format!("log --jsonl {choice}")).out;
+    let values = |lines: &str| lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+    let all = values(&log(""));
+    assert!(all.len() > 4096 + 256, "{}", all.len());
+    assert!(all.iter().enumerate().all(|(position, event)| event["position"] == position as u64));
+    let run = all[2000]["stream"].as_str().unwrap();
+    let times = [1500, 4500].map(|position: usize| all[position]["time"].as_str().unwrap());
+    let ms = |event: &Value| event["stamp"]["ms"].as_u64().unwrap();
+    let kinds: [&[&str]; 4] = [&[], &["refused"], &["gate"], &["gate.opened", "run"]];
+    for stream in [None, Some(run)] {
+        for kinds in kinds {
+            for since in [None, Some(times[0]), Some(times[1]), Some("2099-01-01T00:00:00Z")] {
+                let since_ms = since.map(|since| match all.iter().find(|event| event["time"] == since) {
+                    Some(event) => ms(event),
+                    None => u64::MAX,
+                });
+                let is_kind = |event: &Value| {
+                    let name = event["kind"].as_str().unwrap();
+                    let is = |kind: &&str| {
+                        name == *kind || name.strip_prefix(*kind).is_some_and(|rest| rest.starts_with('.'))
+                    };
+                    kinds.is_empty() || kinds.iter().any(is)
+                };
+                let picked: Vec<&Value> = all
+                    .iter()
+                    .filter(|event| stream.is_none_or(|stream| event["stream"] == stream))
+                    .filter(|event| is_kind(event) && since_ms.is_none_or(|since| ms(event) >= since))
+                    .collect();
+                for n in [0, 3, 1500] {
+                    let mut choice = format!("-n {n} {}", stream.unwrap_or_default());
+                    kinds.iter().for_each(|kind| choice += &format!(" --kind {kind}"));
+                    choice += &since.map(|since| format!(" --since {since}")).unwrap_or_default();
+                    let from = if n == 0 { 0 } else { picked.len().saturating_sub(n) };
+                    let lines = values(&log(&choice));
+                    assert!(lines.iter().eq(picked[from..].iter().copied()), "log --jsonl {choice}: {}", lines.len());
+                    // The document and the drawing pick alike; a sample of them.
+                    if n == 3 {
+                        let document: Value =
+                            serde_json::from_str(&place.loom(&format!("log --json {choice}")).out).unwrap();
+                        assert_eq!(document["events"], Value::from(lines), "{choice}");
+                        assert_eq!(document["left_out"], from as u64, "{choice}");
+                        let drawn = place.loom(&format!("log {choice}")).out;
+                        let earlier = format!("… {from} earlier\n");
+                        assert_eq!(drawn.starts_with(&earlier), from > 0, "{choice}: {drawn}");
+                        assert_eq!(drawn.lines().count(), picked.len() - from + 1 + usize::from(from > 0), "{drawn}");
+                    }
+                }
+            }
+        }
+    }
+    let status: Value = serde_json::from_str(&place.loom("status --json -n 100").out).unwrap();
+    assert_eq!(status["events"], all.len() as u64);
+    assert_eq!(status["runs"].as_array().unwrap().len(), 90);
+    assert_eq!(status["streams"], 91);
+    assert_eq!(place.loom("status").out.lines().filter(|line| line.contains("  accepted  ")).count(), 10);
 }

@@ -3,10 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bad_input;
+mod damage;
+mod driven;
 mod exit_codes;
 mod files;
+mod full;
 mod held;
 mod json;
+mod kill;
 #[path = "../../../replay/tests/it/made.rs"]
 mod made;
 mod reading;

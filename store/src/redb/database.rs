@@ -8,6 +8,7 @@ use redb::{
     Builder, Database, DatabaseError, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend,
     WriteTransaction,
 };
+use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -103,13 +104,23 @@ fn refused(path: &Path, error: DatabaseError) -> StoreError {
     }
 }
 
+thread_local! {
+    /// How many calls of [`guarded`] this thread is in.
+    static GUARDS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Whether a panic of this thread becomes [`StoreError::Damaged`], so that nobody else need hear of it.
+pub fn is_guarded() -> bool {
+    GUARDS.get() > 0
+}
+
 /// Runs what touches redb; a panic in it is damage, not the end of the process.
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().map(String::as_str);
-        let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-        Err(Damage::of(format!("the database gave up: {words}")).into())
-    })
+    GUARDS.set(GUARDS.get() + 1);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    GUARDS.set(GUARDS.get() - 1);
+    // The words of a panic are for who knows redb's source; where the damage is they do not say.
+    done.unwrap_or_else(|_panic| Err(Damage::of("the database cannot make sense of its file").into()))
 }
 
 /// Maps redb's errors to ours.

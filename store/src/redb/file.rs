@@ -101,6 +101,11 @@ impl RedbStore {
 /// Folder of the blob files in a store's folder.
 pub(super) const BLOBS: &str = "blobs";
 
+/// Returns the folder of the blob files of the store in `dir`.
+pub(crate) fn blobs_in(dir: &Path) -> PathBuf {
+    dir.join(BLOBS)
+}
+
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());

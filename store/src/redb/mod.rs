@@ -17,8 +17,9 @@ mod open;
 mod read;
 mod table;
 
+pub use database::is_guarded;
 pub use file::Garbage;
-pub(crate) use file::sync_folder;
+pub(crate) use file::{blobs_in, sync_folder};
 
 use crate::append::{Append, Appended};
 use crate::error::{AppendError, Damage, StoreError};

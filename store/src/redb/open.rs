@@ -25,11 +25,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Name of the file that tells people who holds the store.
 pub(super) const HOLDER: &str = "holder";
 const FILE: &str = "store.redb";
 const NEW: &str = "store.redb.new";
+/// How long a lock may outlive its holder.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(1);
 /// Events of one batch when the index is rebuilt.
 const REBUILD_MAX: u64 = 32 << 10;
 
@@ -44,7 +49,7 @@ impl RedbStore {
     /// Opens the store in a folder for appending.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let medium = Medium::File(existing(dir)?);
-        let db = Db::open(&medium).map_err(|error| named(dir, error))?;
+        let db = patiently(dir, || Db::open(&medium))?;
         Self::assemble(dir, medium, db, Tolerance::Refuse)
     }
 
@@ -64,14 +69,14 @@ impl RedbStore {
 
     fn read_only(dir: &Path) -> Result<Self, StoreError> {
         let file = existing(dir)?;
-        let db = Db::open_to_read(&file).map_err(|error| named(dir, error))?;
+        let db = patiently(dir, || Db::open_to_read(&file))?;
         Self::assemble(dir, Medium::File(file), db, Tolerance::Refuse)
     }
 
     /// Opens a store whose log ends in damage, for reading what is whole; [`RedbStore::damage`] says what is not.
     pub fn open_damaged(dir: &Path) -> Result<Self, StoreError> {
         let medium = Medium::File(existing(dir)?);
-        let db = Db::open(&medium).map_err(|error| named(dir, error))?;
+        let db = patiently(dir, || Db::open(&medium))?;
         Self::assemble(dir, medium, db, Tolerance::ReadAround)
     }
 
@@ -118,11 +123,6 @@ impl RedbStore {
             created => created.map_err(|error| named(dir, error))?,
         };
         Self::assemble(dir, medium, db, Tolerance::Refuse)
-    }
-
-    /// Returns the file of a store that was begun and is not finished.
-    pub(crate) fn unfinished(&self) -> PathBuf {
-        self.dir.join(NEW)
     }
 
     /// Gives a store that was begun its name.
@@ -222,6 +222,34 @@ impl RedbStore {
 fn existing(dir: &Path) -> Result<PathBuf, StoreError> {
     let file = dir.join(FILE);
     if file.exists() { Ok(file) } else { Err(StoreError::Missing(dir.to_path_buf())) }
+}
+
+/// Opens a database, and waits for a lock that has outlived its holder.
+///
+/// A process that was killed while it started another one leaves a child that is still a copy of it, lock included,
+/// until it has become the other program.
+fn patiently(dir: &Path, open: impl Fn() -> Result<Db, StoreError>) -> Result<Db, StoreError> {
+    let began = Instant::now();
+    loop {
+        match open().map_err(|error| named(dir, error)) {
+            Err(StoreError::Held { pid: Some(pid), .. }) if is_dead(pid) && began.elapsed() < LINGER_MAX => {
+                thread::sleep(LOOK);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Whether a process is known to have ended, waited for or not.
+fn is_dead(pid: u32) -> bool {
+    if !cfg!(target_os = "linux") {
+        return false;
+    }
+    match fs::read(format!("/proc/{pid}/stat")) {
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        // "PID (NAME) STATE …", and the name may hold anything.
+        Ok(stat) => stat.iter().rposition(|byte| *byte == b')').is_some_and(|end| stat[end..].starts_with(b") Z")),
+    }
 }
 
 /// Adds the holder's process id where the store is held.

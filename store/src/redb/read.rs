@@ -189,6 +189,17 @@ impl Reader<'_> {
             })?;
         }
         events.truncate(max);
+        let due = head.next.saturating_sub(sequence).min(max as u64);
+        let found = events.len() as u64;
+        if found != due {
+            let what = match found < due {
+                true => "the stream's head says that there is an event here, and the index has none",
+                false => "there is an event here, and the stream's head says that there is none",
+            };
+            let missing = sequence + found.min(due);
+            let (stream, sequence) = (Some(stream), Some(missing));
+            return Err(Damage { position: None, stream, sequence, what: String::from(what) }.into());
+        }
         Ok(events)
     }
 

@@ -119,3 +119,20 @@ fn one_process_holds_the_store_and_is_named() {
     assert!(matches!(refused, Err(loom_store::AppendError::Store(StoreError::ReadOnly))));
     assert!(matches!(RedbStore::open(&dir), Err(StoreError::Held { .. })));
 }
+
+#[test]
+fn a_lock_that_outlives_its_holder_for_a_moment_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("store");
+    drop(RedbStore::create(&dir, &origin()).unwrap());
+    let mut ended = Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    // What the child of a killed process has until it becomes the other program: the lock, and nobody's name.
+    let lock = redb::Database::open(dir.join("store.redb")).unwrap();
+    std::fs::write(dir.join("holder"), ended.id().to_string()).unwrap();
+    thread::scope(|scope| {
+        let opener = scope.spawn(|| RedbStore::open(&dir).map(|store| store.size()));
+        drop(lock);
+        assert_eq!(opener.join().unwrap().unwrap(), 1);
+    });
+}

@@ -1,0 +1,49 @@
+//! Drives a session and watches whether what is done can be recorded; says so when it cannot.
+//!
+//! Outcomes wait in the process while the disk is full, for it is what they are lost with: so it is tried again for a
+//! while, and then the command ends and says what to do. What is on record by then is taken up by the next one.
+
+use crate::error::CliError;
+use crate::output::warn;
+use loom_host::Engine;
+use loom_host::session::Session;
+use std::time::{Duration, Instant};
+
+/// How long is tried again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Drives until `until` says so or nothing is under way.
+pub(crate) fn drive(
+    session: &mut Session,
+    mut until: impl FnMut(&Engine) -> Result<bool, CliError>,
+) -> Result<(), CliError> {
+    let folder = session.store_folder().to_path_buf();
+    let mut since: Option<Instant> = None;
+    let mut failed = None;
+    session
+        .drive(|engine| {
+            let done = match engine.trouble() {
+                None => {
+                    since = None;
+                    until(engine)
+                }
+                // Nothing new is on record, and the store may not even be readable.
+                Some(error) => {
+                    let began = *since.get_or_insert_with(|| {
+                        warn(&format!("{error}; trying again for {} seconds", PATIENCE.as_secs()));
+                        Instant::now()
+                    });
+                    match began.elapsed() < PATIENCE {
+                        true => Ok(false),
+                        false => Err(CliError::unrecorded(error.clone(), &folder)),
+                    }
+                }
+            };
+            done.unwrap_or_else(|error| {
+                failed = Some(error);
+                true
+            })
+        })
+        .map_err(|error| CliError::of_host(error, &folder))?;
+    failed.map_or(Ok(()), Err)
+}
