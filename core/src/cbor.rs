@@ -173,7 +173,7 @@ impl<'a> Decoder<'a> {
         if self.at == self.input.len() { Ok(()) } else { Err(self.error(Problem::Trailing)) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn head(&mut self) -> Result<(u8, u64), CborError> {
         let start = self.at;
         let fail = |problem| CborError { offset: start, problem };
@@ -202,14 +202,14 @@ impl<'a> Decoder<'a> {
         Ok((major, value))
     }
 
-    #[inline]
+    #[inline(always)]
     fn expect(&mut self, major: u8, name: &'static str) -> Result<u64, CborError> {
         let start = self.at;
         let (found, value) = self.head()?;
         if found == major { Ok(value) } else { Err(CborError { offset: start, problem: Problem::Expected(name) }) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, length: u64) -> Result<&'a [u8], CborError> {
         let length = usize::try_from(length).map_err(|_| self.error(Problem::Truncated))?;
         let end = self.at.checked_add(length).ok_or(self.error(Problem::Truncated))?;
@@ -326,7 +326,7 @@ impl<'a, 'd> MapReader<'a, 'd> {
     }
 
     /// Reads the next key, or `None` after the last entry.
-    #[inline]
+    #[inline(always)]
     pub fn key(&mut self) -> Result<Option<u64>, CborError> {
         if self.left == 0 {
             return Ok(None);

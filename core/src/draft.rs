@@ -16,7 +16,7 @@ use crate::fold::fold;
 use crate::id::{Actor, EventHasher, EventId, Stamp};
 use crate::kind::{Event, Refused, Violation};
 use crate::process::StageKind;
-use crate::rules::{Facts, Judgement, Outcome, Severity};
+use crate::rules::{Judgement, Outcome, Severity};
 use crate::run::Run;
 use crate::schema::Class;
 use crate::state::State;
@@ -40,10 +40,10 @@ pub(crate) struct Refusal {
 }
 
 /// A commit in the making.
-pub(crate) struct Draft {
+pub(crate) struct Draft<'r> {
     /// The run with everything drafted so far folded in.
     pub(crate) run: Run,
-    before: State,
+    before: &'r Run,
     stamp: Stamp,
     input: u64,
     events: Vec<Envelope>,
@@ -52,19 +52,19 @@ pub(crate) struct Draft {
     hasher: EventHasher,
 }
 
+/// Where the decisions of a commit begin: the numbers of events and blobs before them.
+#[derive(Clone, Copy)]
 struct Mark {
-    state: State,
-    facts: Facts,
     events: usize,
     blobs: usize,
 }
 
-impl Draft {
+impl<'r> Draft<'r> {
     /// Begins a commit with its input, which is folded and asked about at once.
-    pub(crate) fn begin(run: &Run, stamp: Stamp, actor: Actor, body: Event, blobs: Vec<Blob>) -> Self {
+    pub(crate) fn begin(run: &'r Run, stamp: Stamp, actor: Actor, body: Event, blobs: Vec<Blob>) -> Self {
         let mut draft = Draft {
             run: run.clone(),
-            before: run.state.clone(),
+            before: run,
             stamp,
             input: run.state.next,
             events: Vec::new(),
@@ -152,7 +152,7 @@ impl Draft {
 
     /// Ends the commit: counts, chains and names its events.
     pub(crate) fn finish(mut self) -> Checked<Run> {
-        let expected = self.before.head();
+        let expected = self.before.state.head();
         let count = self.events.len() as u64;
         let mut previous = expected.last;
         let mut recorded = Vec::with_capacity(self.events.len());
@@ -164,7 +164,7 @@ impl Draft {
             recorded.push(event);
         }
         self.run.state.last = previous;
-        let effects = effect::follow(&self.before, &self.run.state);
+        let effects = effect::follow(&self.before.state, &self.run.state);
         Checked::new(self.run.state.stream, expected, recorded, self.blobs, effects, self.run)
     }
 
@@ -196,21 +196,12 @@ impl Draft {
     }
 
     fn mark(&mut self) {
-        if self.mark.is_none() {
-            self.mark = Some(Mark {
-                state: self.run.state.clone(),
-                facts: self.run.facts.clone(),
-                events: self.events.len(),
-                blobs: self.blobs.len(),
-            });
-        }
+        self.mark.get_or_insert(Mark { events: self.events.len(), blobs: self.blobs.len() });
     }
 
     fn refuse(&mut self, bytes: &[u8], kind: &'static str, rulings: &[Judgement]) -> Refusal {
-        self.mark();
-        let Some(Mark { state, facts, events, blobs }) = self.mark.take() else {
-            unreachable!("marked the line before")
-        };
+        let Mark { events, blobs } =
+            self.mark.take().unwrap_or(Mark { events: self.events.len(), blobs: self.blobs.len() });
         let gate = self.gate_passed_since(events);
         let until = self.events[events..gate.as_ref().map_or(events, |(after, _)| *after)]
             .iter()
@@ -224,10 +215,8 @@ impl Draft {
         self.events[events..].iter().for_each(|dropped| proposal.bytes(&dropped.encode()));
         proposal.bytes(bytes);
         let proposal = proposal.finish();
-        self.events.truncate(events);
+        self.fall_back(events);
         self.blobs.truncate(blobs);
-        self.run.state = state;
-        self.run.facts = facts;
         let mut read: Vec<String> = rulings
             .iter()
             .flat_map(|ruling| ruling.facts.iter().chain(&ruling.fields))
@@ -244,6 +233,16 @@ impl Draft {
             proposal: if proposal.len() <= PROPOSAL_MAX { proposal } else { Vec::new() },
         });
         Refusal { stage: gate.map_or_else(|| self.run.state.stage.clone(), |(_, stage)| stage), until, by_policy }
+    }
+
+    /// Drops all events but the first ones; refusals are rare, so that the run is folded again rather than kept twice.
+    fn fall_back(&mut self, events: usize) {
+        self.run = self.before.clone();
+        self.events.truncate(events);
+        for envelope in core::mem::take(&mut self.events) {
+            let bytes = envelope.encode();
+            self.push(envelope, &bytes);
+        }
     }
 
     /// Returns the last gate stage among the decisions after `mark`, and the place after its entering.

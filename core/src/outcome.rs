@@ -47,7 +47,7 @@ enum Next {
     Stuck(String),
 }
 
-impl Driver {
+impl Driver<'_> {
     /// Derives what follows from a spawn's outcome.
     pub(crate) fn spawn_finished(&mut self, body: &SpawnFinished, was: &Pending, contents: &Contents) {
         let Asked::Spawn { agent, attempt, .. } = &was.what else { return };

@@ -16,7 +16,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-impl Driver {
+impl Driver<'_> {
     /// Records that a request does not apply; nothing follows from it.
     pub(crate) fn decline(&mut self, reason: &str) {
         self.draft.record(RequestDeclined { reason: crate::draft::clipped(reason, 400) });

@@ -30,14 +30,14 @@ use alloc::vec::Vec;
 pub(crate) type Drafted = Result<(), Refusal>;
 
 /// A draft with the process that it follows.
-pub(crate) struct Driver {
-    pub(crate) draft: Draft,
+pub(crate) struct Driver<'r> {
+    pub(crate) draft: Draft<'r>,
     pub(crate) terms: Arc<Terms>,
 }
 
-impl Driver {
+impl<'r> Driver<'r> {
     /// Returns a driver of the draft.
-    pub(crate) fn new(draft: Draft) -> Self {
+    pub(crate) fn new(draft: Draft<'r>) -> Self {
         let terms = draft.run.terms.clone();
         Driver { draft, terms }
     }
@@ -47,7 +47,7 @@ impl Driver {
     }
 
     /// Runs a derivation; when rules refuse it, derives what the stage says instead, once (COMMIT-4).
-    pub(crate) fn settle(&mut self, derive: impl FnOnce(&mut Driver) -> Drafted) {
+    pub(crate) fn settle(&mut self, derive: impl FnOnce(&mut Self) -> Drafted) {
         let Err(first) = derive(self) else { return };
         let reason = format!("a rule refused what was decided at `{}`", first.stage);
         let stage = self.stage_named(&first.stage);

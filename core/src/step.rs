@@ -139,7 +139,7 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
             wider.terms = terms;
             let mut driver = Driver::new(Draft::begin(&wider, input.stamp, input.actor, input.body, input.blobs));
             driver.rules_added();
-            driver
+            return Ok(driver.draft.finish());
         }
         Event::RunCancelled(_) => {
             let mut driver = begin(input);

@@ -32,7 +32,7 @@ use database::{Db, Medium};
 use loom_core::commit::Head;
 use loom_core::id::{Digest, EventHasher, StreamId};
 use loom_core::tree::NodeHash;
-use redb::ReadableTableMetadata;
+use redb::{ReadableTableMetadata, TableStats};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -80,13 +80,12 @@ impl RedbStore {
         self.with_db(|db| {
             let transaction = db.begin_write()?;
             let stats = transaction.stats().map_err(database::fault)?;
+            let bytes = |of: TableStats| of.stored_bytes() + of.metadata_bytes() + of.fragmented_bytes();
             let blobs = transaction.open_table(table::BLOBS).map_err(database::fault)?.stats();
-            let blobs = blobs.map_err(database::fault)?;
+            let places = transaction.open_table(table::PLACES).map_err(database::fault)?.stats();
+            let blobs = bytes(blobs.map_err(database::fault)?) + bytes(places.map_err(database::fault)?);
             transaction.abort().map_err(database::fault)?;
-            Ok(Allocated {
-                total: stats.allocated_pages() * stats.page_size() as u64,
-                blobs: blobs.stored_bytes() + blobs.metadata_bytes() + blobs.fragmented_bytes(),
-            })
+            Ok(Allocated { total: stats.allocated_pages() * stats.page_size() as u64, blobs })
         })
     }
 
@@ -103,7 +102,7 @@ impl RedbStore {
 pub struct Allocated {
     /// All pages in use, the index among them.
     pub total: u64,
-    /// Those of blobs.
+    /// Those of blobs and of the index that says where each lies.
     pub blobs: u64,
 }
 
