@@ -211,7 +211,7 @@ impl<'a> View<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn index(
         bytes: &'a [u8],
         value: impl Fn(&mut Decoder<'a>, &'static Field) -> Result<(), CborError>,

@@ -66,7 +66,7 @@ pub(crate) struct Stretch {
 pub(crate) struct Passed {
     pub(crate) id: EventId,
     /// The event, where its content is looked at: at a stream's beginning, and for the blobs it names.
-    pub(crate) event: Option<Event>,
+    pub(crate) event: Option<Box<Event>>,
 }
 
 impl Stretch {
@@ -114,7 +114,7 @@ impl Stretch {
         self.remember(position, &view, event.as_ref()).map_err(|error| bad(error.to_string()))?;
         self.events += 1;
         self.bytes += bytes.len() as u64;
-        Ok(Passed { id, event })
+        Ok(Passed { id, event: event.map(Box::new) })
     }
 
     /// An event whose envelope cannot be read is placed by the commit that it should belong to.

@@ -202,7 +202,7 @@ pub fn read(input: &mut dyn Read) -> Result<Trace, ReplayError> {
                 if stretch.threads.len() != 1 || !stretch.threads.contains_key(&stream) {
                     return Err(damaged(start, "the event is of another stream"));
                 }
-                if let Some(Event::RunOpened(opened)) = &passed.event
+                if let Some(Event::RunOpened(opened)) = passed.event.as_deref()
                     && let Some(content) = trace.blobs.get(&opened.bundle).and_then(|bytes| Blob::content(bytes))
                 {
                     inside.extend(within_bundle(content));

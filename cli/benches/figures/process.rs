@@ -1,11 +1,19 @@
 //! What is measured on whole processes: start-up, first answers, memory.
 
-use crate::instant::{Instant, bundle, opening};
+use crate::instant::{Instant, bundle, opening, person};
 use crate::prefill::open;
+use loom_core::word::{Answer, Verdict};
+use loom_host::environment::Environment;
 use loom_host::order::Message;
+use loom_host::request::{Ask, Request};
+use loom_host::session::{Session, Wishes};
+use loom_providers::{Script, Scripted, demo};
+use loom_store::RunState;
+use loom_tools::Guard;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Instant as Clock;
 
@@ -63,17 +71,46 @@ pub(crate) fn peak_megabytes(folder: &Path) -> f64 {
     kilobytes / 1_000.0
 }
 
-/// Drives 64 runs at once to their end and prints the peak of its resident memory in kilobytes.
+/// Drives 64 runs of the demo's script at once, in a real repository with real checks, and prints the peak of its
+/// resident memory in kilobytes. What checks use is their own.
 pub(crate) fn memory_child(folder: &Path) {
-    let mut bench = open(folder, Instant::default());
-    let bundle = bundle();
-    let mut messages: Vec<Message> = (0..64)
-        .map(|number| Message::Open(Box::new(opening(&bundle, number, "standard", "on-blockers")), channel().0))
-        .collect();
-    while !messages.is_empty() || bench.engine.is_busy() {
-        bench.engine.turn(messages).expect("a turn");
-        messages = bench.inbox.try_iter().collect();
+    let project = folder.join("project");
+    std::fs::create_dir_all(&project).expect("a folder");
+    for (name, content) in demo::FILES {
+        std::fs::write(project.join(name), content).expect("a file");
     }
+    let author = ["-c", "user.name=Bench", "-c", "user.email=bench@localhost"];
+    for words in [&["init", "--quiet", "-b", "main"][..], &["add", "--all"], &["commit", "--quiet", "-m", "Notes"]] {
+        let done = Command::new("git").args(author).args(words).current_dir(&project).status().expect("git");
+        assert!(done.success());
+    }
+    let environment = Environment { state_folder: folder.join("state"), ..Environment::read() };
+    let script = Script::parse(demo::SCRIPT).expect("the demo's script");
+    let provider = Arc::new(Scripted::new(script));
+    let mut session = Session::open(&environment, &project, provider, Guard::None).expect("a session");
+    let bundle = bundle();
+    for number in 0..64u64 {
+        let wishes = Wishes { policy: Some("on-blockers".to_string()), ..Wishes::default() };
+        let request = number.to_be_bytes().to_vec();
+        session.open_run(request, person(), demo::TASK, bundle.clone(), wishes).expect("a run");
+    }
+    let mut answers = 0u64;
+    loop {
+        session.drive(|_| false).expect("driven until nothing is under way");
+        let gates: Vec<_> = session.engine().store().gates().expect("the gates");
+        if gates.is_empty() {
+            break;
+        }
+        for gate in gates {
+            answers += 1;
+            let ask = Ask::Answer { gate: gate.sequence, answer: Answer::Accept, note: None, artifact: None };
+            let id = [&[1][..], &answers.to_be_bytes()].concat();
+            session.request(Request { stream: gate.stream, id, actor: person(), ask }).expect("an answer");
+        }
+    }
+    let outcomes = session.engine().store().runs(64).expect("the runs");
+    let done = outcomes.iter().filter(|run| run.state == RunState::Closed(Verdict::Accepted)).count();
+    assert_eq!(done, 64, "every run is accepted: {outcomes:?}");
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     println!("{}", peak.trim().trim_end_matches("kB").trim());
