@@ -159,7 +159,7 @@ fn damage_is_6_with_its_place_and_other_streams_stay_readable() {
     damage(&place);
     let ran = place.loom("verify");
     assert_eq!(ran.code, 6, "{}", ran.out);
-    assert!(ran.out.starts_with("store is damaged at position 2, "), "{}", ran.out);
+    assert!(ran.out.starts_with("store is damaged at position 1, "), "{}", ran.out);
     let ran = place.loom(&format!("log {}", runs[0]));
     assert_eq!(ran.code, 6, "{} {}", ran.out, ran.err);
     assert!(ran.err.contains("error: the store is damaged at position 1, "), "{}", ran.err);
