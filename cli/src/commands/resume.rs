@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::project;
-use crate::text::run8;
+use crate::text::{clean, run8};
 use crate::told::Tale;
 use loom_core::id::{StreamId, hex};
 use loom_host::environment::Environment;
@@ -41,6 +41,11 @@ struct RunJson {
     state: &'static str,
 }
 
+/// Says that a run cannot be driven, and why.
+pub(crate) fn set_aside(stream: StreamId, why: &str) -> String {
+    format!("run {} cannot be driven on and is set aside: {}", run8(&stream), clean(why))
+}
+
 /// Answers `loom resume`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let text = match &arguments.script {
@@ -63,6 +68,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let mut session = Session::open(&environment, place, Arc::new(Scripted::new(script)), guard)?;
     let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();
+    for (stream, why) in session.engine().set_aside() {
+        output.warn(&set_aside(stream, why));
+    }
     let mut tales: BTreeMap<StreamId, Tale> =
         session.engine().runs().map(|(stream, run)| (*stream, Tale::begin_at(run.state.next, global.quiet))).collect();
     let mut failed = None;
@@ -75,6 +83,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     })?;
     if let Some(error) = failed {
         return Err(error);
+    }
+    for (stream, why) in session.engine().set_aside().filter(|(stream, _)| tales.contains_key(stream)) {
+        output.warn(&set_aside(stream, why));
     }
     let mut runs = Vec::new();
     let mut exit = Exit::Ok;

@@ -143,7 +143,8 @@ fn a_newer_format_is_9_with_a_sentence() {
 fn damage(place: &Place) {
     let file = place.store_folder().join("store.redb");
     let mut bytes = fs::read(&file).unwrap();
-    let needle = b"task-1";
+    // The key of the next field ends the text: other runs' begin with it.
+    let needle = b"task-1\x03";
     let places: Vec<usize> =
         bytes.windows(needle.len()).enumerate().filter(|(_, part)| part == needle).map(|(at, _)| at).collect();
     for at in places {
@@ -176,4 +177,18 @@ fn a_store_that_is_no_database_is_6() {
     let ran = place.loom("status");
     assert_eq!(ran.code, 6, "{}", ran.err);
     assert!(ran.err.starts_with("error: the store is damaged"), "{}", ran.err);
+}
+
+#[test]
+fn a_run_that_cannot_be_driven_is_told_on_stderr_and_the_others_are_listed() {
+    // Long enough for the first run to lie before what an open verifies.
+    let runs: Vec<Until> = [Until::Gate].into_iter().chain([Until::End; 12]).chain([Until::Spawned]).collect();
+    let place = Place::with(&runs);
+    let runs: Vec<String> = place.store().runs(99).unwrap().iter().rev().map(|run| run.stream.to_string()).collect();
+    damage(&place);
+    let ran = place.loom("status");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let start = format!("warning: run {} cannot be driven on and is set aside: the store is damaged at", &runs[0][..8]);
+    assert!(ran.err.starts_with(&start) && ran.err.lines().count() == 1, "{}", ran.err);
+    assert!(ran.out.contains(&runs[13][..8]), "{}", ran.out);
 }
