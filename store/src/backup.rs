@@ -9,18 +9,21 @@
 //!
 //! The hash over the records is `h = node(h, leaf(record))` from 32 zero bytes on, with the hashes of
 //! [`loom_core::tree`]. A backup is one moment of the store and may be taken while others append. A restore believes
-//! nothing: it checks every event, chain, blob and the tree, and the store appears only when all of it holds (STORE-12).
+//! nothing: it checks every event, chain, blob and the tree, and whatever its caller checks beside that; the store
+//! appears only when all of it holds (STORE-12).
 
 use crate::FORMAT;
 use crate::append::Append;
 use crate::error::{AppendError, Damage, StoreError};
-use crate::redb::RedbStore;
+use crate::redb::{BLOBS, IGNORE, RedbStore};
 use crate::row;
 use crate::store::Store;
 use loom_core::commit::Blob;
 use loom_core::event::{Envelope, Recorded};
 use loom_core::id::EventHasher;
 use loom_core::tree::{self, NodeHash};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::ops::ControlFlow;
@@ -115,9 +118,9 @@ fn write_commit(
         .map_err(|unfit| row::place(position, &bytes, unfit))?;
     out.record(COMMIT, &row::encode(commit)).map_err(failed)?;
     for digest in store.carried(position)? {
-        if let Some(blob) = store.blob(&digest)? {
-            out.record(BLOB, &blob).map_err(failed)?;
-        }
+        let blob = store.blob(&digest)?;
+        let blob = blob.ok_or_else(|| Damage::at(position, format!("blob {digest} is missing")))?;
+        out.record(BLOB, &blob).map_err(failed)?;
     }
     Ok(())
 }
@@ -142,20 +145,71 @@ fn chain(hash: &NodeHash, tag: u8, bytes: &[u8]) -> NodeHash {
 }
 
 /// Makes a store from a backup, in a folder that has none.
-pub fn restore(file: &Path, dir: &Path) -> Result<Restored, StoreError> {
+///
+/// `check` sees the whole store before it has its name: the laws between events that this room does not know. When it
+/// or anything before it fails, the folder is as it was.
+pub fn restore<E: From<StoreError>>(
+    file: &Path,
+    dir: &Path,
+    check: impl FnOnce(&dyn Store) -> Result<(), E>,
+) -> Result<Restored, E> {
     let opened =
         File::open(file).map_err(|error| StoreError::io(format!("{} cannot be read", file.display()), error))?;
     let mut reader = Reader { file: BufReader::new(opened), path: file, hash: [0; 32] };
     reader.head()?;
+    let before = Before::of(dir);
     let store = RedbStore::begin(dir)?;
-    match refill(&mut reader, &store) {
+    let refilled = refill(&mut reader, &store).map_err(E::from);
+    match refilled.and_then(|restored| check(&store).map(|()| restored)) {
         Ok(restored) => {
             store.finish()?;
             Ok(restored)
         }
         Err(error) => {
-            store.abandon();
+            let unfinished = store.unfinished();
+            drop(store);
+            before.put_back(dir, &unfinished);
             Err(error)
+        }
+    }
+}
+
+/// What a folder held before a store was begun in it.
+struct Before {
+    is_new: bool,
+    has_ignore: bool,
+    has_blobs: bool,
+    blobs: BTreeSet<OsString>,
+}
+
+impl Before {
+    fn of(dir: &Path) -> Self {
+        let listed = fs::read_dir(dir.join(BLOBS));
+        Before {
+            is_new: !dir.exists(),
+            has_ignore: dir.join(IGNORE).exists(),
+            has_blobs: listed.is_ok(),
+            blobs: listed.into_iter().flatten().flatten().map(|entry| entry.file_name()).collect(),
+        }
+    }
+
+    /// Removes what was added since, as far as the operating system lets: what stays is found by the next that begins.
+    fn put_back(&self, dir: &Path, unfinished: &Path) {
+        if self.is_new {
+            let _ = fs::remove_dir_all(dir);
+            return;
+        }
+        let _ = fs::remove_file(unfinished);
+        for entry in fs::read_dir(dir.join(BLOBS)).into_iter().flatten().flatten() {
+            if !self.blobs.contains(&entry.file_name()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        if !self.has_blobs {
+            let _ = fs::remove_dir(dir.join(BLOBS));
+        }
+        if !self.has_ignore {
+            let _ = fs::remove_file(dir.join(IGNORE));
         }
     }
 }
@@ -294,15 +348,5 @@ impl Reader<'_> {
 
     fn more(&mut self) -> Result<bool, StoreError> {
         Ok(self.file.read(&mut [0]).map_err(|error| self.cut(error))? > 0)
-    }
-}
-
-impl RedbStore {
-    /// Removes a store that was begun and will not be finished.
-    fn abandon(self) {
-        let path = self.unfinished();
-        drop(self);
-        // Left behind it would be overwritten by the next that begins here.
-        let _ = fs::remove_file(path);
     }
 }

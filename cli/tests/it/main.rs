@@ -5,6 +5,7 @@
 mod bad_input;
 mod exit_codes;
 mod files;
+mod forged;
 mod held;
 mod json;
 #[path = "../../../replay/tests/it/made.rs"]

@@ -99,7 +99,7 @@ impl RedbStore {
 }
 
 /// Folder of the blob files in a store's folder.
-pub(super) const BLOBS: &str = "blobs";
+pub(crate) const BLOBS: &str = "blobs";
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {

@@ -18,7 +18,8 @@ mod read;
 mod table;
 
 pub use file::Garbage;
-pub(crate) use file::sync_folder;
+pub(crate) use file::{BLOBS, sync_folder};
+pub(crate) use open::IGNORE;
 
 use crate::append::{Append, Appended};
 use crate::error::{AppendError, Damage, StoreError};
