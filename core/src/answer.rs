@@ -5,7 +5,7 @@
 //! is decided here, and whatever is not understood fails closed (VERDICT-1, FINDING-2).
 
 use crate::cbor::{CborError, Decoder, Encoder, MapReader, Problem};
-use crate::id::{Digest, FINGERPRINT_CONTEXT, digest};
+use crate::id::{ARTIFACT_CONTEXT, Digest, FINGERPRINT_CONTEXT, digest};
 use crate::schema::Bytes;
 use crate::word::Severity;
 use alloc::string::{String, ToString};
@@ -68,6 +68,36 @@ pub fn fingerprint(agent: &str, category: &str, path: Option<&[u8]>, line: Optio
     short
 }
 
+/// Returns the digest of what a gate approves (ID-5); `advice` is by agent.
+pub fn artifact<'a>(
+    base_commit: &[u8],
+    tree: &[u8],
+    rules: &[Digest],
+    advice: impl Iterator<Item = (&'a str, &'a Digest)>,
+) -> Digest {
+    let mut parts: Vec<Bytes> = Vec::new();
+    let mut part = |bytes: &[u8]| {
+        parts.push((bytes.len() as u64).to_be_bytes().to_vec());
+        parts.push(bytes.to_vec());
+    };
+    part(base_commit);
+    part(tree);
+    rules.iter().for_each(|rules| part(&rules.0));
+    for (agent, answer) in advice {
+        part(agent.as_bytes());
+        part(&answer.0);
+    }
+    digest(ARTIFACT_CONTEXT, &parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// Refuses a map that lacks one of these keys; `seen` has a bit for each key that was there (BLOB-2).
+fn required(decoder: &Decoder<'_>, seen: u64, keys: &[u64]) -> Result<(), CborError> {
+    match keys.iter().find(|key| seen >> **key & 1 == 0) {
+        None => Ok(()),
+        Some(key) => Err(decoder.error(Problem::MissingKey(*key))),
+    }
+}
+
 /// Returns the longest prefix of `text` of at most `max` bytes that is whole characters.
 pub fn clip(text: &str, max: usize) -> String {
     let mut end = text.len().min(max);
@@ -126,9 +156,11 @@ impl Claim {
     pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
         let mut decoder = Decoder::new(bytes);
         let mut claim = Claim::default();
+        let mut seen = 0u64;
         let mut map = MapReader::new(&mut decoder)?;
         while let Some(key) = map.key()? {
             let d = map.value();
+            seen |= 1 << (key & 63);
             match key {
                 0 => claim.flow = Some(d.text()?.to_string()),
                 1 => claim.verdict = Some(d.text()?.to_string()),
@@ -145,6 +177,7 @@ impl Claim {
                 unknown => return Err(d.error(Problem::UnknownKey(unknown))),
             }
         }
+        required(&decoder, seen, &[2, 3])?;
         decoder.finish()?;
         Ok(claim)
     }
@@ -153,9 +186,11 @@ impl Claim {
 impl Found {
     fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CborError> {
         let mut found = Found::default();
+        let mut seen = 0u64;
         let mut map = MapReader::new(decoder)?;
         while let Some(key) = map.key()? {
             let d = map.value();
+            seen |= 1 << (key & 63);
             match key {
                 0 => found.severity = d.text()?.to_string(),
                 1 => found.category = d.text()?.to_string(),
@@ -166,6 +201,7 @@ impl Found {
                 unknown => return Err(d.error(Problem::UnknownKey(unknown))),
             }
         }
+        required(decoder, seen, &[0, 1, 4])?;
         Ok(found)
     }
 }
@@ -303,9 +339,11 @@ impl Recipe {
     pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
         let mut decoder = Decoder::new(bytes);
         let mut recipe = Recipe::default();
+        let mut seen = 0u64;
         let mut map = MapReader::new(&mut decoder)?;
         while let Some(key) = map.key()? {
             let d = map.value();
+            seen |= 1 << (key & 63);
             match key {
                 0 => recipe.template = Digest(d.array_of()?),
                 1 => recipe.task = Digest(d.array_of()?),
@@ -333,6 +371,7 @@ impl Recipe {
                 unknown => return Err(d.error(Problem::UnknownKey(unknown))),
             }
         }
+        required(&decoder, seen, &[0, 1, 2, 3, 4, 5, 6])?;
         decoder.finish()?;
         Ok(recipe)
     }

@@ -25,7 +25,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// Most bytes of a dropped proposal that are kept in line.
+/// Most bytes of a dropped proposal that are kept in line (BLOB-3).
 const PROPOSAL_MAX: usize = 1_048_576;
 
 /// Decisions were refused; the draft has fallen back to the end of its records.

@@ -6,10 +6,10 @@
 // A new kind must be thought of wherever kinds are told apart.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use crate::answer::Recipe;
+use crate::answer::{Recipe, artifact};
 use crate::commit::Blob;
 use crate::draft::{Draft, Refusal, clipped};
-use crate::id::{ARTIFACT_CONTEXT, Digest, digest};
+use crate::id::Digest;
 use crate::kind::*;
 use crate::planted::planted;
 use crate::process::{
@@ -17,7 +17,6 @@ use crate::process::{
 };
 use crate::rules::Outcome;
 use crate::run::Terms;
-use crate::schema::Bytes;
 use crate::state::{Amount, Asked};
 use crate::word::{ChosenBy, DecidedBy, GateOutcome, Origin, Resolution, Verdict};
 use alloc::collections::BTreeSet;
@@ -331,19 +330,8 @@ impl<'r> Driver<'r> {
     /// Returns the digest of exactly what a gate approves: base, tree, advice and rules (ID-5).
     pub(crate) fn artifact(&self) -> Digest {
         let state = self.draft.state();
-        let mut parts: Vec<Bytes> = Vec::new();
-        let mut part = |bytes: &[u8]| {
-            parts.push((bytes.len() as u64).to_be_bytes().to_vec());
-            parts.push(bytes.to_vec());
-        };
-        part(&state.opened.base_commit);
-        part(&state.tree);
-        state.rules.iter().for_each(|rules| part(&rules.0));
-        for (adviser, answer) in &state.advice {
-            part(adviser.as_bytes());
-            part(&answer.0);
-        }
-        digest(ARTIFACT_CONTEXT, &parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        let advice = state.advice.iter().map(|(adviser, answer)| (adviser.as_str(), answer));
+        artifact(&state.opened.base_commit, &state.tree, &state.rules, advice)
     }
 
     /// Returns the effective policy of a gate role.

@@ -8,6 +8,9 @@
 //! ```
 //!
 //! A turn is deterministic: equal store, messages, time and chance give equal events. It never waits.
+//!
+//! What is wrong with one run stays with that run: it is set aside, with the reason, and the others are driven on
+//! (ASIDE-1).
 
 use crate::error::HostError;
 use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
@@ -26,7 +29,7 @@ use loom_core::state::{Asked, State};
 use loom_core::step::{Declined, Input, named_blobs};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
 use loom_core::{open, step};
-use loom_store::{Append, AppendError, RunState, Snapshot, Store, Stored};
+use loom_store::{Append, AppendError, RunState, Snapshot, Store, StoreError, Stored};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -44,15 +47,30 @@ pub struct Engine {
     runs: BTreeMap<StreamId, Run>,
     /// The runs that had not ended at the open, with the next sequence of each then.
     found: BTreeMap<StreamId, u64>,
-    terms: BTreeMap<Vec<Digest>, Arc<Terms>>,
+    loader: Loader,
     /// Outcomes that could not be recorded yet: they are never dropped.
     kept: Vec<Message>,
+    /// Runs that have not ended and cannot be driven.
+    aside: BTreeMap<StreamId, Aside>,
+    /// Effects that the executor has, or whose outcome is not recorded yet.
+    begun: BTreeSet<(StreamId, u64)>,
+    /// Effects that this engine could not make an order of: nobody has begun them.
+    unbegun: BTreeSet<(StreamId, u64)>,
+    /// Whether a run that was set aside has come back and left something to do at once.
+    returned: bool,
     /// Effects whose driver died, not yet recorded as orphaned.
     orphans: Vec<(StreamId, u64)>,
     /// Streams whose last append failed: a store that failed may have taken it all the same.
     doubtful: BTreeSet<StreamId>,
     /// Why the last append failed, while it does.
     trouble: Option<AppendError>,
+}
+
+/// A run that cannot be driven.
+struct Aside {
+    why: String,
+    /// Outcomes that came meanwhile; they are recorded once the run is in the hand again.
+    outcomes: Vec<Message>,
 }
 
 /// A commit that is ready to be appended, and who waits for it.
@@ -94,6 +112,8 @@ enum Prepared {
 impl Engine {
     /// Opens the engine over a store: every run that has not ended is folded, and what was under way when its driver
     /// died is done again, looked for, or recorded as orphaned, by its nature (EFFECT-2).
+    ///
+    /// A run that cannot be folded, or whose pending order cannot be made, is set aside; see [`Engine::set_aside`].
     pub fn open(
         store: Arc<dyn Store>,
         world: Box<dyn World>,
@@ -102,6 +122,7 @@ impl Engine {
     ) -> Result<Self, HostError> {
         let origin = origin(store.as_ref())?;
         let mut engine = Engine {
+            loader: Loader::new(store.clone()),
             store,
             world,
             executor,
@@ -109,21 +130,41 @@ impl Engine {
             origin,
             runs: BTreeMap::new(),
             found: BTreeMap::new(),
-            terms: BTreeMap::new(),
             kept: Vec::new(),
+            aside: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            unbegun: BTreeSet::new(),
+            returned: false,
             orphans: Vec::new(),
             doubtful: BTreeSet::new(),
             trouble: None,
         };
         for listed in engine.store.runs(usize::MAX)? {
             if !matches!(listed.state, RunState::Closed(_)) {
-                let run = engine.load(listed.stream)?;
-                engine.found.insert(listed.stream, run.state.next);
-                engine.runs.insert(listed.stream, run);
+                match engine.load(listed.stream) {
+                    Ok(run) => {
+                        engine.found.insert(listed.stream, run.state.next);
+                        engine.runs.insert(listed.stream, run);
+                    }
+                    Err(error) if is_passing(&error) => return Err(error),
+                    Err(error) => engine.put_aside(listed.stream, &error),
+                }
             }
         }
-        engine.recover()?;
+        for stream in engine.runs.keys().copied().collect::<Vec<_>>() {
+            engine.recover(stream);
+        }
+        let mut turn = Turn::default();
+        engine.stage_orphans(&mut turn);
+        engine.commit(turn.staged);
         Ok(engine)
+    }
+
+    /// Returns the runs that have not ended and cannot be driven, and why: what they need is damaged or gone.
+    ///
+    /// Nothing of them is lost. A request to one of them, or the next open, tries again.
+    pub fn set_aside(&self) -> impl Iterator<Item = (StreamId, &str)> {
+        self.aside.iter().map(|(stream, aside)| (*stream, aside.why.as_str()))
     }
 
     /// Returns the stream that a run opened by this request has.
@@ -174,29 +215,38 @@ impl Engine {
     }
 
     /// Takes messages and due deadlines, records what follows, tells and acts.
+    ///
+    /// What fails for one run sets that run aside and does not fail the turn.
     pub fn turn(&mut self, messages: Vec<Message>) -> Result<(), HostError> {
-        self.settle_doubts()?;
+        self.take(messages);
+        while std::mem::take(&mut self.returned) {
+            self.take(Vec::new());
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, messages: Vec<Message>) {
+        self.settle_doubts();
         let mut turn = Turn::default();
-        self.stage_orphans(&mut turn)?;
+        self.stage_orphans(&mut turn);
         let messages: Vec<Message> = self.kept.drain(..).chain(messages).collect();
         for message in messages {
             if let Some(request) = self.request_of(&message)
                 && !turn.requests.insert(request.clone())
             {
                 // The ledger knows what is appended only: the same request again waits for the first to be (LEDGER-1).
-                self.commit(std::mem::take(&mut turn).staged)?;
+                self.commit(std::mem::take(&mut turn).staged);
                 turn.requests.insert(request);
             }
-            if let Prepared::Staged(ready) = self.prepare(message, &turn.ahead)? {
+            if let Prepared::Staged(ready) = self.prepare(message, &turn.ahead) {
                 turn.stage(*ready);
             }
         }
         self.stage_timers(&mut turn);
-        self.commit(turn.staged)?;
+        self.commit(turn.staged);
         if self.doubtful.is_empty() && self.kept.is_empty() {
             self.trouble = None;
         }
-        Ok(())
     }
 
     /// Returns what names a request for ever; `None` for what is none.
@@ -209,17 +259,31 @@ impl Engine {
     }
 
     /// A commit that the store said to have failed may be on record all the same: then it is taken up from there.
-    fn settle_doubts(&mut self) -> Result<(), HostError> {
+    fn settle_doubts(&mut self) {
         for stream in std::mem::take(&mut self.doubtful) {
+            if self.aside.contains_key(&stream) {
+                // It is read anew before anything else is done with it.
+                continue;
+            }
             let known = self.runs.get(&stream).map(|run| run.state.head()).unwrap_or_default();
             match self.store.head(stream) {
                 Ok(head) if head == known => {}
-                Ok(_) => self.take_up(stream)?,
+                Ok(_) => match self.take_up(stream) {
+                    Ok(()) => {}
+                    Err(error) if is_passing(&error) => drop(self.doubtful.insert(stream)),
+                    Err(error) => self.put_aside(stream, &error),
+                },
                 // It cannot even be read at present.
                 Err(_) => drop(self.doubtful.insert(stream)),
             }
         }
-        Ok(())
+    }
+
+    /// Takes a run out of the hand, with the reason. What is under way of it goes on, and its outcomes are kept.
+    fn put_aside(&mut self, stream: StreamId, error: &HostError) {
+        self.runs.remove(&stream);
+        self.orphans.retain(|(found, _)| *found != stream);
+        self.aside.entry(stream).or_insert(Aside { why: String::new(), outcomes: Vec::new() }).why = why(error);
     }
 
     /// Loads a run that has moved without this engine and does what that asks for.
@@ -239,7 +303,7 @@ impl Engine {
             self.executor.stop(stream, id);
         }
         for effect in started {
-            self.act(stream, effect)?;
+            self.act(stream, effect);
         }
         if closed {
             self.runs.remove(&stream);
@@ -250,23 +314,25 @@ impl Engine {
         Ok(())
     }
 
-    fn commit(&mut self, staged: Vec<Staged>) -> Result<(), HostError> {
+    fn commit(&mut self, staged: Vec<Staged>) {
         if staged.is_empty() {
-            return Ok(());
+            return;
         }
         let results = self.store.append(staged.iter().map(|staged| Append::from(&staged.checked)).collect());
         for (staged, result) in staged.into_iter().zip(results) {
             match result {
-                Ok(_) => self.acknowledge(staged)?,
+                Ok(_) => self.acknowledge(staged),
                 Err(error) => self.append_failed(staged, error),
             }
         }
-        Ok(())
     }
 
     /// It is durable: remember, tell, act, in this order.
-    fn acknowledge(&mut self, staged: Staged) -> Result<(), HostError> {
+    fn acknowledge(&mut self, staged: Staged) {
         let Staged { checked, from } = staged;
+        if let From::World(Message::Finished { stream, id, .. }) = &from {
+            self.begun.remove(&(*stream, *id));
+        }
         let stream = checked.stream();
         let sequence = checked.expected().next;
         let effects = checked.effects().to_vec();
@@ -274,18 +340,24 @@ impl Engine {
         self.offer_snapshot(sequence, &run);
         let closed = run.state.closed.is_some();
         self.runs.insert(stream, run);
+        let aside = self.aside.remove(&stream);
         if let From::Person(reply) = from {
             // Whoever asked may have gone; what they asked is on record all the same.
             let _gone = reply.send(Answered::Recorded { stream, sequence, again: false });
         }
         for effect in effects {
-            self.act(stream, effect)?;
+            self.act(stream, effect);
+        }
+        if let Some(aside) = aside {
+            // It is in the hand again: what nobody has begun goes by its nature.
+            self.kept.extend(aside.outcomes);
+            self.recover(stream);
+            self.returned = true;
         }
         if closed {
             self.runs.remove(&stream);
             self.executor.forget(stream);
         }
-        Ok(())
     }
 
     /// Offers a snapshot each time that a run has grown by so many events.
@@ -314,59 +386,78 @@ impl Engine {
         }
     }
 
-    fn prepare(&mut self, message: Message, ahead: &BTreeMap<StreamId, Run>) -> Result<Prepared, HostError> {
+    fn prepare(&mut self, message: Message, ahead: &BTreeMap<StreamId, Run>) -> Prepared {
         match message {
             Message::Open(opening, reply) => {
                 let answer = self.prepare_opening(&opening);
-                Ok(stage_or_answer(answer, reply))
+                stage_or_answer(answer, reply)
             }
             Message::Request(request, reply) => {
                 let answer = self.prepare_request(&request, ahead);
-                Ok(stage_or_answer(answer, reply))
+                stage_or_answer(answer, reply)
             }
             Message::Finished { stream, id, report } => {
-                let Some(run) = ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() else {
+                if let Some(aside) = self.aside.get_mut(&stream) {
+                    aside.outcomes.push(Message::Finished { stream, id, report });
+                    return Prepared::Done;
+                }
+                let checked = match ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() {
+                    Some(run) => self.prepare_outcome(&run, id, &report),
                     // The run has ended and is not in the hand any more: the outcome of what it gave up comes late.
-                    return self.prepare_late(stream, id, report);
+                    None => self.prepare_late(stream, id, &report),
                 };
-                self.prepare_outcome(&run, stream, id, report)
+                let message = Message::Finished { stream, id, report };
+                match checked {
+                    Ok(Some(checked)) => Prepared::Staged(Box::new(Staged { checked, from: From::World(message) })),
+                    Ok(None) => {
+                        self.begun.remove(&(stream, id));
+                        Prepared::Done
+                    }
+                    Err(error) => {
+                        self.keep(stream, message, &error);
+                        Prepared::Done
+                    }
+                }
             }
         }
     }
 
-    fn prepare_late(&mut self, stream: StreamId, id: u64, report: Box<Report>) -> Result<Prepared, HostError> {
-        let run = self.load(stream)?;
-        if run.state.given_up.contains(&id) {
-            let prepared = self.prepare_outcome(&run, stream, id, report)?;
-            return Ok(prepared);
+    /// Keeps an outcome that cannot be recorded now: until the store works again, or with its run, which is set aside.
+    fn keep(&mut self, stream: StreamId, message: Message, error: &HostError) {
+        if let HostError::Store(store) = error
+            && is_passing(error)
+        {
+            self.trouble = Some(AppendError::Store(store.clone()));
+            self.kept.push(message);
+            return;
         }
-        Ok(Prepared::Done)
+        self.put_aside(stream, error);
+        if let Some(aside) = self.aside.get_mut(&stream) {
+            aside.outcomes.push(message);
+        }
     }
 
-    fn prepare_outcome(
-        &mut self,
-        run: &Run,
-        stream: StreamId,
-        id: u64,
-        report: Box<Report>,
-    ) -> Result<Prepared, HostError> {
+    fn prepare_late(&mut self, stream: StreamId, id: u64, report: &Report) -> Result<Option<Checked<Run>>, HostError> {
+        let run = self.load(stream)?;
+        if run.state.given_up.contains(&id) { self.prepare_outcome(&run, id, report) } else { Ok(None) }
+    }
+
+    /// Returns the commit of an outcome, or nothing where it is on record already.
+    fn prepare_outcome(&mut self, run: &Run, id: u64, report: &Report) -> Result<Option<Checked<Run>>, HostError> {
         let asked = self.asked(run, id)?;
-        let (body, blobs) = self.observation(id, &asked, &report);
+        let (body, blobs) = self.observation(id, &asked, report);
         let told = step(run, self.input(run, Actor::Host, body, blobs));
         let told = match told {
             // Whatever an agent did, it does not end the drive loop: that it cannot be recorded is what is recorded.
             Err(Declined::Malformed(why)) => {
-                let (body, blobs) = self.observation(id, &asked, &unrecordable(&report, &asked, &why));
+                let (body, blobs) = self.observation(id, &asked, &unrecordable(report, &asked, &why));
                 step(run, self.input(run, Actor::Host, body, blobs))
             }
             told => told,
         };
         match told {
-            Ok(checked) => {
-                let from = From::World(Message::Finished { stream, id, report });
-                Ok(Prepared::Staged(Box::new(Staged { checked, from })))
-            }
-            Err(Declined::Duplicate(_)) => Ok(Prepared::Done),
+            Ok(checked) => Ok(Some(checked)),
+            Err(Declined::Duplicate(_)) => Ok(None),
             Err(declined @ (Declined::Malformed(_) | Declined::Terms(_))) => Err(HostError::Declined(declined)),
         }
     }
@@ -440,7 +531,7 @@ impl Engine {
         }
         let bundle = Blob::plain(&opening.bundle.bytes);
         let rules = opening.rule_blobs();
-        let terms = self.terms(&bundle, &rules)?;
+        let terms = self.loader.terms(&bundle, &rules)?;
         let world = &mut self.world;
         let (body, blobs) = opening.event(|| world.random());
         let stamp = Stamp::after(Stamp::default(), self.world.now_ms());
@@ -468,7 +559,7 @@ impl Engine {
         }
     }
 
-    fn stage_orphans(&mut self, turn: &mut Turn) -> Result<(), HostError> {
+    fn stage_orphans(&mut self, turn: &mut Turn) {
         for (stream, effect) in std::mem::take(&mut self.orphans) {
             let Some(run) = turn.ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() else { continue };
             let input = self.input(&run, Actor::Host, EffectOrphaned { effect }.into(), Vec::new());
@@ -476,10 +567,11 @@ impl Engine {
                 Ok(checked) => turn.stage(Staged { checked, from: From::Orphan(effect) }),
                 // What followed from the orphan before it has given this one up as well.
                 Err(Declined::Duplicate(_)) => {}
-                Err(declined @ (Declined::Malformed(_) | Declined::Terms(_))) => return Err(declined.into()),
+                Err(declined @ (Declined::Malformed(_) | Declined::Terms(_))) => {
+                    self.put_aside(stream, &declined.into())
+                }
             }
         }
-        Ok(())
     }
 
     fn input(&self, run: &Run, actor: Actor, body: Event, blobs: Vec<Blob>) -> Input {
@@ -571,15 +663,24 @@ impl Engine {
     }
 
     /// Hands an effect to the executor; only ever called for what is durable.
-    fn act(&mut self, stream: StreamId, effect: Effect) -> Result<(), HostError> {
+    ///
+    /// A run whose order cannot be made is set aside: nothing else would tell that it waits for what never began.
+    fn act(&mut self, stream: StreamId, effect: Effect) {
         match effect {
             Effect::Stop { id } => self.executor.stop(stream, id),
-            Effect::Start { id, what, time_ms } => {
-                let order = self.order(stream, id, what, time_ms)?;
-                self.executor.start(order, self.outbox.clone());
-            }
+            Effect::Start { id, .. } if !self.runs.contains_key(&stream) => drop(self.unbegun.insert((stream, id))),
+            Effect::Start { id, what, time_ms } => match self.order(stream, id, what, time_ms) {
+                Ok(order) => {
+                    self.unbegun.remove(&(stream, id));
+                    self.begun.insert((stream, id));
+                    self.executor.start(order, self.outbox.clone());
+                }
+                Err(error) => {
+                    self.unbegun.insert((stream, id));
+                    self.put_aside(stream, &error);
+                }
+            },
         }
-        Ok(())
     }
 
     fn order(&self, stream: StreamId, id: u64, what: Asked, time_ms: u64) -> Result<Order, HostError> {
@@ -698,12 +799,8 @@ impl Engine {
         Ok(Envelope::decode(&stored.event.bytes)?)
     }
 
-    fn blob(&self, digest: Digest) -> Result<Vec<u8>, HostError> {
-        self.store.blob(&digest)?.ok_or(HostError::BlobMissing { digest })
-    }
-
     fn content(&self, digest: Digest) -> Result<Vec<u8>, HostError> {
-        let bytes = self.blob(digest)?;
+        let bytes = self.loader.blob(digest)?;
         Ok(Blob::content(&bytes).ok_or(HostError::BlobMissing { digest })?.to_vec())
     }
 
@@ -714,7 +811,7 @@ impl Engine {
     fn salts_of(&self, body: &Event) -> Result<Vec<[u8; 16]>, HostError> {
         let mut salts = Vec::new();
         for digest in named_blobs(body) {
-            let bytes = self.blob(digest)?;
+            let bytes = self.loader.blob(digest)?;
             if let Some((1, rest)) = bytes.split_first()
                 && let Some(salt) = rest.first_chunk()
             {
@@ -722,6 +819,48 @@ impl Engine {
             }
         }
         Ok(salts)
+    }
+
+    /// Folds a run from its newest snapshot and the log.
+    pub fn load(&mut self, stream: StreamId) -> Result<Run, HostError> {
+        self.loader.load(stream)
+    }
+
+    /// What was under way of a run when its last driver died.
+    fn recover(&mut self, stream: StreamId) {
+        let Some(run) = self.runs.get(&stream) else { return };
+        let pending: Vec<Effect> = effect::pending(&run.state).into_iter().collect();
+        for effect in pending {
+            let Effect::Start { id, what, .. } = &effect else { continue };
+            if self.begun.contains(&(stream, *id)) {
+                continue;
+            }
+            match what.nature() {
+                _ if self.unbegun.contains(&(stream, *id)) => self.act(stream, effect),
+                // A check is done again; a merge is made again, which finds what was made before.
+                Nature::Idempotent | Nature::Checkable => self.act(stream, effect),
+                Nature::Ask => self.orphans.push((stream, *id)),
+            }
+        }
+        if !self.runs.contains_key(&stream) {
+            self.orphans.retain(|(found, _)| *found != stream);
+        }
+    }
+}
+
+/// Folds runs; terms that several runs share are loaded once.
+struct Loader {
+    store: Arc<dyn Store>,
+    terms: BTreeMap<Vec<Digest>, Arc<Terms>>,
+}
+
+impl Loader {
+    fn new(store: Arc<dyn Store>) -> Self {
+        Loader { store, terms: BTreeMap::new() }
+    }
+
+    fn blob(&self, digest: Digest) -> Result<Vec<u8>, HostError> {
+        self.store.blob(&digest)?.ok_or(HostError::BlobMissing { digest })
     }
 
     fn terms(&mut self, bundle: &Blob, rules: &[Blob]) -> Result<Arc<Terms>, HostError> {
@@ -754,7 +893,7 @@ impl Engine {
     }
 
     /// Folds a run from its newest snapshot and the log.
-    pub fn load(&mut self, stream: StreamId) -> Result<Run, HostError> {
+    fn load(&mut self, stream: StreamId) -> Result<Run, HostError> {
         let Some(first) = self.store.read(stream, 0, 1)?.into_iter().next() else {
             return Err(HostError::RunUnknown);
         };
@@ -793,26 +932,45 @@ impl Engine {
             }
         }
     }
+}
 
-    /// What was under way when the last driver died.
-    fn recover(&mut self) -> Result<(), HostError> {
-        let pending: Vec<(StreamId, Effect)> = self
-            .runs
-            .iter()
-            .flat_map(|(stream, run)| effect::pending(&run.state).into_iter().map(|effect| (*stream, effect)))
-            .collect();
-        for (stream, effect) in pending {
-            let Effect::Start { id, what, .. } = &effect else { continue };
-            match what.nature() {
-                // A check is done again; a merge is made again, which finds what was made before.
-                Nature::Idempotent | Nature::Checkable => self.act(stream, effect)?,
-                Nature::Ask => self.orphans.push((stream, *id)),
-            }
+/// Returns the runs of a store that have not ended and cannot be folded, and why; a driver sets them aside.
+pub fn undrivable(store: &Arc<dyn Store>) -> Result<Vec<(StreamId, String)>, HostError> {
+    let mut loader = Loader::new(store.clone());
+    let mut found = Vec::new();
+    for listed in store.runs(usize::MAX)? {
+        if matches!(listed.state, RunState::Closed(_)) {
+            continue;
         }
-        let mut turn = Turn::default();
-        self.stage_orphans(&mut turn)?;
-        self.commit(turn.staged)
+        match loader.load(listed.stream) {
+            Ok(_) => {}
+            Err(error) if is_passing(&error) => return Err(error),
+            Err(error) => found.push((listed.stream, why(&error))),
+        }
     }
+    Ok(found)
+}
+
+/// Whether an error is the store's as a whole and may pass, rather than one run's.
+fn is_passing(error: &HostError) -> bool {
+    match error {
+        HostError::Store(error) => match error {
+            StoreError::Full | StoreError::Broken | StoreError::ReadOnly | StoreError::Held { .. } => true,
+            StoreError::Io { .. }
+            | StoreError::Damaged(_)
+            | StoreError::NewerEvent { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Missing(_)
+            | StoreError::Exists(_) => false,
+        },
+        _ => false,
+    }
+}
+
+/// Returns an error and what caused it as one line.
+fn why(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Returns the name of the store: 16 random bytes in its first event.

@@ -94,7 +94,8 @@ impl Session {
         let executor = Arc::new(LocalExecutor::new(settings));
         let (outbox, inbox) = channel();
         let engine = Engine::open(store, Box::new(Machine), executor.clone(), outbox.clone())?;
-        let live: Vec<String> = engine.runs().map(|(stream, _)| hex(&stream.0)).collect();
+        let kept = engine.runs().map(|(stream, _)| *stream).chain(engine.set_aside().map(|(stream, _)| stream));
+        let live: Vec<String> = kept.map(|stream| hex(&stream.0)).collect();
         remove_workspaces(&folder, &|name| live.iter().any(|run| run == name));
         Ok(Session { engine, executor, git, project, store_folder, inbox, outbox, _lock: lock })
     }

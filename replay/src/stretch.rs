@@ -212,12 +212,13 @@ impl Stretch {
 
     fn follow(&mut self, view: &View<'_>, id: EventId) {
         let Some(commit) = &mut self.commit else { return };
-        commit.next = view.sequence + 1;
+        // The last number of all has no successor: what comes after it never fits.
+        commit.next = view.sequence.saturating_add(1);
         commit.previous = id;
         commit.left -= 1;
         if commit.left == 0 {
             if let Some(thread) = self.threads.get_mut(&view.stream) {
-                thread.head = Head { next: view.sequence + 1, last: id };
+                thread.head = Head { next: view.sequence.saturating_add(1), last: id };
                 thread.stamp = view.stamp;
             }
             self.commit = None;

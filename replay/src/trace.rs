@@ -226,6 +226,9 @@ pub fn read(input: &mut dyn Read) -> Result<Trace, ReplayError> {
 }
 
 fn finish(mut trace: Trace, stretch: Stretch, inside: BTreeSet<Digest>, offset: u64) -> Result<Trace, ReplayError> {
+    if trace.events.is_empty() {
+        return Err(damaged(offset, "there is no event: a trace is of a run"));
+    }
     if !stretch.is_between_commits() {
         return Err(damaged(offset, "the run ends inside a commit (COMMIT-1)"));
     }

@@ -8,13 +8,16 @@
 //!
 //! Nothing that the store derived from the log is believed: heads and tree nodes are compared with what the log
 //! gives. The result is the same for every number of threads.
+//!
+//! An altered event shows where something names it: at its successor, in the tree. Only when something is found wrong
+//! is the log read once more against its seals, to tell the altered event itself; a whole store is read once.
 
 use crate::blobs::within_bundle;
 use crate::error::{Bad, ReplayError};
 use crate::records::{BATCH, Records};
 use crate::stretch::Stretch;
 use loom_core::commit::Blob;
-use loom_core::event::{Envelope, View};
+use loom_core::event::{Envelope, EventError, View};
 use loom_core::id::Digest;
 use loom_core::kind::Event;
 use loom_core::tree::{Frontier, NodeHash, leaf, node};
@@ -69,13 +72,15 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
     let origin = match origin(store, size) {
         Ok(origin) => origin,
         Err(bad) => {
-            report.first_bad = Some(bad?);
+            let bad = bad?;
+            report.first_bad = altered(store, 1, &bad).or(Some(bad));
             return Ok(report);
         }
     };
     let mut whole = Stretch::new(Some(origin), options.blobs);
     let mut frontier = Frontier::default();
     let mut first_bad = None;
+    let (mut newer, mut until) = (None, 0);
     for chunk in check_chunks(store, size, origin, options)? {
         if frontier.size() != chunk.start {
             first_bad = Some(Bad::at(frontier.size(), "no commit begins where the one before it ends (COMMIT-1)"));
@@ -86,11 +91,13 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
             break;
         }
         if chunk.bad.is_some() {
-            first_bad = chunk.bad;
+            (first_bad, newer) = (chunk.bad, chunk.newer);
             break;
         }
         if let Err(bad) = grow(&mut frontier, &chunk.nodes, store) {
             first_bad = Some(bad);
+            // A node speaks for all the events below it: any of them may be the altered one.
+            until = size;
             break;
         }
     }
@@ -100,10 +107,18 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
     }
     let first_bad = first_bad.or_else(|| whole.repeated_request());
     let first_bad = match first_bad {
-        None => derived(store, size, &whole, &frontier),
+        None => {
+            until = size;
+            derived(store, size, &whole, &frontier)
+        }
         found => found,
     };
-    report.events = whole.events;
+    let altered = first_bad.as_ref().and_then(|bad| altered(store, until, bad));
+    if let (None, Some((position, source))) = (&altered, newer) {
+        return Err(StoreError::NewerEvent { position, source }.into());
+    }
+    let first_bad = altered.or(first_bad);
+    report.events = whole.events.min(first_bad.as_ref().and_then(|bad| bad.position).unwrap_or(u64::MAX));
     report.commits = whole.commits;
     report.streams = whole.threads.len() as u64;
     report.bytes = whole.bytes;
@@ -113,6 +128,22 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
         check_blobs(store, &whole, options, &mut report)?;
     }
     Ok(report)
+}
+
+/// Finds the first event whose bytes are not those that its commit was sealed with, before `until` or up to the place
+/// where something was found wrong.
+fn altered(store: &dyn Store, until: u64, bad: &Bad) -> Option<Bad> {
+    let until = bad.position.map_or(until, |position| until.max(position + 1));
+    let mut next = 0;
+    while next < until {
+        match store.events(next, BATCH) {
+            Ok(events) => next = events.last()?.position + 1,
+            Err(StoreError::Damaged(damage)) => return damage.position.is_some().then(|| damage.into()),
+            // What keeps from looking closer takes nothing from what was found.
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Returns the name of the store, from its first event.
@@ -143,6 +174,8 @@ struct Chunk {
     stretch: Stretch,
     nodes: Nodes,
     bad: Option<Bad>,
+    /// What this Loom does not know of the bad event, and its position.
+    newer: Option<(u64, EventError)>,
 }
 
 fn check_chunks(store: &dyn Store, size: u64, origin: [u8; 16], options: Options) -> Result<Vec<Chunk>, ReplayError> {
@@ -233,14 +266,11 @@ fn check_chunk(
         Err(StoreError::Damaged(damage)) => bad = bad.or(Some(damage.into())),
         Err(error) => return Err(error.into()),
     }
-    if let Some((position, source)) = newer {
-        return Err(StoreError::NewerEvent { position, source }.into());
-    }
     if bad.is_none() && !stretch.is_between_commits() {
         bad = Some(Bad::at(expected, "the log ends inside a commit (COMMIT-1)"));
     }
     let Some(start) = start.or(bad.is_some().then_some(from)) else { return Ok(None) };
-    Ok(Some(Chunk { index, start, stretch, nodes, bad }))
+    Ok(Some(Chunk { index, start, stretch, nodes, bad, newer }))
 }
 
 /// The perfect subtrees over a stretch of leaves, from left to right.

@@ -9,7 +9,8 @@
 //!
 //! The hash over the records is `h = node(h, leaf(record))` from 32 zero bytes on, with the hashes of
 //! [`loom_core::tree`]. A backup is one moment of the store and may be taken while others append. A restore believes
-//! nothing: it checks every event, chain, blob and the tree, and the store appears only when all of it holds (STORE-12).
+//! nothing: it checks every event, chain, blob and the tree, and whatever its caller checks beside that; the store
+//! appears only when all of it holds (STORE-12).
 
 use crate::FORMAT;
 use crate::append::Append;
@@ -118,9 +119,9 @@ fn write_commit(
         .map_err(|unfit| row::place(position, &bytes, unfit))?;
     out.record(COMMIT, &row::encode(commit)).map_err(failed)?;
     for digest in store.carried(position)? {
-        if let Some(blob) = store.blob(&digest)? {
-            out.record(BLOB, &blob).map_err(failed)?;
-        }
+        let blob = store.blob(&digest)?;
+        let blob = blob.ok_or_else(|| Damage::at(position, format!("blob {digest} is missing")))?;
+        out.record(BLOB, &blob).map_err(failed)?;
     }
     Ok(())
 }
@@ -145,7 +146,14 @@ fn chain(hash: &NodeHash, tag: u8, bytes: &[u8]) -> NodeHash {
 }
 
 /// Makes a store from a backup, in a folder that has none.
-pub fn restore(file: &Path, dir: &Path) -> Result<Restored, StoreError> {
+///
+/// `check` sees the whole store before it has its name: the laws between events that this room does not know. When it
+/// or anything before it fails, the folder is as it was.
+pub fn restore<E: From<StoreError>>(
+    file: &Path,
+    dir: &Path,
+    check: impl FnOnce(&dyn Store) -> Result<(), E>,
+) -> Result<Restored, E> {
     let opened =
         File::open(file).map_err(|error| StoreError::io(format!("{} cannot be read", file.display()), error))?;
     let mut reader = Reader { file: BufReader::new(opened), path: file, hash: [0; 32] };
@@ -153,7 +161,8 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Restored, StoreError> {
     let before = Before::of(dir);
     // From here on the unfinished store's lock keeps everybody else out of the folder.
     let store = RedbStore::begin(dir)?;
-    match refill(&mut reader, &store) {
+    let refilled = refill(&mut reader, &store).map_err(E::from);
+    match refilled.and_then(|restored| check(&store).map(|()| restored)) {
         Ok(restored) => {
             store.finish()?;
             Ok(restored)

@@ -58,6 +58,8 @@ impl Facts {
 pub(crate) enum Unfit {
     Event(EventError),
     Shape(&'static str),
+    /// The lengths in a row do not add up.
+    Lengths,
 }
 
 /// Writes a row.
@@ -85,6 +87,8 @@ pub(crate) fn split(row: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Checks a row against itself: lengths, canonical bytes, the chain inside the commit, the seal (STORE-7).
+///
+/// Damage is placed at the event whose own bytes were altered, wherever the rest of the commit tells.
 pub(crate) fn verify<'r>(
     position: u64,
     row: &'r [u8],
@@ -93,15 +97,55 @@ pub(crate) fn verify<'r>(
     let events: Vec<&[u8]> = split(row).collect();
     let covered = events.iter().map(|event| event.len() + varint_len(event.len() as u64)).sum::<usize>() + SEAL;
     let ids: Vec<EventId> = events.iter().map(|event| hasher.id(event)).collect();
-    let place = |unfit: Unfit| place(position, &events, unfit);
     if covered != row.len() {
-        return Err(place(Unfit::Shape("the lengths of a commit's events do not add up")));
+        return Err(place(position, &events, Unfit::Lengths));
     }
-    if ids.last().is_none_or(|last| last.0[..SEAL] != row[row.len() - SEAL..]) {
-        return Err(place(Unfit::Shape("the seal of a commit does not match its events")));
+    let seal = &row[row.len() - SEAL..];
+    let found = match ids.last().is_some_and(|last| last.0.starts_with(seal)) {
+        true => facts(ids, &events),
+        false => Err(Unfit::Shape("the seal of a commit does not match its events")),
+    };
+    match found {
+        Ok(facts) => Ok((facts, events)),
+        Err(unfit) => Err(altered(position, &events, seal, hasher).unwrap_or_else(|| place(position, &events, unfit))),
     }
-    let facts = facts(ids, &events).map_err(place)?;
-    Ok((facts, events))
+}
+
+/// Finds the first event of a commit whose bytes are not those that what follows it names.
+///
+/// The seal vouches for the last event, each event that is vouched for by its `previous` for the one before it. Before
+/// an altered event that vouching goes on only as far as it still fits: else it cannot be told which side was altered.
+fn altered(position: u64, events: &[&[u8]], seal: &[u8], hasher: &EventHasher) -> Option<StoreError> {
+    let mut found = None;
+    let mut named = seal.to_vec();
+    for index in (0..events.len()).rev() {
+        if !hasher.id(events[index]).0.starts_with(&named) {
+            if found == Some(index + 1) {
+                break;
+            }
+            found = Some(index);
+        }
+        match View::read(events[index]) {
+            Ok(view) => named = view.previous.0.to_vec(),
+            Err(_) => break,
+        }
+    }
+    let index = found?;
+    let what = match index + 1 == events.len() {
+        true => "the event's bytes are not those that its commit's seal names (STORE-7)",
+        false => "the event's bytes are not those that the event after it names (CHAIN-1)",
+    };
+    // What the altered event says of itself may be what was altered: the others say where it belongs.
+    let other = (0..events.len()).rev().filter(|other| *other != index).find_map(|other| {
+        let view = View::read(events[other]).ok()?;
+        Some((view.stream, view.sequence.checked_add(index as u64)?.checked_sub(other as u64)?))
+    });
+    Some(StoreError::Damaged(Damage {
+        position: Some(position + index as u64),
+        stream: other.map(|(stream, _)| stream),
+        sequence: other.map(|(_, sequence)| sequence),
+        what: String::from(what),
+    }))
 }
 
 /// Reads what a commit tells the look-ups and checks that its events belong together.
@@ -110,6 +154,9 @@ pub(crate) fn facts(ids: Vec<EventId>, events: &[&[u8]]) -> Result<Facts, Unfit>
     let input = view(&ids, events, 0, first)?;
     if input.count != Some(events.len() as u64) {
         return Err(Unfit::Shape("the input states another number of events than its commit has (COMMIT-1)"));
+    }
+    if input.sequence.checked_add(events.len() as u64).is_none() {
+        return Err(Unfit::Shape("a sequence is beyond what can be counted"));
     }
     let mut facts = Facts {
         stream: input.stream,
@@ -196,20 +243,28 @@ fn change(view: &View<'_>, offset: u64) -> Result<Option<Change>, Unfit> {
     })
 }
 
-/// Tells where a bad commit is, as far as its bytes still say.
+/// Tells where a bad commit is, as far as its bytes still say: at its first event that cannot be read, else at its input.
 pub(crate) fn place(position: u64, events: &[&[u8]], unfit: Unfit) -> StoreError {
+    let input = match &unfit {
+        // Where the lengths go wrong, the row ends too early or too late for what comes next.
+        Unfit::Lengths => events.len(),
+        Unfit::Event(_) | Unfit::Shape(_) => 0,
+    };
+    let offset = events.iter().position(|event| View::read(event).is_err()).unwrap_or(input) as u64;
+    let position = position + offset;
     let what = match unfit {
         Unfit::Event(source) if source.is_newer() => {
             return StoreError::NewerEvent { position, source };
         }
         Unfit::Event(error) => error.to_string(),
         Unfit::Shape(what) => String::from(what),
+        Unfit::Lengths => String::from("the lengths of a commit's events do not add up"),
     };
     let view = events.first().and_then(|first| View::read(first).ok());
     StoreError::Damaged(Damage {
         position: Some(position),
         stream: view.as_ref().map(|view| view.stream),
-        sequence: view.as_ref().map(|view| view.sequence),
+        sequence: view.as_ref().and_then(|view| view.sequence.checked_add(offset)),
         what,
     })
 }

@@ -1,6 +1,7 @@
 //! `loom backup FILE`: one moment of the store as one file.
 
 use crate::app::Global;
+use crate::commands::restore::whole;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -29,6 +30,8 @@ struct Document {
 /// Answers `loom backup`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let opened = project::open(global.dir.as_deref(), output)?;
+    // What could not be restored is no backup.
+    whole(opened.store.as_ref())?;
     let kept = loom_store::backup(opened.store.as_ref(), &arguments.file)?;
     let file = arguments.file.to_string_lossy().into_owned();
     let root = hex(&kept.root);

@@ -6,8 +6,11 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::project::FOLDER;
 use loom_core::id::hex;
+use loom_replay::{Bad, Options, verify};
+use loom_store::{Damage, Store, StoreError};
 use serde::Serialize;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Makes a store from a backup in this folder, or the one that --dir names.
@@ -26,10 +29,21 @@ struct Document {
     root: String,
 }
 
+/// Refuses a store that `loom verify --blobs` would call damaged.
+pub(crate) fn whole(store: &dyn Store) -> Result<(), CliError> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    match verify(store, Options { threads, blobs: true })?.first_bad {
+        None => Ok(()),
+        Some(Bad { position, offset: _, stream, sequence, what }) => {
+            Err(StoreError::Damaged(Damage { position, stream, sequence, what }).into())
+        }
+    }
+}
+
 /// Answers `loom restore`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let folder = global.dir.as_deref().unwrap_or(Path::new(".")).join(FOLDER);
-    let restored = loom_store::restore(&arguments.file, &folder)?;
+    let restored = loom_store::restore(&arguments.file, &folder, |store| whole(store))?;
     let root = hex(&restored.root);
     if output.json {
         let folder = folder.to_string_lossy().into_owned();

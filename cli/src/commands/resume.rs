@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::project;
-use crate::text::run8;
+use crate::text::{clean, run8};
 use crate::told::Tale;
 use crate::trouble::drive;
 use loom_core::id::{StreamId, hex};
@@ -42,6 +42,11 @@ struct RunJson {
     state: &'static str,
 }
 
+/// Says that a run cannot be driven, and why.
+pub(crate) fn set_aside(stream: StreamId, why: &str) -> String {
+    format!("run {} cannot be driven on and is set aside: {}", run8(&stream), clean(why))
+}
+
 /// Answers `loom resume`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let text = match &arguments.script {
@@ -65,6 +70,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let mut session = session.map_err(|error| CliError::of_host(error, &store_folder))?;
     let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();
+    for (stream, why) in session.engine().set_aside() {
+        output.warn(&set_aside(stream, why));
+    }
     let mut tales: BTreeMap<StreamId, Tale> =
         session.engine().found().iter().map(|(stream, next)| (*stream, Tale::begin_at(*next, global.quiet))).collect();
     drive(&mut session, |engine| {
@@ -72,6 +80,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         tales.try_for_each(|(stream, tale)| tale.tell_new(store.as_ref(), *stream, engine.run(*stream)))?;
         Ok(false)
     })?;
+    for (stream, why) in session.engine().set_aside().filter(|(stream, _)| tales.contains_key(stream)) {
+        output.warn(&set_aside(stream, why));
+    }
     let mut runs = Vec::new();
     let mut exit = Exit::Ok;
     for found in store.runs(usize::MAX)?.into_iter().filter(|found| tales.contains_key(&found.stream)) {

@@ -146,7 +146,8 @@ fn a_newer_format_is_9_with_a_sentence() {
 fn damage(place: &Place) {
     let file = place.store_folder().join("store.redb");
     let mut bytes = fs::read(&file).unwrap();
-    let needle = b"task-1";
+    // The key of the next field ends the text: other runs' begin with it.
+    let needle = b"task-1\x03";
     let places: Vec<usize> =
         bytes.windows(needle.len()).enumerate().filter(|(_, part)| part == needle).map(|(at, _)| at).collect();
     for at in places {
@@ -162,7 +163,7 @@ fn damage_is_6_with_its_place_and_other_streams_stay_readable() {
     damage(&place);
     let ran = place.loom("verify");
     assert_eq!(ran.code, 6, "{}", ran.out);
-    assert!(ran.out.starts_with("store is damaged at position 2, "), "{}", ran.out);
+    assert!(ran.out.starts_with("store is damaged at position 1, "), "{}", ran.out);
     let ran = place.loom(&format!("log {}", runs[0]));
     assert_eq!(ran.code, 6, "{} {}", ran.out, ran.err);
     assert!(ran.err.contains("error: the store is damaged at position 1, "), "{}", ran.err);
@@ -217,4 +218,18 @@ fn a_driver_is_told_of_trouble_as_a_reader_is() {
     let ran = resume(&place);
     assert_eq!(ran.code, 6, "{}", ran.err);
     assert!(ran.err.contains("hint: `loom verify` finds the first bad record"), "{}", ran.err);
+}
+
+#[test]
+fn a_run_that_cannot_be_driven_is_told_on_stderr_and_the_others_are_listed() {
+    // Long enough for the first run to lie before what an open verifies.
+    let runs: Vec<Until> = [Until::Gate].into_iter().chain([Until::End; 12]).chain([Until::Spawned]).collect();
+    let place = Place::with(&runs);
+    let runs: Vec<String> = place.store().runs(99).unwrap().iter().rev().map(|run| run.stream.to_string()).collect();
+    damage(&place);
+    let ran = place.loom("status");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let start = format!("warning: run {} cannot be driven on and is set aside: the store is damaged at", &runs[0][..8]);
+    assert!(ran.err.starts_with(&start) && ran.err.lines().count() == 1, "{}", ran.err);
+    assert!(ran.out.contains(&runs[13][..8]), "{}", ran.out);
 }

@@ -7,6 +7,7 @@ mod damage;
 mod driven;
 mod exit_codes;
 mod files;
+mod forged;
 mod full;
 mod held;
 mod json;

@@ -39,7 +39,7 @@ fn every_vector_is_read_or_refused_as_it_says() {
 }
 
 /// Returns the law that an error speaks of.
-fn law_of(error: &EventError) -> &'static str {
+pub(crate) fn law_of(error: &EventError) -> &'static str {
     match error {
         EventError::Format(_) | EventError::Kind(_) | EventError::Version { .. } => "KIND-2",
         EventError::Shape(_) => "COMMIT-1",

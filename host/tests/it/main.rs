@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod aside;
 mod clock;
 mod engine;
 mod hostile;

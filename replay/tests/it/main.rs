@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod made;
+#[path = "../../../core/tests/it/plain.rs"]
+mod plain;
 mod redriving;
 mod tracing;
+mod vectors;
 mod verifying;

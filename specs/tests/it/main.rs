@@ -3,6 +3,7 @@
 //! Each check reads the files themselves and tells every breach at once, with its place.
 
 mod docs;
+mod grammar;
 mod laws;
 mod layering;
 mod tidy;

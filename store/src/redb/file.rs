@@ -99,7 +99,7 @@ impl RedbStore {
 }
 
 /// Folder of the blob files in a store's folder.
-pub(super) const BLOBS: &str = "blobs";
+pub(crate) const BLOBS: &str = "blobs";
 
 /// Returns the folder of the blob files of the store in `dir`.
 pub(crate) fn blobs_in(dir: &Path) -> PathBuf {

@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 
 /// Name of the file that tells people who holds the store.
 pub(super) const HOLDER: &str = "holder";
+/// Name of the file that keeps git out of the store's folder.
+pub(super) const IGNORE: &str = ".gitignore";
 const FILE: &str = "store.redb";
 const NEW: &str = "store.redb.new";
 /// How long a lock may outlive its holder.
@@ -110,7 +112,7 @@ impl RedbStore {
         }
         let failed = |error| StoreError::io(format!("{} cannot be prepared", dir.display()), error);
         fs::create_dir_all(dir.join(BLOBS)).map_err(failed)?;
-        fs::write(dir.join(".gitignore"), "*\n").map_err(failed)?;
+        fs::write(dir.join(IGNORE), "*\n").map_err(failed)?;
         // What a crash left under this name was never a store. A live creator holds its lock, which shows here.
         let medium = Medium::File(dir.join(NEW));
         let db = match Db::create(&medium).and_then(|db| guarded(|| clear(&db)).map(|()| db)) {

@@ -158,15 +158,19 @@ impl Reader<'_> {
     pub(super) fn read(&self, stream: StreamId, sequence: u64, max: usize) -> Result<Vec<Stored>, StoreError> {
         let (head, mut events, mut previous) = (self.head(stream)?, Vec::new(), None);
         for span in self.spans(stream, sequence, max)? {
-            let misplaced = |what: &str| Damage {
-                position: Some(span.position),
+            let misplaced_at = |offset: u64, what: &str| Damage {
+                position: Some(span.position + offset),
                 stream: Some(stream),
-                sequence: Some(span.sequence),
+                sequence: Some(span.sequence + offset),
                 what: String::from(what),
             };
+            let misplaced = |what: &str| misplaced_at(0, what);
             self.row(span.position, |row| {
                 let (facts, bytes) = row::verify(span.position, row, self.hasher).map_err(|error| match error {
-                    StoreError::Damaged(damage) => misplaced(&damage.what).into(),
+                    StoreError::Damaged(damage) => {
+                        let offset = damage.position.map_or(0, |position| position.saturating_sub(span.position));
+                        misplaced_at(offset, &damage.what).into()
+                    }
                     error => error,
                 })?;
                 let expected = facts.expected;

@@ -3,7 +3,7 @@
 use loom_core::commit::Blob;
 use loom_store::conformance::assert_equal;
 use loom_store::conformance::sample::{Author, Dice, origin};
-use loom_store::{RedbStore, Store, StoreError, backup, restore};
+use loom_store::{Damage, RedbStore, Restored, Store, StoreError, backup};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,56 @@ fn filled(dir: &Path, commits: u64) -> RedbStore {
     let large = Blob::plain(&dice.bytes(100_000));
     store.append(vec![author.open(), author.spawn(vec![large])]);
     store
+}
+
+/// Restores what the store's own checks let pass.
+fn restore(file: &Path, dir: &Path) -> Result<Restored, StoreError> {
+    loom_store::restore(file, dir, |_| Ok(()))
+}
+
+/// The paths below a folder.
+fn listed(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        found.push(entry.path().display().to_string());
+        found.extend(listed(&entry.path()));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_restore_that_its_caller_refuses_leaves_the_folder_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup");
+    backup(&filled(&folder.path().join("one"), 6), &file).unwrap();
+    let (fresh, used) = (folder.path().join("fresh"), folder.path().join("used"));
+    fs::create_dir_all(used.join("blobs")).unwrap();
+    fs::write(used.join("blobs/mine"), "mine").unwrap();
+    let before = listed(folder.path());
+    for dir in [fresh, used] {
+        let mut seen = 0;
+        let refused = loom_store::restore(&file, &dir, |store| {
+            seen = store.size();
+            assert!(!dir.join("store.redb").exists(), "the store has no name while it is checked");
+            assert!(fs::read_dir(dir.join("blobs")).unwrap().count() > 0, "the large blob is there");
+            Err(StoreError::Damaged(Damage { position: Some(3), stream: None, sequence: None, what: "no".into() }))
+        });
+        assert!(matches!(refused, Err(StoreError::Damaged(_))) && seen > 0, "{refused:?}");
+        assert_eq!(listed(folder.path()), before);
+    }
+}
+
+#[test]
+fn a_backup_never_leaves_a_blob_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, file) = (folder.path().join("one"), folder.path().join("backup"));
+    let store = filled(&dir, 3);
+    for entry in fs::read_dir(dir.join("blobs")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    assert!(matches!(backup(&store, &file), Err(StoreError::Damaged(_))));
+    assert!(!file.exists());
 }
 
 #[test]
