@@ -29,7 +29,7 @@ pub(crate) struct Clear {
 }
 
 impl Clear {
-    /// Says which events take something out of the fact; where none does, which change it.
+    /// Says which events clear the fact; where that cannot be told, which change it.
     pub(crate) fn told(&self) -> String {
         match self.cleared_by.as_slice() {
             [] => format!("{}: changes with {}", self.fact, self.changed_by.join(", ")),
@@ -62,12 +62,30 @@ pub(crate) fn refused_rules(refused: &Refused, run: Option<&Run>) -> Vec<Refused
         .collect()
 }
 
-/// Returns the facts that a rule reads, as they are written, and what takes things out of them.
-fn clears(set: &RuleSet, rule: &RuleInfo) -> Vec<Clear> {
-    let reads = |fact: &str| {
-        let mut parts = rule.expression.split("facts.").skip(1);
-        parts.any(|part| part.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next() == Some(fact))
+/// Returns the places where an expression reads a fact: what stands before it, and what behind.
+fn readings<'e>(expression: &'e str, fact: &str) -> Vec<(&'e str, &'e str)> {
+    const FACTS: &str = "facts.";
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let places = expression.match_indices(FACTS).filter_map(|(at, _)| {
+        let behind = expression[at + FACTS.len()..].strip_prefix(fact)?;
+        (!behind.starts_with(is_part)).then_some((&expression[..at], behind))
+    });
+    places.collect()
+}
+
+/// Whether a rule that reads a fact so holds more easily the less the fact has. Only what is plain is taken for that.
+fn wants_less(before: &str, behind: &str) -> bool {
+    let behind = match before.ends_with("size(") {
+        true => behind.trim_start_matches(')'),
+        false => behind,
     };
+    before.ends_with('!') || behind.starts_with(" == 0") || behind.starts_with(" <")
+}
+
+/// Returns the facts that a rule reads, as they are written, and what takes things out of those that are to be small.
+/// To take something out of another would make it worse.
+fn clears(set: &RuleSet, rule: &RuleInfo) -> Vec<Clear> {
+    let reads = |fact: &str| !readings(&rule.expression, fact).is_empty();
     set.facts()
         .filter(|fact| reads(&fact.name))
         .map(|fact| {
@@ -83,8 +101,11 @@ fn clears(set: &RuleSet, rule: &RuleInfo) -> Vec<Clear> {
                 }
                 definition.push(line);
             }
+            let mut readings = readings(&rule.expression, &fact.name).into_iter();
+            let is_small = readings.all(|(before, behind)| wants_less(before, behind));
             let cleared: BTreeSet<String> = definition
                 .iter()
+                .filter(|_| is_small)
                 .map(|line| line.trim())
                 .filter(|line| line.starts_with("remove ") || line.starts_with("reset "))
                 .map(|line| line.split(':').next().unwrap_or(line).trim().to_string())
@@ -97,4 +118,44 @@ fn clears(set: &RuleSet, rule: &RuleInfo) -> Vec<Clear> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: &str = r#"loom rules 1
+set small "Two rules."
+fact blockers set of int
+  add finding.raised: event.sequence
+  remove finding.resolved: event.finding
+fact approver last string
+  add gate.decided: event.by
+  reset walked.back
+rule none-open on merge.intended
+  require size(facts.blockers) == 0
+  message "a blocker stands"
+  origin "promise: for a test"
+rule approved on merge.intended
+  require has(facts.approver) && facts.approver == "person"
+  message "nobody approved"
+  origin "promise: for a test"
+"#;
+
+    #[test]
+    fn what_would_make_it_worse_clears_nothing() {
+        let set = RuleSet::load(RULES).expect("the rules load");
+        let told = set.rules().flat_map(|rule| clears(&set, rule)).map(|clear| clear.told());
+        let wanted =
+            ["small/blockers: remove finding.resolved", "small/approver: changes with gate.decided, walked.back"];
+        assert_eq!(told.collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn readings_are_told_from_longer_names() {
+        let found = readings("facts.ab < 3 && !facts.a && size(facts.a) <= 2", "a");
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().all(|(before, behind)| wants_less(before, behind)));
+        assert!(readings("facts.a >= 1", "a").iter().all(|(before, behind)| !wants_less(before, behind)));
+    }
 }
