@@ -74,4 +74,15 @@ mod tests {
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
     }
+
+    #[test]
+    fn every_command_is_in_its_law_and_nothing_else() {
+        let law = include_str!("../../specs/cli.md");
+        let rows = law.lines().filter(|line| line.starts_with("| `loom "));
+        let name = |line: &'static str| line.split("`loom ").nth(1)?.split([' ', '`']).next();
+        let written: Vec<String> = rows.filter_map(name).map(str::to_string).collect();
+        let known: Vec<String> =
+            Arguments::command().get_subcommands().map(|command| command.get_name().to_string()).collect();
+        assert_eq!(written, known);
+    }
 }

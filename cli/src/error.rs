@@ -89,6 +89,12 @@ pub(crate) enum CliError {
         /// The file.
         path: PathBuf,
     },
+    /// A folder that should be new has something in it.
+    #[error("{} is not empty", .path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file could not be handled.
     #[error("cannot {doing} {}", .path.display())]
     File {
@@ -185,6 +191,7 @@ impl CliError {
             CliError::NoRuleSet { .. } => Some("`loom rules list` lists them".to_string()),
             CliError::Kind { kind } => nearest_kind(kind).map(|near| format!("did you mean `{near}`?")),
             CliError::FileExists { .. } => Some("name another file, or move this one away".to_string()),
+            CliError::NotEmpty { .. } => Some("name another folder, or a new one".to_string()),
             CliError::Store(error) | CliError::Replay(ReplayError::Store(error)) => store_hint(error),
             CliError::Host(error) => host_hint(error),
             CliError::File { source, .. } => file_hint(source),
@@ -198,7 +205,7 @@ impl CliError {
                 AppendError::Store(error) => store_hint(error),
                 AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
             },
-            CliError::NoRuns => Some("`loom run \"…\"` begins one".to_string()),
+            CliError::NoRuns => Some("`loom demo` makes a project with one".to_string()),
             CliError::ClosedPipe
             | CliError::Output(_)
             | CliError::NotARun { .. }

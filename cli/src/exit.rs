@@ -6,6 +6,7 @@ use loom_host::HostError;
 use loom_replay::ReplayError;
 use loom_store::{AppendError, StoreError};
 use loom_tools::Error as ToolError;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 /// How the process ends. Signals end it with 130 and 143 by themselves.
@@ -19,9 +20,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The run waits at a gate.
     Parked = 3,
-    /// A rule refused it.
-    #[expect(dead_code, reason = "for the commands that drive runs")]
-    Refused = 4,
+    // 4 is kept for an answer that a rule refuses: no command answers yet.
     /// A budget is exhausted.
     Exhausted = 5,
     /// The log is damaged.
@@ -61,7 +60,8 @@ impl Exit {
             | CliError::Kind { .. }
             | CliError::Since { .. }
             | CliError::NoRuleSet { .. }
-            | CliError::FileExists { .. } => Exit::Usage,
+            | CliError::FileExists { .. }
+            | CliError::NotEmpty { .. } => Exit::Usage,
             CliError::Store(error) => Exit::of_store(error),
             CliError::Replay(error) => Exit::of_replay(error),
             CliError::Unrecorded { source, .. } => match source.as_ref() {
@@ -69,6 +69,10 @@ impl Exit {
                 AppendError::HeadMoved { .. } => Exit::Unavailable,
             },
             CliError::Host(error) => Exit::of_host(error),
+            // The file that was named is not there, or is not what it should be.
+            CliError::File { source, .. } if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
+                Exit::Usage
+            }
             CliError::Output(_) | CliError::File { .. } => Exit::Unavailable,
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
             CliError::Event { .. } => Exit::Damaged,
@@ -114,6 +118,8 @@ impl Exit {
         match error {
             StoreError::Damaged(_) => Exit::Damaged,
             StoreError::Missing(_) | StoreError::Exists(_) => Exit::Usage,
+            // A backup that was named is not there.
+            StoreError::Io { source, .. } if source.kind() == ErrorKind::NotFound => Exit::Usage,
             StoreError::Held { .. }
             | StoreError::Newer { .. }
             | StoreError::NewerEvent { .. }
@@ -137,5 +143,32 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_has_its_code() {
+        let codes = Verdict::ALL.iter().map(|verdict| (verdict.word(), Exit::of_verdict(*verdict) as u8));
+        let wanted = [
+            ("accepted", 0),
+            ("answered", 0),
+            ("rejected", 1),
+            ("failed", 1),
+            ("abandoned", 1),
+            ("cancelled", 10),
+            ("exhausted", 5),
+        ];
+        assert!(codes.eq(wanted));
+    }
+
+    #[test]
+    fn what_waits_goes_before_what_went_wrong() {
+        assert_eq!(Exit::Ok.and(Exit::Failed), Exit::Failed);
+        assert_eq!(Exit::Failed.and(Exit::Exhausted), Exit::Failed);
+        assert_eq!(Exit::Failed.and(Exit::Parked).and(Exit::Ok), Exit::Parked);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::CliError;
 use crate::output::{BAD, FAINT as QUIET, GOOD, STRONG as LOUD};
+use crate::refusal::refused_rules;
 use crate::text::{clean, lossy};
 use anstyle::Style;
 use loom_core::event::Envelope;
@@ -148,7 +149,7 @@ impl Tale {
     }
 }
 
-/// Says which rules refused, what they read, and which events could change that.
+/// Says which rules refused, what they read, and what would clear it.
 fn refusal(body: &Refused, run: Option<&Run>) -> Vec<String> {
     let mut lines = Vec::new();
     for (rule, message) in body.rules.iter().zip(body.messages.iter()) {
@@ -157,15 +158,8 @@ fn refusal(body: &Refused, run: Option<&Run>) -> Vec<String> {
     for fact in body.facts.iter() {
         lines.push(format!("read    {}", clean(fact)));
     }
-    let sets = run.map_or(&[][..], |run| run.terms.rules().sets());
-    for fact in body.facts.iter() {
-        let named = fact.split(" = ").next().unwrap_or_default().split_once('/');
-        let known = named.and_then(|(set, name)| {
-            sets.iter().find(|found| found.name() == set)?.facts().find(|found| found.name == name)
-        });
-        if let Some(known) = known {
-            lines.push(format!("cleared when {} changes, by {}", known.name, known.kinds.join(", ")));
-        }
+    for fact in refused_rules(body, run).iter().flat_map(|rule| &rule.facts) {
+        lines.push(format!("cleared {}", clean(&fact.told())));
     }
     lines
 }

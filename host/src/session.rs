@@ -18,7 +18,8 @@ use loom_core::id::{Actor, Assurance, Stamp, StreamId, hex};
 use loom_core::state::Amount;
 use loom_providers::Provider;
 use loom_store::{RedbStore, Store};
-use loom_tools::{Git, Guard, Project, end_strays};
+use loom_tools::{Git, Guard, Project, Uncommitted, end_strays};
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +43,18 @@ pub struct Session {
     outbox: Sender<Message>,
     /// Everything that is started here inherits it.
     _lock: File,
+}
+
+/// Changes of the project that a run does not see, since it starts from a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unseen(pub Uncommitted);
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Uncommitted { changed, untracked } = self.0;
+        write!(f, "{changed} changed and {untracked} untracked paths are not committed: ")?;
+        f.write_str("the run starts from the last commit and does not see them")
+    }
 }
 
 /// What a run is asked, apart from the task.
@@ -169,6 +182,13 @@ impl Session {
             self.executor.discard(stream);
         }
         opened
+    }
+
+    /// Returns what lies in the project and not in the commit that a run opened now starts from. Loom's own folder
+    /// does not count.
+    pub fn unseen(&self) -> Result<Option<Unseen>, HostError> {
+        let found = Project::open(&self.git, self.project.root())?.uncommitted()?;
+        Ok((found.changed > 0 || found.untracked > 0).then_some(Unseen(found)))
     }
 
     /// Returns where a run that is opened now starts from. Checks are found in its base commit, never in what an agent

@@ -7,6 +7,7 @@ use crate::app::Global;
 use crate::commands::log;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::opening::open_run;
 use crate::output::Output;
 use crate::project::{self, FOLDER};
 use crate::told::Tale;
@@ -69,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let source = Source::builtin("code").expect("the bundle `code` is compiled in");
     let wishes = Wishes { policy: Some("review-final".to_string()), ..Wishes::default() };
     let bundle = Arc::new(load(&source)?);
-    let stream = session.open_run(request_id(), actor(), demo::TASK, bundle, wishes).map_err(in_store)?;
+    let stream = open_run(&mut session, actor(), demo::TASK, bundle, wishes)?;
 
     if let Some(gate) = drive_to_gate(&mut session, stream, &mut tale)? {
         tale.say("somebody is in a hurry and says accept, although a blocking finding stands …");
@@ -108,10 +109,15 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         writeln!(out, "branch      {branch}")?;
         writeln!(out, "repository  {}", place.display())?;
         writeln!(out, "store       {}", store_folder.display())?;
-        writeln!(out, "\nWorth typing next, in the repository:")?;
-        writeln!(out, "  loom log --kind refused    what the rules refused; `loom show ID` says why")?;
-        writeln!(out, "  loom at run:last           what holds at the end, facts included")?;
+        let loom = typed(&environment);
+        writeln!(out, "\nWorth typing next:")?;
+        writeln!(out, "  cd {}", quoted(&place))?;
+        writeln!(out, "  {loom} log --kind refused")?;
+        writeln!(out, "      what the rules refused; `{loom} show` and an id says why")?;
+        writeln!(out, "  {loom} at run:last")?;
+        writeln!(out, "      what holds at the end, facts included")?;
         writeln!(out, "  git show {branch}")?;
+        writeln!(out, "      the work, as a commit")?;
     }
     Ok(if report.is_whole() { Exit::of_verdict(verdict) } else { Exit::Damaged })
 }
@@ -142,7 +148,8 @@ fn answer(session: &mut Session, stream: StreamId, gate: &Gate, answer: Answer, 
 /// Asks at the terminal; without one, the demo answers as itself.
 fn ask(gate: &Gate, tale: &Tale, no_input: bool) -> Result<(Answer, Actor), CliError> {
     if no_input || !std::io::stdin().is_terminal() {
-        tale.say("no terminal: the demo answers `accept` as actor `demo`, assurance `asserted`");
+        let why = if no_input { "not to be asked" } else { "no terminal" };
+        tale.say(&format!("{why}: the demo answers `accept` as actor `demo`, assurance `asserted`"));
         return Ok((Answer::Accept, actor()));
     }
     let person = local_actor(&Environment::read());
@@ -150,6 +157,8 @@ fn ask(gate: &Gate, tale: &Tale, no_input: bool) -> Result<(Answer, Actor), CliE
         tale.ask(&format!("gate `{}`: accept, revise, reject or abandon? [accept] ", gate.role))?;
         let mut line = String::new();
         if std::io::stdin().lock().read_line(&mut line)? == 0 {
+            tale.ask("\n")?;
+            tale.say("the input has ended: the demo answers `accept` as actor `demo`, assurance `asserted`");
             return Ok((Answer::Accept, actor()));
         }
         match line.trim() {
@@ -162,6 +171,24 @@ fn ask(gate: &Gate, tale: &Tale, no_input: bool) -> Result<(Answer, Actor), CliE
     }
 }
 
+/// Returns how this program is called in a shell: by its name where that finds it, else by its path.
+fn typed(environment: &Environment) -> String {
+    let own = std::env::current_exe().and_then(std::fs::canonicalize);
+    let Ok(own) = own else { return "loom".to_string() };
+    let mut named = std::env::split_paths(&environment.search_path).map(|folder| folder.join("loom"));
+    match named.find(|path| path.is_file()) {
+        Some(found) if std::fs::canonicalize(&found).is_ok_and(|found| found == own) => "loom".to_string(),
+        _ => quoted(&own),
+    }
+}
+
+/// Returns a path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = text.chars().all(|c| c.is_alphanumeric() || "/._-+".contains(c));
+    if is_plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 fn place(keep: Option<&Path>) -> Result<PathBuf, CliError> {
     let folder = match keep {
         None => {
@@ -170,7 +197,7 @@ fn place(keep: Option<&Path>) -> Result<PathBuf, CliError> {
         Some(folder) => {
             std::fs::create_dir_all(folder).map_err(file("make", folder))?;
             if std::fs::read_dir(folder).map_err(file("read", folder))?.next().is_some() {
-                return Err(CliError::FileExists { path: folder.to_path_buf() });
+                return Err(CliError::NotEmpty { path: folder.to_path_buf() });
             }
             folder.to_path_buf()
         }

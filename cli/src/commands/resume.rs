@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let script = Script::parse(&text).map_err(|error| CliError::File {
         doing: "read the model script in",
         path: arguments.script.clone().unwrap_or_default(),
-        source: std::io::Error::other(error),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
     })?;
     let store_folder = project::find(global.dir.as_deref())?;
     let place = store_folder.parent().unwrap_or(&store_folder);

@@ -13,18 +13,17 @@ use crate::json::{BytesJson, EventJson, field_text};
 use crate::line::plain;
 use crate::output::{BAD, FAINT, ID, Output, STRONG};
 use crate::project;
+use crate::refusal::{RefusedRule, refused_rules, rule_of};
 use crate::text::{clean, clean_block, short, time};
 use loom_core::cbor::Decoder;
 use loom_core::commit::Blob;
 use loom_core::event::{Envelope, View};
 use loom_core::id::{Actor, Digest, StreamId, hex};
 use loom_core::kind::{Event, Refused};
-use loom_core::rules::{RuleInfo, RuleSet};
 use loom_core::run::Run;
 use loom_replay::{StoredRun, refold};
 use loom_store::{Store, Stored};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Shows a run, or an event with what belongs to it.
@@ -64,24 +63,7 @@ struct BlobJson {
 #[derive(Serialize)]
 struct RefusalJson<'a> {
     proposal: Vec<BytesJson<'a>>,
-    rules: Vec<RefusedRuleJson>,
-}
-
-#[derive(Serialize)]
-struct RefusedRuleJson {
-    rule: String,
-    message: String,
-    expression: Option<String>,
-    origin: Option<String>,
-    facts: Vec<ClearJson>,
-}
-
-#[derive(Serialize)]
-struct ClearJson {
-    fact: String,
-    definition: String,
-    changed_by: Vec<&'static str>,
-    cleared_by: Vec<String>,
+    rules: Vec<RefusedRule>,
 }
 
 /// A part of an event that is kept as a blob.
@@ -360,65 +342,6 @@ fn proposal(refused: &Refused) -> Vec<Vec<u8>> {
     dropped
 }
 
-fn rule_of<'r>(run: Option<&'r Run>, name: &str) -> Option<(&'r RuleSet, &'r RuleInfo)> {
-    let (set, rule) = name.split_once('/')?;
-    let set = run?.terms.rules().sets().iter().find(|found| found.name() == set)?;
-    Some((set, set.rules().find(|found| found.name == rule)?))
-}
-
-fn refused_rules(refused: &Refused, run: Option<&Run>) -> Vec<RefusedRuleJson> {
-    let rules = refused.rules.iter().zip(refused.messages.iter());
-    rules
-        .map(|(name, message)| {
-            let known = rule_of(run, name);
-            RefusedRuleJson {
-                rule: name.clone(),
-                message: message.clone(),
-                expression: known.map(|(_, rule)| rule.expression.clone()),
-                origin: known.and_then(|(_, rule)| rule.origin.clone()),
-                facts: known.map(|(set, rule)| clears(set, rule)).unwrap_or_default(),
-            }
-        })
-        .collect()
-}
-
-/// Returns the facts that a rule reads, as they are written, and what takes things out of them.
-fn clears(set: &RuleSet, rule: &RuleInfo) -> Vec<ClearJson> {
-    let reads = |fact: &str| {
-        let mut parts = rule.expression.split("facts.").skip(1);
-        parts.any(|part| part.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next() == Some(fact))
-    };
-    set.facts()
-        .filter(|fact| reads(&fact.name))
-        .map(|fact| {
-            let lines = set.text().lines().skip(fact.place.line as usize - 1);
-            let clause = |line: &&str| {
-                let word = line.split_whitespace().next().unwrap_or_default();
-                matches!(word, "add" | "remove" | "reset")
-            };
-            let mut definition: Vec<&str> = Vec::new();
-            for (index, line) in lines.enumerate() {
-                if index > 0 && !clause(&line) {
-                    break;
-                }
-                definition.push(line);
-            }
-            let cleared: BTreeSet<String> = definition
-                .iter()
-                .map(|line| line.trim())
-                .filter(|line| line.starts_with("remove ") || line.starts_with("reset "))
-                .map(|line| line.split(':').next().unwrap_or(line).trim().to_string())
-                .collect();
-            ClearJson {
-                fact: format!("{}/{}", set.name(), fact.name),
-                definition: definition.join("\n"),
-                changed_by: fact.kinds.clone(),
-                cleared_by: cleared.into_iter().collect(),
-            }
-        })
-        .collect()
-}
-
 fn print_refusal(refused: &Refused, run: Option<&Run>, output: &mut Output) -> Result<(), CliError> {
     for (name, message) in refused.rules.iter().zip(refused.messages.iter()) {
         match rule_of(run, name) {
@@ -449,12 +372,7 @@ fn print_refusal(refused: &Refused, run: Option<&Run>, output: &mut Output) -> R
             None => writeln!(output.out, "  {}: its rule set is missing", clean(&rule.rule))?,
         }
         for fact in &rule.facts {
-            let by = if fact.cleared_by.is_empty() {
-                format!("changes with {}", fact.changed_by.join(", "))
-            } else {
-                fact.cleared_by.join("; ")
-            };
-            writeln!(output.out, "    {}: {}", clean(&fact.fact), clean(&by))?;
+            writeln!(output.out, "    {}", clean(&fact.told()))?;
         }
     }
     Ok(())

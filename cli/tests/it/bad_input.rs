@@ -67,6 +67,7 @@ fn a_closed_pipe_is_nobodys_trouble() {
 
 #[test]
 fn a_folder_that_cannot_be_written_can_be_read() {
+    needs!("cp");
     let place = Place::usual();
     let folder = place.store_folder();
     let mode = |mode| Permissions::from_mode(mode);

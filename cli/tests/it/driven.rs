@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -382,10 +383,11 @@ impl Driver {
         self.ends();
     }
 
-    /// Waits for its end and returns its exit code.
+    /// Waits for its end and returns its exit code; of one that a signal ended, as shells have it.
     pub(crate) fn ends(&mut self) -> Option<i32> {
         self.reads(usize::MAX);
-        self.child.wait().unwrap().code()
+        let status = self.child.wait().unwrap();
+        status.code().or_else(|| Some(128 + status.signal()?))
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {

@@ -1,9 +1,23 @@
 //! The exit codes, frozen: one line a case.
 
-use crate::made::Until;
+use crate::driven::Driven;
+use crate::made::{ORIGIN, Until};
 use crate::rig::{Place, Ran};
+use loom_bundles::{Source, load};
+use loom_core::event::{Envelope, Recorded};
+use loom_core::id::{Actor, Assurance, Digest, EventHasher, StreamId};
+use loom_core::kind::Event;
+use loom_core::state::Amount;
+use loom_host::environment::Environment;
+use loom_host::session::{Session, Wishes, request_id};
+use loom_providers::{Script, Scripted, demo};
+use loom_replay::{Records, ReplayError, StoredRun, trace};
 use loom_store::{RedbStore, Store};
+use loom_tools::Guard;
+use serde_json::Value;
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Each command on the usual store with the code it ends with.
 const CODES: &[(&str, i32)] = &[
@@ -39,7 +53,7 @@ const CODES: &[(&str, i32)] = &[
     ("rules show floor/no-blocker", 0),
     ("rules show no-such-set", 2),
     ("rules test", 0),
-    ("rules test no-such-file.rules", 9),
+    ("rules test no-such-file.rules", 2),
     ("export run:last -o run.trace", 0),
     ("export run:last -o run.trace", 2),
     ("export run:last -o run.trace --force", 0),
@@ -51,6 +65,20 @@ const CODES: &[(&str, i32)] = &[
     ("gc", 0),
     ("gc --delete", 0),
     ("--dir no-such-folder status", 2),
+    ("verify no-such-run-or-file", 2),
+    ("restore no-such-file", 2),
+    ("export run:last -o no-such-folder/run.trace", 2),
+    ("demo --help", 0),
+    ("demo --keep .", 2),
+    ("demo no-such-argument", 2),
+    ("resume --help", 0),
+    ("resume no-such-argument", 2),
+    ("resume --script no-such-file", 2),
+    ("at xyzw", 2),
+    ("backup", 2),
+    ("restore", 2),
+    ("gc --no-such-flag", 2),
+    ("rules no-such-command", 2),
 ];
 
 #[test]
@@ -68,7 +96,7 @@ fn every_command_ends_with_its_code() {
 #[test]
 fn outside_of_a_project_only_what_needs_no_store_works() {
     let place = Place::empty();
-    for arguments in ["status", "log", "show", "at", "verify", "export @ -o x", "backup x", "gc"] {
+    for arguments in ["status", "log", "show", "at", "verify", "export @ -o x", "backup x", "gc", "resume"] {
         let ran = place.loom(arguments);
         assert_eq!(ran.code, 2, "loom {arguments}: {}", ran.err);
         assert!(ran.err.contains("there is no loom store in"), "{}", ran.err);
@@ -88,13 +116,132 @@ fn a_store_without_runs_is_no_error() {
 }
 
 #[test]
-fn a_run_that_came_out_otherwise_is_7_and_one_that_cannot_be_known_is_8() {
+fn a_run_that_cannot_be_known_is_8() {
     let place = Place::with(&[Until::End]);
     let ran = place.loom("export run:last -o slim.trace --no-blobs");
     assert_eq!(ran.code, 0, "{}", ran.err);
     let ran = place.loom("verify slim.trace --redrive");
     assert_eq!(ran.code, 8, "{}", ran.out);
     assert!(ran.out.contains("unknowable at"), "{}", ran.out);
+}
+
+/// A made run in which a verdict says otherwise than its reviewer; everything after it is chained anew.
+struct Forged<'s> {
+    run: StoredRun<'s>,
+    events: Vec<Recorded>,
+}
+
+impl<'s> Forged<'s> {
+    fn new(run: StoredRun<'s>) -> Self {
+        let hasher = EventHasher::default();
+        let mut events: Vec<Recorded> = Vec::new();
+        for recorded in run.read(0, usize::MAX).unwrap() {
+            let mut envelope = Envelope::decode(&recorded.bytes).unwrap();
+            if let Some(before) = events.last() {
+                envelope.previous = before.id;
+            }
+            if let Event::VerdictGiven(verdict) = &mut envelope.body {
+                verdict.passed = true;
+                verdict.blocking = 0;
+            }
+            events.push(Recorded::of(&envelope, &hasher));
+        }
+        Forged { run, events }
+    }
+}
+
+impl Records for Forged<'_> {
+    fn stream(&self) -> StreamId {
+        self.run.stream()
+    }
+    fn read(&self, sequence: u64, max: usize) -> Result<Vec<Recorded>, ReplayError> {
+        Ok(self.events.iter().skip(sequence as usize).take(max).cloned().collect())
+    }
+    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReplayError> {
+        self.run.blob(digest)
+    }
+}
+
+#[test]
+fn a_run_that_comes_out_otherwise_is_7() {
+    let place = Place::with(&[Until::End]);
+    let store = place.store();
+    let stream = store.runs(1).unwrap()[0].stream;
+    let mut file = fs::File::create(place.path().join("forged.trace")).unwrap();
+    trace::write(&Forged::new(StoredRun::new(&store, stream)), ORIGIN, false, &mut file).unwrap();
+    drop(store);
+    // The chain is whole: who writes a log anew can do that.
+    let ran = place.loom("verify forged.trace");
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let ran = place.loom("verify forged.trace --redrive");
+    assert_eq!(ran.code, 7, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("diverged at ") && ran.out.contains("verdict.given has another content"), "{}", ran.out);
+}
+
+#[test]
+fn a_resume_that_leaves_a_run_waiting_is_3() {
+    needs!("git", "sh");
+    let driven = Driven::new();
+    let mut driver = driven.demo();
+    driver.reads_until("planner works");
+    driver.kill();
+    let ran = driven.loom("resume");
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    let run = driven.log()[1]["stream"].as_str().unwrap().to_string();
+    assert_eq!(ran.out, format!("{} waiting\n", &run[..8]));
+    // It waits and nobody works: there is nothing to drive on.
+    let told: Value = serde_json::from_str(&driven.loom("resume --json").out).unwrap();
+    assert_eq!(told, serde_json::json!({ "loom": "resume/1", "runs": [{ "run": run, "state": "waiting" }] }));
+    driven.answer();
+    driven.drive_on();
+    let ran = driven.loom("resume");
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "nothing was under way\n", ""));
+    let told: Value = serde_json::from_str(&driven.loom("resume --json").out).unwrap();
+    assert_eq!(told, serde_json::json!({ "loom": "resume/1", "runs": [] }));
+}
+
+#[test]
+fn a_resume_whose_run_has_no_budget_left_is_5() {
+    needs!("git", "sh");
+    let driven = Driven::new();
+    let project = driven.path("kept/notes");
+    fs::create_dir_all(&project).unwrap();
+    for (name, content) in demo::FILES {
+        fs::write(project.join(name), content).unwrap();
+    }
+    git(&project, &["init", "-q"]);
+    git(&project, &["add", "--all"]);
+    git(&project, &["commit", "-q", "-m", "first"]);
+    let environment = Environment {
+        search_path: std::env::var_os("PATH").unwrap_or_default(),
+        state_folder: driven.path("state"),
+        toolchain: Vec::new(),
+        descends: None,
+    };
+    let script = Script::parse(demo::SCRIPT).unwrap();
+    let mut session = Session::open(&environment, &project, Arc::new(Scripted::new(script)), Guard::None).unwrap();
+    let caps = Amount { spawns: 2, tokens: 1_000_000, money_micro: 1_000_000, time_ms: 3_600_000 };
+    let bundle = Arc::new(load(&Source::builtin("code").unwrap()).unwrap());
+    let actor = Actor::Person { id: "demo".to_string(), assurance: Assurance::Asserted, descends: None };
+    let wishes = Wishes { caps: Some(caps), ..Wishes::default() };
+    session.open_run(request_id(), actor, demo::TASK, bundle, wishes).unwrap();
+    drop(session);
+    let ran = driven.loom("resume");
+    assert_eq!(ran.code, 5, "{}{}", ran.out, ran.err);
+    assert!(ran.out.ends_with(" exhausted\n"), "{}", ran.out);
+    assert!(ran.err.contains("the run ended: exhausted (the budget of "), "{}", ran.err);
+}
+
+#[test]
+fn a_model_script_that_is_none_is_2() {
+    let place = Place::usual();
+    let ran = place.loom("resume --script no-such-file");
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.starts_with("error: cannot read no-such-file\ncaused by: "), "{}", ran.err);
+    fs::write(place.path().join("script.toml"), "model = 7").unwrap();
+    let ran = place.loom("resume --script script.toml");
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.starts_with("error: cannot read the model script in script.toml\ncaused by: "), "{}", ran.err);
 }
 
 #[test]
@@ -182,6 +329,13 @@ fn a_store_that_is_no_database_is_6() {
     assert!(ran.err.starts_with("error: the store is damaged"), "{}", ran.err);
 }
 
+/// Does something as the user.
+fn git(folder: &Path, arguments: &[&str]) {
+    let who = ["-c", "user.name=u", "-c", "user.email=u@x", "-c", "commit.gpgSign=false"];
+    let git = std::process::Command::new("git").args(who).args(arguments).current_dir(folder).status();
+    assert!(git.unwrap().success());
+}
+
 /// Runs `loom resume`, which opens the store for driving.
 fn resume(place: &Place) -> Ran {
     place.command("resume").env("LOOM_STATE_DIR", place.path().join("state")).output().unwrap().into()
@@ -189,19 +343,15 @@ fn resume(place: &Place) -> Ran {
 
 #[test]
 fn a_driver_is_told_of_trouble_as_a_reader_is() {
+    needs!("git");
     let place = Place::usual();
     let ran = resume(&place);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains(" is not in a git repository\nhint: go into a git repository"), "{}", ran.err);
-    let git = |arguments: &[&str]| {
-        let who = ["-c", "user.name=u", "-c", "user.email=u@x", "-c", "commit.gpgSign=false"];
-        let git = std::process::Command::new("git").args(who).args(arguments).current_dir(place.path()).status();
-        assert!(git.unwrap().success());
-    };
-    git(&["init", "-q"]);
+    git(place.path(), &["init", "-q"]);
     let ran = resume(&place);
     assert!(ran.err.contains(" has no commit yet\nhint: make a first commit"), "{}", ran.err);
-    git(&["commit", "-q", "--allow-empty", "-m", "first"]);
+    git(place.path(), &["commit", "-q", "--allow-empty", "-m", "first"]);
     let holder = RedbStore::open(&place.store_folder()).unwrap();
     let ran = resume(&place);
     assert_eq!(ran.code, 9, "{}", ran.err);

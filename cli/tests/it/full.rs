@@ -3,6 +3,7 @@
 //! Once by a limit on the size of files, which needs nothing; once by a small file system, which needs user namespaces.
 
 use crate::driven::Driven;
+use crate::missing::skip;
 use crate::rig::Ran;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -25,6 +26,7 @@ fn told(ran: &Ran, folder: &Path) {
 
 #[test]
 fn a_store_that_may_not_grow_waits_and_goes_on_when_it_may() {
+    needs!("git", "sh");
     let driven = Driven::new();
     // Too small for a new store: there is none then.
     let demo = format!("demo --keep {}", driven.path("kept").display());
@@ -58,6 +60,7 @@ fn a_store_that_may_not_grow_waits_and_goes_on_when_it_may() {
 
 #[test]
 fn on_a_full_file_system_the_run_waits_and_goes_on_when_there_is_room() {
+    needs!("git", "sh");
     let driven = Driven::new();
     let Some(disk) = Disk::mount(&driven, 4 << 20) else { return };
     let demo = format!("demo --keep {}", disk.seen.join("kept").display());
@@ -151,9 +154,7 @@ impl<'d> Disk<'d> {
                     keeper.kill().unwrap();
                     keeper.wait().unwrap();
                 }
-                let missing = "a mount in a user namespace is missing (install util-linux and permit `unshare -rm`)";
-                assert_ne!(std::env::var("LOOM_TEST_REQUIRE").as_deref(), Ok("all"), "{missing}");
-                println!("skipped: {missing}");
+                skip("a mount in a user namespace", "install util-linux and permit `unshare -rm`");
                 None
             }
         }

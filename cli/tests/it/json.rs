@@ -153,3 +153,44 @@ fn a_big_store_answers_every_choice_as_its_whole_log_does() {
     assert_eq!(status["streams"], 91);
     assert_eq!(place.loom("status").out.lines().filter(|line| line.contains("  accepted  ")).count(), 10);
 }
+
+fn told(place: &Place, arguments: &str) -> Value {
+    let ran = place.loom(arguments);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{arguments}");
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+#[test]
+fn a_file_is_verified_as_a_store_is() {
+    let place = Place::with(&[Until::End]);
+    let written = told(&place, "export run:last -o run.trace --json");
+    let found = told(&place, "verify run.trace --redrive --json");
+    assert_eq!(found["loom"], "verify/1");
+    assert_eq!(found["what"], "trace run.trace");
+    assert_eq!((&found["whole"], &found["events"]), (&true.into(), &written["events"]));
+    assert_eq!((&found["blobs"], &found["absent_blobs"]), (&written["blobs"], &0.into()));
+    let same = serde_json::json!([{ "run": written["run"], "result": "same", "sequence": null, "what": null }]);
+    assert_eq!((&found["redriven"], &found["first_bad"]), (&same, &Value::Null));
+}
+
+#[test]
+fn a_restored_store_is_told_by_its_root() {
+    let place = Place::usual();
+    let kept = told(&place, "backup all.backup --json");
+    let elsewhere = Place::empty();
+    let back = told(&elsewhere, &format!("restore {} --json", place.path().join("all.backup").display()));
+    assert_eq!(back["loom"], "restore/1");
+    assert_eq!((&back["events"], &back["root"]), (&kept["events"], &kept["root"]));
+    assert_eq!(told(&elsewhere, "status --json")["tree"]["root"], kept["root"]);
+}
+
+#[test]
+fn a_gate_is_told_with_what_became_of_it() {
+    let place = Place::usual();
+    let shown = told(&place, &format!("show {} --json", place.first("gate.opened")));
+    assert_eq!((&shown["loom"], &shown["event"]["kind"]), (&"show/1".into(), &"gate.opened".into()));
+    let related: Vec<&str> =
+        shown["related"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(related, ["finding.raised", "gate.answered", "gate.withdrawn"]);
+    assert_eq!(shown["refusal"], Value::Null);
+}

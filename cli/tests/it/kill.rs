@@ -45,6 +45,7 @@ fn check(driven: &Driven, driver: &mut Driver, with_children: bool) {
 
 #[test]
 fn killed_after_any_line_the_run_comes_to_the_same_end() {
+    needs!("git", "sh");
     let kills = kills() / 2;
     for number in 0..kills {
         // Spread over the run, and not at the same lines for each count.
@@ -60,6 +61,7 @@ fn killed_after_any_line_the_run_comes_to_the_same_end() {
 
 #[test]
 fn killed_in_the_middle_of_writing_the_run_comes_to_the_same_end() {
+    needs!("git", "sh");
     let kills = kills().div_ceil(2);
     for number in 0..kills {
         let changes = (number * CHANGES + chance(number + 2000) % CHANGES) / kills;
@@ -89,6 +91,7 @@ fn killed_in_the_middle_of_writing_the_run_comes_to_the_same_end() {
 
 #[test]
 fn killed_again_while_it_resumes_the_run_comes_to_the_same_end() {
+    needs!("git", "sh");
     let driven = Driven::new();
     let mut driver = driven.demo();
     let users = std::mem::take(&mut driver.users);
@@ -113,6 +116,7 @@ fn killed_again_while_it_resumes_the_run_comes_to_the_same_end() {
 
 #[test]
 fn killed_while_a_check_runs_nothing_of_it_survives() {
+    needs!("git", "sh", "setsid");
     let driven = Driven::new();
     fs::write(driven.path("linger-check"), "").unwrap();
     let mut driver = driven.demo();
@@ -127,6 +131,7 @@ fn killed_while_a_check_runs_nothing_of_it_survives() {
 
 #[test]
 fn what_a_killed_driver_started_is_over_before_the_next_one_works() {
+    needs!("git", "sh");
     let driven = Driven::new();
     let mut driver = driven.demo();
     driver.reads_until("check lint");
@@ -140,6 +145,7 @@ fn what_a_killed_driver_started_is_over_before_the_next_one_works() {
 
 #[test]
 fn who_comes_second_reads_along_and_is_told_who_writes() {
+    needs!("git", "sh", "setsid");
     let driven = Driven::new();
     fs::write(driven.path("linger-check"), "").unwrap();
     let mut driver = driven.demo();
@@ -169,6 +175,7 @@ fn who_comes_second_reads_along_and_is_told_who_writes() {
 
 #[test]
 fn a_restored_store_goes_on_where_the_backup_was_taken() {
+    needs!("git", "sh");
     let driven = Driven::new();
     let mut driver = driven.demo();
     driver.reads_until("reviewer-logic works");

@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[macro_use]
+#[path = "../../../tools/tests/it/missing.rs"]
+mod missing;
+
 mod bad_input;
 mod damage;
+mod demo;
 mod driven;
 mod exit_codes;
 mod files;
@@ -17,3 +22,4 @@ mod made;
 mod reading;
 mod rig;
 mod rules;
+mod signals;

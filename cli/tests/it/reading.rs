@@ -242,6 +242,37 @@ belongs to it
 }
 
 #[test]
+fn a_gate_is_shown_with_what_became_of_it() {
+    let place = Place::usual();
+    same(
+        &place.says(&format!("show {}", place.first("gate.opened"))),
+        "
+gate.opened ID
+  place    ID#22, position 23
+  time     2026-11-18 19:23:25 UTC, 1795029805000 ms, counter 0
+  actor    kernel
+  class    decision of the commit of #18
+  previous ID
+  role        final
+  stage       final
+  artifact    ID
+  policy      human
+  owner       ann
+  deadline_ms 1795116205000
+  default     abandoned
+  reason      the policy asks a person
+  blockers    16
+  tree        0303030303030303030303030303030303030303
+belongs to it
+  ID #16   finding.raised    safety: a ␛[31mpath� leads out [blocking]
+  ID #23   gate.answered     gate #22 [accept]
+  ID #25   gate.withdrawn    gate #22: the run walks back
+
+",
+    );
+}
+
+#[test]
 fn a_run_is_shown() {
     same(
         &Place::usual().says("show run:last"),

@@ -1,8 +1,9 @@
 //! Invents trouble for the kernel: small processes, every move that can be made in them, and the laws that hold
 //! whatever happens.
 //!
-//! It promises that equal arguments explore the same states in the same order. It relies on core alone, takes
-//! nothing from core's insides, and recomputes what it compares.
+//! It promises that equal arguments explore the same states in the same order. [`explore`] and [`walk`] rely on core
+//! alone, [`simulate`] on the host, the store and the shipped bundle as well. It takes nothing from their insides,
+//! recomputes what it compares, and must never ship.
 
 pub mod explore;
 pub mod law;

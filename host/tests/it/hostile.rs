@@ -67,6 +67,7 @@ fn stand_on(project: &Project, tree: &[u8]) {
 
 #[test]
 fn nothing_that_a_repository_names_is_executed() {
+    needs!("git", "sh");
     let project = Project::new();
     let (canary, trace) = project.canary();
     let program = canary.display();
@@ -134,6 +135,7 @@ fn nothing_that_a_repository_names_is_executed() {
 
 #[test]
 fn a_store_that_came_with_the_repository_is_not_opened() {
+    needs!("git", "sh");
     const WHY: &str = "HERE/.loom is a link or under version control; a store that came with a repository is not \
                        opened: remove it from the repository (`git rm -r --cached`, commit) and move it away";
     for name in [".loom/store.redb", ".LOOM/x", ".loom"] {
@@ -156,6 +158,7 @@ fn a_store_that_came_with_the_repository_is_not_opened() {
 
 #[test]
 fn what_is_no_repository_to_work_in_is_refused_and_left_alone() {
+    needs!("git", "sh");
     let none = Project::empty(OsStr::new("none"));
     assert_refused(&none, "HERE is not in a git repository");
     let fresh = Project::empty(OsStr::new("fresh"));
@@ -171,6 +174,7 @@ fn what_is_no_repository_to_work_in_is_refused_and_left_alone() {
 
 #[test]
 fn a_head_that_leads_nowhere_is_an_error_and_not_a_way_out() {
+    needs!("git", "sh");
     let secret = "ref: refs/heads/../../../secret";
     for head in [secret, "ref: /etc/hostname", "nonsense", "", "ref: ", "0000000000000000000000000000000000000000"] {
         let project = Project::new();
@@ -187,6 +191,7 @@ fn a_head_that_leads_nowhere_is_an_error_and_not_a_way_out() {
 
 #[test]
 fn a_detached_head_is_a_place_to_start_from() {
+    needs!("git", "sh");
     let project = Project::new();
     project.git(&["checkout", "-q", "--detach"]);
     assert_runs(&project);
@@ -194,6 +199,7 @@ fn a_detached_head_is_a_place_to_start_from() {
 
 #[test]
 fn a_dirty_tree_in_the_middle_of_everything_is_left_as_it_is() {
+    needs!("git", "sh");
     let project = Project::new();
     project.write("README.md", "to be stashed\n");
     project.git(&["stash", "push", "-q"]);
@@ -216,7 +222,28 @@ fn a_dirty_tree_in_the_middle_of_everything_is_left_as_it_is() {
 }
 
 #[test]
+fn what_is_not_committed_is_said_to_be_unseen() {
+    needs!("git", "sh");
+    let project = Project::new();
+    let session = project.session("").unwrap();
+    // Loom's own folder is there by now, and nobody has committed it.
+    assert!(project.root().join(".loom").is_dir());
+    assert_eq!(session.unseen().unwrap(), None);
+    project.write("notes.txt", "changed\n");
+    project.write("new", "new\n");
+    let before = project.footprint();
+    let told = session.unseen().unwrap().unwrap().to_string();
+    let wanted = "1 changed and 1 untracked paths are not committed: \
+                  the run starts from the last commit and does not see them";
+    assert_eq!(told, wanted);
+    before.assert_kept(&project.footprint(), None);
+    project.commit();
+    assert_eq!(session.unseen().unwrap(), None);
+}
+
+#[test]
 fn packed_refs_and_objects_are_enough() {
+    needs!("git", "sh");
     let project = Project::new();
     project.git(&["branch", "other"]);
     project.git(&["tag", "-a", "-m", "t", "v1"]);
@@ -227,6 +254,7 @@ fn packed_refs_and_objects_are_enough() {
 
 #[test]
 fn a_shallow_clone_is_enough() {
+    needs!("git", "sh");
     let source = Project::new();
     source.write("notes.txt", "a note of two\n");
     source.commit();
@@ -240,6 +268,7 @@ fn a_shallow_clone_is_enough() {
 
 #[test]
 fn a_repository_that_borrows_its_objects_is_enough() {
+    needs!("git", "sh");
     for relative in [false, true] {
         let project = Project::new();
         let borrower = project.beside("project-of-others");
@@ -254,6 +283,7 @@ fn a_repository_that_borrows_its_objects_is_enough() {
 
 #[test]
 fn objects_that_are_not_there_are_said_to_be_missing_and_not_fetched() {
+    needs!("git", "sh");
     let source = Project::new();
     source.git(&["config", "uploadpack.allowFilter", "true"]);
     let project = Project::empty(OsStr::new("clone"));
@@ -276,6 +306,7 @@ fn workspaces(project: &Project) -> usize {
 
 #[test]
 fn submodules_are_left_to_their_owner() {
+    needs!("git", "sh");
     let project = Project::new();
     let library = Project::new();
     let path = library.root().display().to_string();
@@ -288,6 +319,7 @@ fn submodules_are_left_to_their_owner() {
 
 #[test]
 fn a_linked_work_tree_runs_from_its_own_head_and_leaves_the_main_one_alone() {
+    needs!("git", "sh");
     let project = Project::new();
     let side = project.beside("side");
     project.git(&["worktree", "add", "-q", "-b", "side", side.to_str().unwrap()]);
@@ -307,6 +339,7 @@ fn a_linked_work_tree_runs_from_its_own_head_and_leaves_the_main_one_alone() {
 
 #[test]
 fn projects_in_folders_with_odd_names_run() {
+    needs!("git", "sh");
     let names: [&[u8]; 4] = ["n\u{e4}m\u{1f980} ".as_bytes(), b"\"li\nne\\", b"-co:lon;#$x'", b"b\xff\xfed"];
     for name in names {
         let project = Project::named(OsStr::from_bytes(name));
@@ -316,6 +349,7 @@ fn projects_in_folders_with_odd_names_run() {
 
 #[test]
 fn files_with_odd_names_and_modes_come_through_a_run_as_they_are() {
+    needs!("git", "sh");
     let project = Project::new();
     let names: [&[u8]; 12] = [
         b"with space",
@@ -379,6 +413,7 @@ rm in out; ln -s ../outside in; echo file > out; chmod -x run.sh; chmod +x READM
 
 #[test]
 fn trees_that_no_git_would_write_are_refused_and_write_nothing_elsewhere() {
+    needs!("git", "sh");
     let project = Project::new();
     let (canary, trace) = project.canary();
     let outside = project.beside("outside");
@@ -419,6 +454,7 @@ fn trees_that_no_git_would_write_are_refused_and_write_nothing_elsewhere() {
 
 #[test]
 fn a_branch_in_the_way_of_the_runs_branch_asks_a_person_and_is_left_alone() {
+    needs!("git", "sh");
     let project = Project::new();
     project.git(&["branch", "loom"]);
     let before = project.footprint();
@@ -435,6 +471,7 @@ fn a_branch_in_the_way_of_the_runs_branch_asks_a_person_and_is_left_alone() {
 
 #[test]
 fn what_a_user_commits_meanwhile_is_not_touched_and_voids_nothing() {
+    needs!("git", "sh");
     let project = Project::new();
     let base = project.git(&["rev-parse", "HEAD"]);
     let mut going = project.go(WORKS);
@@ -451,6 +488,7 @@ fn what_a_user_commits_meanwhile_is_not_touched_and_voids_nothing() {
 
 #[test]
 fn tasks_of_any_text_make_a_branch_with_a_plain_name() {
+    needs!("git", "sh");
     let project = Project::new();
     let long = "long ".repeat(200_000);
     let tasks = [

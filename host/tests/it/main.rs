@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+#[macro_use]
+#[path = "../../../tools/tests/it/missing.rs"]
+mod missing;
+
 mod aside;
 mod clock;
 mod engine;

@@ -76,6 +76,7 @@ fn memory_peak() -> u64 {
 
 #[test]
 fn an_agent_that_does_nothing_and_says_done_is_never_accepted() {
+    needs!("git", "sh");
     let project = Project::new();
     let before = project.footprint();
     let mut going = project.go(SAYS_DONE);
@@ -87,6 +88,7 @@ fn an_agent_that_does_nothing_and_says_done_is_never_accepted() {
 
 #[test]
 fn garbage_is_asked_for_again_once_and_then_is_a_blocker() {
+    needs!("git", "sh");
     let project = Project::new();
     let mut going = project.go("[[turn]]\nagent = 'implementer'\ntrouble = ['garbage']\ngarbage_bytes = 5000\n");
     assert_eq!(going.outcomes(), ["unparsable", "unparsable"]);
@@ -99,6 +101,7 @@ fn garbage_is_asked_for_again_once_and_then_is_a_blocker() {
 
 #[test]
 fn four_hundred_megabytes_are_capped_while_they_are_read_and_the_answer_at_their_end_counts() {
+    needs!("git", "sh");
     let project = Project::new();
     let script = runs("echo more >> notes.txt; echo begin; head -c 400000000 /dev/zero; echo");
     let mut going = project.go(&script);
@@ -113,6 +116,7 @@ fn four_hundred_megabytes_are_capped_while_they_are_read_and_the_answer_at_their
 
 #[test]
 fn what_a_provider_hands_over_is_capped_too() {
+    needs!("git", "sh");
     let project = Project::new();
     let going = project.go("[[turn]]\nagent = 'implementer'\ntrouble = ['garbage']\ngarbage_bytes = 20000000\n");
     let output = content(&going, going.spawns()[0].output);
@@ -121,6 +125,7 @@ fn what_a_provider_hands_over_is_capped_too() {
 
 #[test]
 fn an_agent_that_hangs_is_ended_with_its_children() {
+    needs!("git", "sh");
     let project = Project::new();
     let pids = project.beside("pids");
     let script = runs(&format!("echo before\n{}wait; wait", children(&pids)));
@@ -140,6 +145,7 @@ fn an_agent_that_hangs_is_ended_with_its_children() {
 
 #[test]
 fn an_agent_that_is_cancelled_is_ended_with_its_children() {
+    needs!("git", "sh");
     let project = Project::new();
     let pids = project.beside("pids");
     let ready = project.beside("ready");
@@ -160,6 +166,7 @@ fn an_agent_that_is_cancelled_is_ended_with_its_children() {
 
 #[test]
 fn a_session_that_ends_takes_its_agents_along_and_the_next_one_goes_on() {
+    needs!("git", "sh");
     let project = Project::new();
     let pids = project.beside("pids");
     let ready = project.beside("ready");
@@ -187,6 +194,7 @@ fn a_session_that_ends_takes_its_agents_along_and_the_next_one_goes_on() {
 
 #[test]
 fn a_child_that_keeps_the_output_open_neither_lives_on_nor_holds_the_run() {
+    needs!("git", "sh");
     let project = Project::new();
     let pids = project.beside("pids");
     let mut going = project.go(&runs(&format!("{}echo more >> notes.txt", children(&pids))));
@@ -198,6 +206,7 @@ fn a_child_that_keeps_the_output_open_neither_lives_on_nor_holds_the_run() {
 
 #[test]
 fn a_runaway_in_a_session_of_its_own_is_found_by_the_guard() {
+    needs!("git", "sh", "setsid");
     let Some(guard) = guard() else { return };
     let project = Project::new();
     let (pids, checked) = (project.beside("pids"), project.beside("checked"));
@@ -214,6 +223,7 @@ fn a_runaway_in_a_session_of_its_own_is_found_by_the_guard() {
 
 #[test]
 fn an_agent_that_empties_its_workspace_has_deleted_everything_and_fails_the_checks() {
+    needs!("git", "sh");
     let project = Project::new();
     let before = project.footprint();
     let script = format!("{SAYS_DONE}trouble = ['delete-workspace']\n");
@@ -228,6 +238,7 @@ fn an_agent_that_empties_its_workspace_has_deleted_everything_and_fails_the_chec
 
 #[test]
 fn an_agent_that_removes_its_workspace_fails_and_the_next_try_has_one() {
+    needs!("git", "sh");
     let project = Project::new();
     let first = runs("rm -rf \"$PWD\"").replace("agent =", "attempt = 1\nagent =");
     let mut going = project.go(&format!("{first}\n{WORKS}"));
@@ -240,6 +251,7 @@ fn an_agent_that_removes_its_workspace_fails_and_the_next_try_has_one() {
 
 #[test]
 fn an_agent_that_destroys_more_than_its_workspace_stops_only_its_own_run() {
+    needs!("git", "sh");
     let project = Project::new();
     let before = project.footprint();
     let script = runs("rm -rf ../repository ../work; echo x > ../work");
@@ -261,6 +273,7 @@ fn an_agent_that_destroys_more_than_its_workspace_stops_only_its_own_run() {
 
 #[test]
 fn edits_hidden_from_git_are_seen() {
+    needs!("git", "sh");
     let project = Project::new();
     project.write("kept.txt", "kept\n");
     project.commit();
@@ -285,6 +298,7 @@ fn edits_hidden_from_git_are_seen() {
 
 #[test]
 fn what_an_agent_sets_up_in_its_repository_runs_nowhere() {
+    needs!("git", "sh");
     let project = Project::new();
     let (canary, trace) = project.canary();
     // The check calls git, as many do.
@@ -322,6 +336,7 @@ fn what_an_agent_sets_up_in_its_repository_runs_nowhere() {
 
 #[test]
 fn an_agent_in_its_repository_cannot_move_the_users_branches() {
+    needs!("git", "sh");
     let project = Project::new();
     let before = project.footprint();
     let script = runs(
@@ -342,6 +357,7 @@ fn an_agent_in_its_repository_cannot_move_the_users_branches() {
 
 #[test]
 fn tests_that_an_agent_rewrites_need_a_person_whatever_the_policy_is() {
+    needs!("git", "sh");
     let project = Project::new();
     let before = project.footprint();
     let script = format!("{SAYS_DONE}edit = [{{ write = 'tests/all.sh', content = 'exit 0' }}]\n");
@@ -362,6 +378,7 @@ fn tests_that_an_agent_rewrites_need_a_person_whatever_the_policy_is() {
 
 #[test]
 fn a_reviewer_cannot_dismiss_its_own_finding() {
+    needs!("git", "sh");
     let project = Project::new();
     let reviewer = r#"[[turn]]
 agent = "reviewer-logic"
@@ -389,6 +406,7 @@ say = '''{"verdict": "approve", "summary": "fine by me", "status": "resolved", "
 
 #[test]
 fn a_reviewer_that_edits_gives_no_verdict_that_counts_and_its_edits_are_dropped() {
+    needs!("git", "sh");
     let project = Project::new();
     let reviewer = approves("reviewer-logic") + "edit = [{ append = 'notes.txt', content = 'mine' }]\n";
     let mut going = project.go_in("simple", &simple(&reviewer));
@@ -403,6 +421,7 @@ fn a_reviewer_that_edits_gives_no_verdict_that_counts_and_its_edits_are_dropped(
 
 #[test]
 fn a_session_that_edited_gives_no_verdict_on_it() {
+    needs!("git", "sh");
     let project = Project::new();
     let worker = WORKS.replace("agent =", "session = 's'\nagent =");
     let reviewer = approves("reviewer-logic").replace("agent =", "session = 's'\nagent =");
@@ -416,6 +435,7 @@ fn a_session_that_edited_gives_no_verdict_on_it() {
 
 #[test]
 fn an_implementer_that_gives_itself_a_verdict_gives_none() {
+    needs!("git", "sh");
     let project = Project::new();
     let works =
         WORKS.replace("\"summary\"", "\"verdict\": \"approve\", \"findings\": [], \"flow\": \"question\", \"summary\"");
@@ -427,6 +447,7 @@ fn an_implementer_that_gives_itself_a_verdict_gives_none() {
 
 #[test]
 fn a_verdict_in_unknown_words_is_no_pass() {
+    needs!("git", "sh");
     let project = Project::new();
     let known = "blocking agent verdict";
     let unknown = "blocking harness unknown-verdict";
@@ -454,6 +475,7 @@ impl Provider for Panics {
 
 #[test]
 fn a_provider_that_panics_fails_its_spawn_and_nothing_else() {
+    needs!("git", "sh");
     let project = Project::new();
     let mut going = project.go_with(Arc::new(Panics), Guard::None, code(), by_person("trivial"));
     assert_eq!(going.outcomes(), ["failed", "failed"]);
@@ -462,6 +484,7 @@ fn a_provider_that_panics_fails_its_spawn_and_nothing_else() {
 
 #[test]
 fn a_check_that_hangs_is_ended_with_its_children_and_has_not_passed() {
+    needs!("git", "sh");
     let project = Project::new();
     let pids = project.beside("pids");
     project.write("check.sh", format!("{}wait; wait", children(&pids)));
@@ -478,6 +501,7 @@ fn a_check_that_hangs_is_ended_with_its_children_and_has_not_passed() {
 
 #[test]
 fn a_check_that_prints_a_hundred_megabytes_is_capped() {
+    needs!("git", "sh");
     let project = Project::new();
     project
         .write("check.sh", "echo begin; head -c 100000000 /dev/zero; head -c 100000000 /dev/zero >&2; echo end >&2\n");
@@ -494,6 +518,7 @@ fn a_check_that_prints_a_hundred_megabytes_is_capped() {
 
 #[test]
 fn what_a_check_does_to_the_files_is_not_what_is_merged() {
+    needs!("git", "sh");
     let project = Project::new();
     project.write(
         "check.sh",
@@ -511,6 +536,7 @@ fn what_a_check_does_to_the_files_is_not_what_is_merged() {
 
 #[test]
 fn an_agent_that_edits_the_declaration_does_not_choose_its_own_judge() {
+    needs!("git", "sh");
     let project = Project::new();
     project.write("check.sh", "exit 1\n");
     project.commit();
@@ -523,6 +549,7 @@ fn an_agent_that_edits_the_declaration_does_not_choose_its_own_judge() {
 
 #[test]
 fn an_agent_that_leaves_what_cannot_be_kept_fails() {
+    needs!("git", "sh");
     let project = Project::new();
     let long = "n".repeat(200);
     let nest =
@@ -539,6 +566,7 @@ fn an_agent_that_leaves_what_cannot_be_kept_fails() {
 
 #[test]
 fn a_program_that_cannot_be_started_is_broken_and_not_tried_again() {
+    needs!("git", "sh");
     let project = Project::new();
     let mut going = project.go(&format!("{SAYS_DONE}run = ['no-such-program']\n"));
     assert_eq!(going.outcomes(), ["broken"]);
@@ -548,6 +576,7 @@ fn a_program_that_cannot_be_started_is_broken_and_not_tried_again() {
 
 #[test]
 fn a_program_of_an_agent_sees_nothing_of_our_environment() {
+    needs!("git", "sh");
     let project = Project::new();
     let going = project.go(&runs("env; echo more >> notes.txt"));
     let output = String::from_utf8(content(&going, going.spawns()[0].output)).unwrap();

@@ -34,6 +34,7 @@ fn workspaces(project: &Project) -> Vec<String> {
 
 #[test]
 fn an_opening_is_told_again_wherever_the_project_and_its_agents_stand_by_then() {
+    needs!("git", "sh");
     let project = Project::new();
     // The agent leaves a declaration behind that cannot be read, and a user goes on committing.
     let script = WORKS.replace("edit = [", "edit = [{ write = 'loom.toml', content = 'x = = y' }, ");
@@ -62,6 +63,7 @@ fn an_opening_is_told_again_wherever_the_project_and_its_agents_stand_by_then() 
 
 #[test]
 fn equal_text_twice_is_two_runs_on_two_branches() {
+    needs!("git", "sh");
     let project = Project::new();
     let before = project.footprint();
     let mut session = project.session(WORKS).unwrap();
@@ -83,6 +85,7 @@ fn equal_text_twice_is_two_runs_on_two_branches() {
 
 #[test]
 fn a_run_that_is_refused_leaves_nothing_behind() {
+    needs!("git", "sh");
     let project = Project::new();
     let before = project.footprint();
     let mut session = project.session(WORKS).unwrap();
@@ -108,6 +111,7 @@ fn a_run_that_is_refused_leaves_nothing_behind() {
 
 #[test]
 fn a_declaration_of_checks_that_cannot_be_read_is_told_with_its_place() {
+    needs!("git", "sh");
     let project = Project::new();
     project.write("loom.toml", "[checks]\ntest = 3\n");
     project.commit();
@@ -121,6 +125,7 @@ fn a_declaration_of_checks_that_cannot_be_read_is_told_with_its_place() {
 
 #[test]
 fn a_project_that_takes_no_objects_asks_a_person_and_goes_on_when_it_does() {
+    needs!("git", "sh");
     let project = Project::new();
     let mut going = project.go(WORKS);
     let packs = project.root().join(".git/objects/pack");
@@ -140,6 +145,7 @@ fn a_project_that_takes_no_objects_asks_a_person_and_goes_on_when_it_does() {
 /// Not a test by itself: opens the project that the environment names, and says how that went.
 #[test]
 fn opener() {
+    needs!("git", "sh");
     let Some(root) = std::env::var_os(PROJECT).map(PathBuf::from) else { return };
     match Project::at(&root).session(WORKS) {
         Ok(_) => println!("it is opened"),
@@ -187,6 +193,7 @@ fn open_to_all(folder: &Path) {
 
 #[test]
 fn a_project_that_cannot_be_written_is_refused_with_its_place() {
+    needs!("git", "sh");
     let project = Project::new();
     fs::create_dir(project.beside("state")).unwrap();
     mode(&project.beside("state"), 0o777);
@@ -204,6 +211,7 @@ fn a_project_that_cannot_be_written_is_refused_with_its_place() {
 
 #[test]
 fn a_state_folder_that_cannot_be_written_is_refused_with_its_place() {
+    needs!("git", "sh");
     let project = Project::new();
     fs::create_dir(project.beside("state")).unwrap();
     mode(project.root(), 0o777);
@@ -219,6 +227,7 @@ fn a_state_folder_that_cannot_be_written_is_refused_with_its_place() {
 
 #[test]
 fn a_store_that_cannot_be_written_is_refused_with_its_place() {
+    needs!("git", "sh");
     let project = Project::new();
     drop(project.session(WORKS).unwrap());
     open_to_all(&project.beside("state"));
@@ -232,6 +241,7 @@ fn a_store_that_cannot_be_written_is_refused_with_its_place() {
 
 #[test]
 fn a_second_driver_is_told_who_holds_the_store() {
+    needs!("git", "sh");
     let project = Project::new();
     let session = project.session(WORKS).unwrap();
     let here = std::process::id();
@@ -250,6 +260,7 @@ fn a_second_driver_is_told_who_holds_the_store() {
 /// The agent minds no request to end, and goes on writing.
 #[test]
 fn driver() {
+    needs!("git", "sh");
     let Some(root) = std::env::var_os(PROJECT).map(PathBuf::from) else { return };
     let guard = if root.join("unguarded").exists() { Some(Guard::None) } else { guard() };
     let Some(guard) = guard else { return };
@@ -265,6 +276,7 @@ fn driver() {
 
 #[test]
 fn a_driver_that_is_killed_takes_its_agents_along_and_the_next_one_goes_on() {
+    needs!("git", "sh");
     for unguarded in [false, true] {
         let project = Project::new();
         if unguarded {

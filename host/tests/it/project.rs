@@ -391,8 +391,7 @@ pub(crate) fn guard() -> Option<Guard> {
     if guard.is_file() {
         return Some(Guard::Path(guard));
     }
-    assert_ne!(std::env::var_os("LOOM_TEST_REQUIRE").as_deref(), Some(OsStr::new("all")), "there is no loom-guard");
-    println!("skipped: loom-guard is not built beside this test; `cargo test --workspace` builds it");
+    crate::missing::skip("loom-guard beside this test", "`cargo test --workspace` builds it");
     None
 }
 
@@ -418,6 +417,7 @@ pub(crate) fn assert_dead(pids: &Path, count: usize) {
 
 #[test]
 fn an_honest_run_changes_nothing_but_objects_and_its_branch() {
+    needs!("git", "sh");
     let project = Project::new();
     project.write("untracked", "mine");
     project.write("README.md", "not committed\n");
@@ -439,6 +439,7 @@ fn an_honest_run_changes_nothing_but_objects_and_its_branch() {
 
 #[test]
 fn a_run_that_is_not_accepted_leaves_nothing_in_the_project() {
+    needs!("git", "sh");
     for (answer, verdict) in [(Answer::Reject, "rejected"), (Answer::Abandon, "abandoned")] {
         let project = Project::new();
         let before = project.footprint();

@@ -44,6 +44,7 @@ fn escapes(project: &Path, name: &str) -> bool {
 
 #[test]
 fn the_checks_pass_before_and_after_each_round() {
+    needs!("sh");
     let project = project();
     assert!(checks_pass(project.path()));
     for round in 1..=2 {
@@ -55,6 +56,7 @@ fn the_checks_pass_before_and_after_each_round() {
 
 #[test]
 fn the_flaw_is_real_and_so_is_its_repair() {
+    needs!("sh");
     let project = project();
     run(SCRIPT, project.path(), "implementer", 1, 1);
     assert!(escapes(project.path(), "../escaped"));
@@ -64,6 +66,7 @@ fn the_flaw_is_real_and_so_is_its_repair() {
 
 #[test]
 fn tests_notice_when_the_repair_is_taken_out() {
+    needs!("sh");
     let project = project();
     run(SCRIPT, project.path(), "implementer", 1, 1);
     let flawed = fs::read(project.path().join("notes.sh")).unwrap();
@@ -74,6 +77,7 @@ fn tests_notice_when_the_repair_is_taken_out() {
 
 #[test]
 fn findings_point_at_the_lines_they_speak_of() {
+    needs!("sh");
     let project = project();
     run(SCRIPT, project.path(), "implementer", 1, 1);
     let text = fs::read_to_string(project.path().join("notes.sh")).unwrap();
@@ -89,6 +93,7 @@ fn findings_point_at_the_lines_they_speak_of() {
 
 #[test]
 fn playing_a_round_again_changes_nothing() {
+    needs!("sh");
     let project = project();
     run(SCRIPT, project.path(), "implementer", 2, 1);
     let before = fs::read(project.path().join("notes.sh")).unwrap();
@@ -98,5 +103,6 @@ fn playing_a_round_again_changes_nothing() {
 
 #[test]
 fn the_task_is_one_sentence_of_text() {
+    needs!("sh");
     assert!(TASK.starts_with("Add `notes.sh add NAME`"));
 }

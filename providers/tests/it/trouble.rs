@@ -87,6 +87,7 @@ fn a_limited_turn_does_nothing() {
 
 #[test]
 fn the_workspace_can_be_deleted() {
+    needs!("git");
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join(".git")).unwrap();
     fs::write(folder.path().join("x"), "x").unwrap();
@@ -96,6 +97,7 @@ fn the_workspace_can_be_deleted() {
 
 #[test]
 fn a_child_can_be_left_behind() {
+    needs!("sleep");
     let folder = tempfile::tempdir().unwrap();
     let report = run(&with("trouble = ['spawn-child']"), folder.path(), "a", 1, 1);
     let detail = report.detail.unwrap();
@@ -106,6 +108,7 @@ fn a_child_can_be_left_behind() {
 
 #[test]
 fn git_can_be_told_to_look_away() {
+    needs!("git");
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     git(root, &["init", "-q"]);

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy takes only the test functions themselves for tests, not their helpers")]
 
+#[macro_use]
+mod missing;
 mod process;
 mod repository;
 mod rig;

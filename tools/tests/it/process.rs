@@ -70,6 +70,7 @@ fn is_alive(pid: &str) -> bool {
 
 #[test]
 fn child_gets_its_input_and_answers_with_output_and_code() {
+    needs!("sh");
     let folder = tempfile::tempdir().unwrap();
     for guard in both() {
         let mut command = shell(folder.path(), guard, "cat; pwd >&2; exit 7");
@@ -84,6 +85,7 @@ fn child_gets_its_input_and_answers_with_output_and_code() {
 
 #[test]
 fn child_sees_the_given_environment_and_nothing_else() {
+    needs!("sh");
     let folder = tempfile::tempdir().unwrap();
     for guard in both() {
         let mut command = shell(folder.path(), guard, "");
@@ -97,6 +99,7 @@ fn child_sees_the_given_environment_and_nothing_else() {
 
 #[test]
 fn arguments_are_not_read_by_a_shell() {
+    needs!("sh");
     let folder = tempfile::tempdir().unwrap();
     for guard in both() {
         let mut command = shell(folder.path(), guard, "");
@@ -107,6 +110,7 @@ fn arguments_are_not_read_by_a_shell() {
 
 #[test]
 fn child_that_ignores_its_input_is_no_error() {
+    needs!("sh");
     let folder = tempfile::tempdir().unwrap();
     for guard in both() {
         let mut command = shell(folder.path(), guard, "exec 0<&-; exit 0");
@@ -117,6 +121,7 @@ fn child_that_ignores_its_input_is_no_error() {
 
 #[test]
 fn signal_is_told_from_exit_code() {
+    needs!("sh");
     let folder = tempfile::tempdir().unwrap();
     for guard in both() {
         for signal in [9, 15, 11] {
@@ -128,6 +133,7 @@ fn signal_is_told_from_exit_code() {
 
 #[test]
 fn missing_program_or_folder_is_a_typed_error() {
+    needs!("sh");
     let folder = tempfile::tempdir().unwrap();
     for guard in both() {
         for program in ["no-such-program-here", "./no-such-file", "", "/etc/passwd"] {
@@ -145,6 +151,7 @@ fn missing_program_or_folder_is_a_typed_error() {
 
 #[test]
 fn hundred_megabytes_of_output_are_capped_at_both_ends() {
+    needs!("sh");
     let folder = tempfile::tempdir().unwrap();
     for guard in both() {
         let mut command =
@@ -161,6 +168,7 @@ fn hundred_megabytes_of_output_are_capped_at_both_ends() {
 
 #[test]
 fn output_below_the_cap_is_whole() {
+    needs!("sh");
     let folder = tempfile::tempdir().unwrap();
     for bytes_max in [0, 1, 5, 6, 7] {
         let mut command = shell(folder.path(), Guard::None, "printf abc; printf def");
@@ -173,6 +181,7 @@ fn output_below_the_cap_is_whole() {
 
 #[test]
 fn hang_past_the_time_kills_the_whole_group() {
+    needs!("sh", "sleep");
     for guard in both() {
         let script = "trap '' TERM; (trap '' TERM; exec sleep 1000) & echo $! > pid; echo up; wait; wait";
         // On a machine under load the child may not come to its first line in the shortest time.
@@ -191,6 +200,7 @@ fn hang_past_the_time_kills_the_whole_group() {
 
 #[test]
 fn child_that_minds_the_asking_may_say_goodbye() {
+    needs!("sh", "sleep");
     for guard in both() {
         let folder = tempfile::tempdir().unwrap();
         let script = "trap 'echo bye; exit 3' TERM; echo > ready; while :; do sleep 0.01; done";
@@ -204,6 +214,7 @@ fn child_that_minds_the_asking_may_say_goodbye() {
 
 #[test]
 fn cancelled_token_stops_the_next_child_at_once() {
+    needs!("sh", "sleep");
     let folder = tempfile::tempdir().unwrap();
     for guard in both() {
         let cancel = CancelToken::new().unwrap();
@@ -217,6 +228,7 @@ fn cancelled_token_stops_the_next_child_at_once() {
 
 #[test]
 fn background_child_does_not_outlive_a_normal_exit() {
+    needs!("sh", "sleep");
     let folder = tempfile::tempdir().unwrap();
     for guard in both() {
         let exit = go(&shell(folder.path(), guard, "sleep 1000 & echo $! > pid; echo done"));
@@ -232,6 +244,7 @@ const RUNAWAY: &str = "setsid sh -c 'echo $$ > pid.new; mv pid.new pid; exec sle
 
 #[test]
 fn runaway_that_holds_the_pipes_does_not_hold_us() {
+    needs!("sh", "sleep", "setsid");
     let folder = tempfile::tempdir().unwrap();
     let exit = go(&shell(folder.path(), Guard::None, RUNAWAY));
     assert_eq!((exit.status, text(&exit).as_str()), (Status::Exited(0), "done\n"));
@@ -248,6 +261,7 @@ fn runaway_that_holds_the_pipes_does_not_hold_us() {
 
 #[test]
 fn guard_kills_runaways_after_a_normal_exit() {
+    needs!("sh", "sleep", "setsid");
     let folder = tempfile::tempdir().unwrap();
     let exit = go(&shell(folder.path(), guard(), RUNAWAY));
     assert_eq!((exit.status, text(&exit).as_str()), (Status::Exited(0), "done\n"));
@@ -256,6 +270,7 @@ fn guard_kills_runaways_after_a_normal_exit() {
 
 #[test]
 fn guard_kills_runaways_when_stopped() {
+    needs!("sh", "sleep", "setsid");
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
     let mut command = shell(folder.path(), guard(), &format!("{RUNAWAY}; sleep 1000"));
@@ -267,6 +282,7 @@ fn guard_kills_runaways_when_stopped() {
 
 #[test]
 fn guard_kills_everything_when_the_driver_dies() {
+    needs!("sh", "sleep", "setsid");
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
     // `cat` is the driver: it holds the lifeline of a guard and is killed.
@@ -294,6 +310,7 @@ fn guard_kills_everything_when_the_driver_dies() {
 
 #[test]
 fn guard_that_is_asked_to_stop_takes_its_child_along() {
+    needs!("sh", "sleep", "setsid");
     let folder = tempfile::tempdir().unwrap();
     let exit = go(&shell(folder.path(), guard(), &format!("{RUNAWAY}; kill -TERM $PPID; sleep 1000")));
     assert_eq!(exit.status, Status::Signalled(15));
@@ -302,6 +319,7 @@ fn guard_that_is_asked_to_stop_takes_its_child_along() {
 
 #[test]
 fn many_children_at_once_keep_their_outputs_apart() {
+    needs!("sh");
     let folder = tempfile::tempdir().unwrap();
     thread::scope(|scope| {
         for number in 0..32 {

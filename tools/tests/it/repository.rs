@@ -9,6 +9,7 @@ use crate::rig::{Rig, content, write};
 
 #[test]
 fn head_is_reported_with_its_branch() {
+    needs!("git");
     let rig = Rig::new();
     let project = rig.project();
     assert_eq!(project.root(), fs::canonicalize(rig.root()).unwrap());
@@ -20,6 +21,7 @@ fn head_is_reported_with_its_branch() {
 
 #[test]
 fn project_is_found_from_a_folder_inside_it() {
+    needs!("git");
     let rig = Rig::new();
     let project = Project::open(&rig.git, &rig.root().join("src")).unwrap();
     assert_eq!(project.root(), fs::canonicalize(rig.root()).unwrap());
@@ -27,6 +29,7 @@ fn project_is_found_from_a_folder_inside_it() {
 
 #[test]
 fn detached_head_has_no_branch() {
+    needs!("git");
     let rig = Rig::new();
     rig.user(&["checkout", "-q", "--detach"]);
     assert_eq!(rig.project().head_branch(), None);
@@ -34,6 +37,7 @@ fn detached_head_has_no_branch() {
 
 #[test]
 fn packed_refs_are_read() {
+    needs!("git");
     let rig = Rig::new();
     rig.user(&["branch", "other"]);
     rig.user(&["gc", "-q"]);
@@ -43,6 +47,7 @@ fn packed_refs_are_read() {
 
 #[test]
 fn what_is_no_repository_is_refused_by_kind() {
+    needs!("git");
     let rig = Rig::empty();
     let open = |name: &str| Project::open(&rig.git, &rig.path(name)).unwrap_err();
     assert!(matches!(open("home"), Error::NotARepository { .. }));
@@ -57,6 +62,7 @@ fn what_is_no_repository_is_refused_by_kind() {
 
 #[test]
 fn refs_in_tables_are_refused() {
+    needs!("git");
     let rig = Rig::empty();
     rig.user(&["init", "-q", "--ref-format=reftable", "../tables"]);
     let error = Project::open(&rig.git, &rig.path("tables")).unwrap_err();
@@ -65,6 +71,7 @@ fn refs_in_tables_are_refused() {
 
 #[test]
 fn dirty_tree_is_counted_and_not_refused() {
+    needs!("git");
     let rig = Rig::new();
     let clean = Uncommitted { changed: 0, untracked: 0 };
     assert_eq!(rig.project().uncommitted().unwrap(), clean);
@@ -81,6 +88,7 @@ fn dirty_tree_is_counted_and_not_refused() {
 
 #[test]
 fn linked_work_tree_is_a_project_of_its_own_head() {
+    needs!("git");
     let rig = Rig::new();
     rig.user(&["worktree", "add", "-q", "-b", "side", "../side"]);
     write(&rig.path("side/more"), "more");
@@ -96,6 +104,7 @@ fn linked_work_tree_is_a_project_of_its_own_head() {
 
 #[test]
 fn submodules_are_listed() {
+    needs!("git");
     let rig = Rig::new();
     let head = rig.user(&["rev-parse", "HEAD"]);
     rig.user(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},vendor/sub")]);
@@ -105,6 +114,7 @@ fn submodules_are_listed() {
 
 #[test]
 fn branch_is_created_only_if_absent() {
+    needs!("git");
     let rig = Rig::new();
     let first = rig.project().head_commit();
     rig.write("more", "more");
@@ -128,6 +138,7 @@ fn branch_is_created_only_if_absent() {
 
 #[test]
 fn creating_a_branch_changes_one_file() {
+    needs!("git");
     let rig = Rig::new();
     rig.user(&["gc", "-q"]);
     let mut before = content(&rig.root());
@@ -140,6 +151,7 @@ fn creating_a_branch_changes_one_file() {
 
 #[test]
 fn repository_behind_a_link_is_found() {
+    needs!("git");
     let rig = Rig::new();
     symlink(rig.root(), rig.path("link")).unwrap();
     let project = Project::open(&rig.git, &rig.path("link/src")).unwrap();

@@ -19,6 +19,7 @@ fn check(work: impl FnOnce(&Rig, &Workspace), expected: &str) {
 
 #[test]
 fn untouched_folder_has_the_base_tree() {
+    needs!("git");
     let rig = Rig::new();
     let (project, workspace) = rig.workspace();
     assert_eq!(snapshot(&workspace).tree, project.head_tree());
@@ -27,6 +28,7 @@ fn untouched_folder_has_the_base_tree() {
 
 #[test]
 fn edits_are_told_by_kind() {
+    needs!("git");
     check(
         |_, workspace| {
             let work = workspace.work();
@@ -42,6 +44,7 @@ fn edits_are_told_by_kind() {
 
 #[test]
 fn executable_bit_is_a_change() {
+    needs!("git");
     check(
         |_, workspace| {
             fs::set_permissions(workspace.work().join("README.md"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -52,6 +55,7 @@ fn executable_bit_is_a_change() {
 
 #[test]
 fn index_flags_hide_nothing() {
+    needs!("git");
     check(
         |rig, workspace| {
             rig.agent(workspace, &["update-index", "--assume-unchanged", "README.md"]);
@@ -65,6 +69,7 @@ fn index_flags_hide_nothing() {
 
 #[test]
 fn ignore_rules_of_the_agent_hide_nothing() {
+    needs!("git");
     check(
         |rig, workspace| {
             let work = workspace.work();
@@ -81,6 +86,7 @@ fn ignore_rules_of_the_agent_hide_nothing() {
 
 #[test]
 fn ignore_rules_of_the_base_leave_build_output_out_even_when_the_agent_drops_them() {
+    needs!("git");
     check(
         |_, workspace| {
             let work = workspace.work();
@@ -95,6 +101,7 @@ fn ignore_rules_of_the_base_leave_build_output_out_even_when_the_agent_drops_the
 
 #[test]
 fn tracked_files_count_though_ignored() {
+    needs!("git");
     let rig = Rig::empty();
     rig.write(".gitignore", "/build/\n*.log\n");
     rig.write("build/deep/tracked", "1\n");
@@ -110,6 +117,7 @@ fn tracked_files_count_though_ignored() {
 
 #[test]
 fn edit_with_same_size_and_old_time_stamp_shows() {
+    needs!("git");
     check(
         |_, workspace| {
             let path = workspace.work().join("README.md");
@@ -123,6 +131,7 @@ fn edit_with_same_size_and_old_time_stamp_shows() {
 
 #[test]
 fn nested_repository_is_counted_file_by_file() {
+    needs!("git");
     check(
         |rig, workspace| {
             let nested = workspace.work().join("src/nested");
@@ -140,6 +149,7 @@ fn nested_repository_is_counted_file_by_file() {
 
 #[test]
 fn agent_commits_and_configuration_change_nothing() {
+    needs!("git");
     check(
         |rig, workspace| {
             let (canary, trace) = rig.canary();
@@ -165,6 +175,7 @@ fn agent_commits_and_configuration_change_nothing() {
 
 #[test]
 fn odd_names_are_kept_byte_for_byte() {
+    needs!("git");
     let names: [&[u8]; 8] = [
         b"\xff\xfe.bin",
         b"a b",
@@ -196,6 +207,7 @@ fn odd_names_are_kept_byte_for_byte() {
 
 #[test]
 fn links_are_kept_as_links_and_never_followed() {
+    needs!("git");
     check(
         |rig, workspace| {
             let work = workspace.work();
@@ -211,6 +223,7 @@ fn links_are_kept_as_links_and_never_followed() {
 
 #[test]
 fn what_no_tree_can_hold_is_reported() {
+    needs!("git");
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     let work = workspace.work();
@@ -234,6 +247,7 @@ fn what_no_tree_can_hold_is_reported() {
 
 #[test]
 fn what_the_owner_may_not_read_is_read_all_the_same() {
+    needs!("git");
     check(
         |_, workspace| {
             let work = workspace.work();
@@ -249,6 +263,7 @@ fn what_the_owner_may_not_read_is_read_all_the_same() {
 
 #[test]
 fn deleted_work_folder_is_a_typed_error_and_can_be_restored() {
+    needs!("git");
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     fs::remove_dir_all(workspace.work()).unwrap();
@@ -261,6 +276,7 @@ fn deleted_work_folder_is_a_typed_error_and_can_be_restored() {
 
 #[test]
 fn emptied_folder_is_a_deletion_of_everything() {
+    needs!("git");
     check(
         |_, workspace| {
             for entry in fs::read_dir(workspace.work()).unwrap() {
@@ -274,6 +290,7 @@ fn emptied_folder_is_a_deletion_of_everything() {
 
 #[test]
 fn limits_are_typed_errors() {
+    needs!("git");
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     // A hole: it has a size and no blocks.
@@ -292,6 +309,7 @@ fn limits_are_typed_errors() {
 
 #[test]
 fn submodules_stay_as_they_are_until_files_stand_in_their_place() {
+    needs!("git");
     let rig = Rig::new();
     let head = rig.user(&["rev-parse", "HEAD"]);
     rig.user(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},vendor/sub")]);
@@ -307,6 +325,7 @@ fn submodules_stay_as_they_are_until_files_stand_in_their_place() {
 
 #[test]
 fn ignore_rules_mean_what_git_means() {
+    needs!("git");
     let rig = Rig::empty();
     let rules = "# comment\n\\#literal\n*.o\n!keep.o\n/root-only\nfolder-only/\na/**/z\n**/any\nmid/dle\n[ab].txt\n?.one\n\
                  trailing \nspace\\ \n\\!bang\nno/*\n!no/yes\ncrlf\r\n*.tmp\n!/*.tmp\n[!x]-not\nfoo*bar\n/deep/**\n";

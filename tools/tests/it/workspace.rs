@@ -11,6 +11,7 @@ use crate::rig::{Rig, changed, commit, content, meta, show, snapshot, write};
 
 #[test]
 fn user_repository_is_equal_byte_for_byte_but_for_objects_and_the_branch() {
+    needs!("git");
     let rig = Rig::new();
     rig.write("untracked", "mine");
     rig.write("README.md", "uncommitted\n");
@@ -42,6 +43,7 @@ fn user_repository_is_equal_byte_for_byte_but_for_objects_and_the_branch() {
 
 #[test]
 fn published_branch_outlives_the_workspace() {
+    needs!("git");
     let rig = Rig::new();
     let (project, workspace) = rig.workspace();
     write(&workspace.work().join("src/new.rs"), "new\n");
@@ -57,6 +59,7 @@ fn published_branch_outlives_the_workspace() {
 
 #[test]
 fn publishing_twice_is_publishing_once() {
+    needs!("git");
     let rig = Rig::new();
     let (project, workspace) = rig.workspace();
     write(&workspace.work().join("a"), "a");
@@ -73,6 +76,7 @@ fn publishing_twice_is_publishing_once() {
 
 #[test]
 fn publishing_over_another_commit_is_refused() {
+    needs!("git");
     let rig = Rig::new();
     let (project, workspace) = rig.workspace();
     let base = workspace.base_commit();
@@ -87,6 +91,7 @@ fn publishing_over_another_commit_is_refused() {
 
 #[test]
 fn base_commit_itself_can_be_published() {
+    needs!("git");
     let rig = Rig::new();
     let (project, workspace) = rig.workspace();
     let base = workspace.base_commit();
@@ -95,6 +100,7 @@ fn base_commit_itself_can_be_published() {
 
 #[test]
 fn commit_is_a_function_of_its_arguments() {
+    needs!("git");
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     let first = commit(&workspace, workspace.base_tree());
@@ -116,6 +122,7 @@ fn commit_is_a_function_of_its_arguments() {
 
 #[test]
 fn hostile_repository_executes_nothing() {
+    needs!("git");
     let rig = Rig::new();
     let (canary, trace) = rig.canary();
     let program = canary.to_str().unwrap();
@@ -190,6 +197,7 @@ fn hostile_repository_executes_nothing() {
 
 #[test]
 fn hostile_work_tree_setting_leads_nowhere() {
+    needs!("git");
     let rig = Rig::new();
     write(&rig.path("elsewhere/secret"), "secret");
     rig.user(&["config", "core.worktree", rig.path("elsewhere").to_str().unwrap()]);
@@ -198,6 +206,7 @@ fn hostile_work_tree_setting_leads_nowhere() {
 
 #[test]
 fn agent_sees_a_clean_repository_of_its_own() {
+    needs!("git");
     let rig = Rig::new();
     let (project, workspace) = rig.workspace();
     assert_eq!(rig.agent(&workspace, &["status", "--porcelain"]), "");
@@ -209,6 +218,7 @@ fn agent_sees_a_clean_repository_of_its_own() {
 
 #[test]
 fn files_are_written_by_content() {
+    needs!("git");
     let rig = Rig::empty();
     rig.write(".gitattributes", "*.crlf text eol=crlf\n*.id ident\n*.u16 text working-tree-encoding=UTF-16\n");
     rig.write("a.crlf", "one\ntwo\n");
@@ -230,6 +240,7 @@ fn files_are_written_by_content() {
 
 #[test]
 fn reset_removes_everything_that_is_not_in_the_tree() {
+    needs!("git");
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     let work = workspace.work();
@@ -250,6 +261,7 @@ fn reset_removes_everything_that_is_not_in_the_tree() {
 
 #[test]
 fn reset_leaves_equal_files_alone_and_believes_no_time_stamp() {
+    needs!("git");
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     let (equal, edited) = (workspace.work().join("src/lib.rs"), workspace.work().join("README.md"));
@@ -265,6 +277,7 @@ fn reset_leaves_equal_files_alone_and_believes_no_time_stamp() {
 
 #[test]
 fn reset_puts_right_what_became_something_else() {
+    needs!("git");
     let rig = Rig::new();
     let head = rig.user(&["rev-parse", "HEAD"]);
     rig.write("deep/er/file", "x");
@@ -317,6 +330,7 @@ fn nest(folder: &Path) {
 
 #[test]
 fn folders_nested_deeper_than_a_path_can_say_are_refused_and_removed() {
+    needs!("git");
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     write(&workspace.work().join("lifted-0"), "a name that is taken");
@@ -332,6 +346,7 @@ fn folders_nested_deeper_than_a_path_can_say_are_refused_and_removed() {
 
 #[test]
 fn reset_to_an_unknown_tree_leaves_the_folder_alone() {
+    needs!("git");
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     write(&workspace.work().join("new"), "new\n");
@@ -342,6 +357,7 @@ fn reset_to_an_unknown_tree_leaves_the_folder_alone() {
 
 #[test]
 fn diff_text_is_a_patch_cut_in_the_middle() {
+    needs!("git");
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     write(&workspace.work().join("README.md"), "read you\n");
@@ -355,6 +371,7 @@ fn diff_text_is_a_patch_cut_in_the_middle() {
 
 #[test]
 fn workspace_can_be_opened_again() {
+    needs!("git");
     let rig = Rig::new();
     let (project, workspace) = rig.workspace();
     write(&workspace.work().join("new"), "new\n");
@@ -368,6 +385,7 @@ fn workspace_can_be_opened_again() {
 
 #[test]
 fn workspace_is_not_made_over_something_nor_left_half_made() {
+    needs!("git");
     let rig = Rig::new();
     let (project, _workspace) = rig.workspace();
     let again = Workspace::create(&rig.path("run"), &project, project.head_commit());
@@ -379,6 +397,7 @@ fn workspace_is_not_made_over_something_nor_left_half_made() {
 
 #[test]
 fn sha256_repository_works_all_the_way() {
+    needs!("git");
     let rig = Rig::with_format("sha256");
     rig.write("a", "a");
     rig.commit();
@@ -394,6 +413,7 @@ fn sha256_repository_works_all_the_way() {
 
 #[test]
 fn shallow_clone_works_all_the_way() {
+    needs!("git");
     let rig = Rig::new();
     rig.write("more", "more");
     rig.commit();
@@ -408,6 +428,7 @@ fn shallow_clone_works_all_the_way() {
 
 #[test]
 fn project_in_a_folder_with_an_odd_name_works() {
+    needs!("git");
     let rig = Rig::new();
     let odd = rig.path("\"odd\\ na\nme #:");
     fs::rename(rig.root(), &odd).unwrap();
@@ -420,6 +441,7 @@ fn project_in_a_folder_with_an_odd_name_works() {
 
 #[test]
 fn sixty_four_workspaces_at_once_do_not_disturb_each_other() {
+    needs!("git");
     let rig = Rig::new();
     let project = rig.project();
     std::thread::scope(|scope| {
@@ -442,6 +464,7 @@ fn sixty_four_workspaces_at_once_do_not_disturb_each_other() {
 
 #[test]
 fn five_thousand_files_are_quick() {
+    needs!("git");
     let rig = Rig::empty();
     for number in 0..5_000 {
         rig.write(&format!("d{}/e{}/f{number}.rs", number % 50, number % 7), format!("// {number}\n").repeat(100));
