@@ -1,7 +1,7 @@
 //! Ten faults that the simulator must find, each at a real decision point: a simulator that finds nothing proves
 //! nothing until it has found these.
 //!
-//! Only with the feature `planted`, which tests of the simulator switch on, can a fault become active; without it
+//! Only with the feature `planted`, which one test of the simulator is built with, can a fault become active; without it
 //! `planted(_)` is the constant `false`. One fault is active at a time, for the whole process.
 
 /// How many there are; they are numbered from 1.

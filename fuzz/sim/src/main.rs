@@ -8,12 +8,14 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Instant;
 
-const USAGE: &str = "usage: loom-sim explore [--states N] [--process NAME]
+const USAGE: &str = "usage: loom-sim explore [--states MAX] [--at-least N] [--process NAME]
        loom-sim walk [--seed N] [--walks N] [--steps N] [--process NAME]
-       loom-sim simulate [--seeds N] [--from N] | --seed N";
+       loom-sim simulate [--seeds N] [--from N] | --seed N
+       loom-sim crashes [--seeds N] [--from N] [--every N] | --seed N [--point K [--then J]]";
 
 struct Arguments {
     states: usize,
+    at_least: usize,
     seed: u64,
     walks: usize,
     steps: usize,
@@ -23,8 +25,10 @@ struct Arguments {
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
-    if command == "simulate" {
-        return loom_sim::simulate::command(words);
+    match command.as_str() {
+        "simulate" => return loom_sim::simulate::command(words),
+        "crashes" => return loom_sim::simulate::command_crashes(words),
+        _ => {}
     }
     let Some(arguments) = arguments(words) else {
         eprintln!("{USAGE}");
@@ -37,8 +41,8 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let began = Instant::now();
     let told = match command.as_str() {
-        "explore" => explore_all(processes, arguments.states),
-        "walk" => walk_all(&processes, &arguments),
+        "explore" => explore_all(processes, &arguments),
+        "walk" => walk_all(&processes, &arguments).map_err(|found| found.to_string()),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -57,11 +61,12 @@ fn main() -> ExitCode {
 }
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
-    let mut found = Arguments { states: 1_000_000, seed: 1, walks: 1_000, steps: 60, process: None };
+    let mut found = Arguments { states: 1_000_000, at_least: 0, seed: 1, walks: 1_000, steps: 60, process: None };
     while let Some(name) = words.next() {
         let value = words.next()?;
         match name.as_str() {
             "--states" => found.states = value.parse().ok()?,
+            "--at-least" => found.at_least = value.parse().ok()?,
             "--seed" => found.seed = value.parse().ok()?,
             "--walks" => found.walks = value.parse().ok()?,
             "--steps" => found.steps = value.parse().ok()?,
@@ -78,9 +83,10 @@ struct Left {
     states: usize,
 }
 
-/// Explores all processes, as many at a time as there are cores.
-fn explore_all(processes: Vec<Process>, states: usize) -> Result<String, Box<Counterexample>> {
-    let left = Mutex::new(Left { processes: processes.into_iter(), states });
+/// Explores all processes, as many at a time as there are cores; fewer distinct states than demanded are an error,
+/// for `--states` only bounds them.
+fn explore_all(processes: Vec<Process>, arguments: &Arguments) -> Result<String, String> {
+    let left = Mutex::new(Left { processes: processes.into_iter(), states: arguments.states });
     let next = || {
         let mut left = left.lock().ok()?;
         let share = left.states.div_ceil(left.processes.len().max(1));
@@ -111,11 +117,17 @@ fn explore_all(processes: Vec<Process>, states: usize) -> Result<String, Box<Cou
     });
     let (mut states, mut commits) = (0, 0);
     for sum in sums {
-        let sum = sum?;
+        let sum = sum.map_err(|found| found.to_string())?;
         states += sum.0;
         commits += sum.1;
     }
-    Ok(format!("{states} states, {commits} commits"))
+    if states < arguments.at_least {
+        return Err(format!(
+            "only {states} distinct states were found, and at least {} are demanded",
+            arguments.at_least
+        ));
+    }
+    Ok(format!("{states} distinct states, {commits} commits"))
 }
 
 fn walk_all(processes: &[Process], arguments: &Arguments) -> Result<String, Box<Counterexample>> {

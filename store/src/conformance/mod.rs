@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a check that fails panics")]
 
+pub mod platter;
 pub mod sample;
 
 use crate::append::{Append, Appended};

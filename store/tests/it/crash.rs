@@ -1,7 +1,7 @@
 //! Power loss, failing and full disks: nothing acknowledged is lost, nothing else is half there.
 
-use crate::platter::Platter;
 use loom_store::conformance::assert_equal;
+use loom_store::conformance::platter::Platter;
 use loom_store::conformance::sample::{Author, Dice, origin};
 use loom_store::{Append, AppendError, MemoryStore, RedbStore, Store, StoreError};
 use std::path::Path;

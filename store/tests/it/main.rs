@@ -5,6 +5,5 @@
 mod backends;
 mod crash;
 mod damage;
-mod platter;
 mod process;
 mod transfer;

@@ -6,7 +6,8 @@
 use super::chance::Chance;
 use super::clock::Clock;
 use super::outcome::{Manner, report, stopped};
-use super::store::{TroubledStore, crash};
+use super::point::crash;
+use super::store::TroubledStore;
 use loom_core::id::StreamId;
 use loom_core::process::Bundle;
 use loom_host::order::{Executor, Message, Order, Outbox, Report, Work};
@@ -133,8 +134,10 @@ impl Executor for TroubledExecutor {
     fn start(&self, order: Order, _: Outbox) {
         let now_ms = self.clock.now_ms();
         let size = self.store.size();
+        let points = &self.store.points;
+        points.pass("before an order");
         let mut inner = self.lock();
-        let dies = !inner.calm && inner.chance.happens(8);
+        let dies = points.by_chance() && !inner.calm && inner.chance.happens(8);
         if dies && inner.chance.happens(500) {
             drop(inner);
             crash("before an order");
@@ -173,9 +176,11 @@ impl Executor for TroubledExecutor {
         if dies {
             crash("after an order");
         }
+        points.pass("after an order");
     }
 
     fn stop(&self, stream: StreamId, id: u64) {
+        self.store.points.pass("before a stop");
         let mut inner = self.lock();
         let Some(order) = inner.orders.get(&(stream, id)).cloned() else { return };
         // It ends at once, or it does not hear and reports as if nothing had happened.
@@ -184,12 +189,17 @@ impl Executor for TroubledExecutor {
             let due_ms = self.clock.now_ms() + 5;
             inner.queue.push(Delivery { due_ms, stream, id, report: Box::new(stopped(&order)) });
         }
+        drop(inner);
+        self.store.points.pass("after a stop");
     }
 
     fn forget(&self, stream: StreamId) {
+        self.store.points.pass("before a run is forgotten");
         let mut inner = self.lock();
         inner.orders.retain(|(other, _), _| *other != stream);
         let Inner { chance, queue, .. } = &mut *inner;
         queue.retain(|delivery| delivery.stream != stream || chance.happens(500));
+        drop(inner);
+        self.store.points.pass("after a run is forgotten");
     }
 }

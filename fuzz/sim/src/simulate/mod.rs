@@ -14,14 +14,18 @@
 mod chance;
 mod clock;
 mod command;
+mod crashes;
+mod disk;
 mod executor;
 mod outcome;
 mod people;
 mod play;
+mod point;
 mod store;
 mod witness;
 
 pub use chance::Chance;
-pub use command::command;
+pub use command::{command, command_crashes};
+pub use crashes::{Crashes, crashes};
 pub use play::{Failure, Report, Setup, simulate};
 pub use store::Lie;

@@ -3,6 +3,7 @@
 //! What they were told is kept: whatever was acknowledged must be on record at the end.
 
 use super::chance::Chance;
+use super::point::Points;
 use loom_bundles::LoadedBundle;
 use loom_core::answer::CheckCommand;
 use loom_core::id::{Actor, Assurance, Digest, StreamId};
@@ -146,9 +147,15 @@ impl People {
         messages
     }
 
-    /// Hears the answers to what was asked in the last turn; returns what is wrong with them.
-    pub(crate) fn hear(&mut self, died: bool) -> Result<(), String> {
+    /// Hears the answers to what was asked in the last turn; an error is what is wrong with them. Before each answer
+    /// the process may die, and then it and those after it are lost: returns whether that happened.
+    pub(crate) fn hear(&mut self, died: bool, points: &Points) -> Result<bool, String> {
+        let mut dies = false;
         for (index, answer) in std::mem::take(&mut self.waiting) {
+            dies |= !died && !dies && points.is_last();
+            if dies {
+                continue;
+            }
             let asked = self.asked[index].clone();
             match answer.try_recv() {
                 Ok(Answered::Recorded { stream, sequence, again }) => {
@@ -161,7 +168,7 @@ impl People {
                 }
             }
         }
-        Ok(())
+        Ok(dies)
     }
 
     fn recorded(&mut self, asked: &Asked, stream: StreamId, sequence: u64, again: bool) -> Result<(), String> {

@@ -4,7 +4,8 @@ use super::chance::Chance;
 use super::clock::{Clock, Simulated};
 use super::executor::TroubledExecutor;
 use super::people::People;
-use super::store::{Crash, Lie, TroubledStore};
+use super::point::{Crash, Deaths, Points};
+use super::store::{Lie, TroubledStore};
 use super::witness::Witness;
 use loom_bundles::{LoadedBundle, Source, load};
 use loom_core::event::Envelope;
@@ -12,7 +13,7 @@ use loom_core::id::Stamp;
 use loom_host::Engine;
 use loom_host::error::HostError;
 use loom_host::order::Message;
-use loom_store::{MemoryStore, RunState, Store};
+use loom_store::{RunState, Store};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -23,6 +24,8 @@ use std::sync::mpsc::channel;
 const BEGIN_MS: u64 = 1_700_000_000_000;
 /// Turns in trouble, at least; as many again by chance.
 const TURNS: u64 = 60;
+/// The same where every point of a seed gets a simulation of its own.
+const TURNS_SHORT: u64 = 10;
 /// Most turns until every run has ended, once all is calm.
 const CALM_TURNS_MAX: usize = 600;
 /// An hour, by which the clock is set back at times.
@@ -34,21 +37,36 @@ pub struct Setup {
     bundle: Arc<LoadedBundle>,
     lie: Option<Lie>,
     traced: bool,
+    /// Turns in trouble, at least.
+    turns: u64,
+    deaths: Deaths,
+    disk: bool,
 }
 
 impl Setup {
-    /// Returns the plain setup: the `code` bundle, a store that does not lie.
+    /// Returns the plain setup: the `code` bundle, a store in memory that does not lie, deaths by chance.
     ///
     /// Panics when the bundle does not load: it is compiled in.
     pub fn plain() -> Self {
         let source = Source::builtin("code").expect("the bundle `code` is compiled in");
         let bundle = load(&source).unwrap_or_else(|errors| panic!("the bundle loads: {errors}"));
-        Setup { bundle: Arc::new(bundle), lie: None, traced: false }
+        let bundle = Arc::new(bundle);
+        Setup { bundle, lie: None, traced: false, turns: TURNS, deaths: Deaths::ByChance, disk: false }
     }
 
     /// Returns it with a store that lies.
     pub fn lying(self, lie: Lie) -> Self {
         Setup { lie: Some(lie), ..self }
+    }
+
+    /// Returns it with a process that dies at these points and at no other, and with few turns of trouble.
+    pub(crate) fn dying_at(self, points: Vec<u64>) -> Self {
+        Setup { deaths: Deaths::At(points), turns: TURNS_SHORT, ..self }
+    }
+
+    /// Returns it with a store on a disk that loses its power when the process dies.
+    pub(crate) fn on_disk(self) -> Self {
+        Setup { disk: true, ..self }
     }
 
     /// Returns it with every event told in the failure or report.
@@ -68,6 +86,8 @@ pub struct Report {
     pub events: u64,
     /// Commits that rules refused.
     pub refused: u64,
+    /// Points at which the process might have died, where they are counted.
+    pub points: u64,
     /// Deaths of the process.
     pub crashes: BTreeMap<&'static str, u64>,
     /// Times that the store was full.
@@ -116,6 +136,7 @@ impl Report {
             (&mut self.again, other.again),
             (&mut self.reused, other.reused),
             (&mut self.set_back, other.set_back),
+            (&mut self.points, other.points),
         ];
         sums.into_iter().for_each(|(sum, more)| *sum += more);
         other.crashes.iter().for_each(|(place, count)| *self.crashes.entry(place).or_default() += count);
@@ -128,6 +149,8 @@ impl Report {
 pub struct Failure {
     /// The seed.
     pub seed: u64,
+    /// The points at which the process died, where they were chosen.
+    pub points: Option<Vec<u64>>,
     /// The turn.
     pub turn: u64,
     /// What is broken.
@@ -140,7 +163,13 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.trace.iter().try_for_each(|line| writeln!(f, "{line}"))?;
         writeln!(f, "seed {} at turn {}: {}", self.seed, self.turn, self.law)?;
-        write!(f, "hint: loom-sim simulate --seed {} tells it event by event", self.seed)
+        let again = match self.points.as_deref() {
+            None => format!("simulate --seed {}", self.seed),
+            Some([]) => format!("crashes --seed {}", self.seed),
+            Some([point]) => format!("crashes --seed {} --point {point}", self.seed),
+            Some([point, then, ..]) => format!("crashes --seed {} --point {point} --then {then}", self.seed),
+        };
+        write!(f, "hint: loom-sim {again} tells it event by event")
     }
 }
 
@@ -150,12 +179,19 @@ pub fn simulate(seed: u64, setup: &Setup) -> Result<Report, Box<Failure>> {
     let ended = play.trouble().and_then(|()| play.calm()).and_then(|()| play.check());
     match ended {
         Ok(()) => Ok(play.report()),
-        Err(law) => Err(Box::new(Failure { seed, turn: play.turns, law, trace: play.trace })),
+        Err(law) => {
+            let points = match &setup.deaths {
+                Deaths::ByChance => None,
+                Deaths::At(points) => Some(points.clone()),
+            };
+            Err(Box::new(Failure { seed, points, turn: play.turns, law, trace: play.trace }))
+        }
     }
 }
 
 struct Play {
     chance: Chance,
+    turns_min: u64,
     clock: Clock,
     store: Arc<TroubledStore>,
     executor: Arc<TroubledExecutor>,
@@ -175,13 +211,18 @@ impl Play {
         let mut chance = Chance::new(seed);
         let clock = Clock::at(BEGIN_MS);
         let origin = loom_core::origin::create(chance.bytes(), "simulated", Stamp::after(Stamp::default(), BEGIN_MS));
-        let store = Arc::new(TroubledStore::new(MemoryStore::create(&origin), chance.fork(), setup.lie));
+        let points = Points::new(setup.deaths.clone());
+        let store = Arc::new(match setup.disk {
+            true => TroubledStore::on_disk(origin, points, chance.fork(), setup.lie),
+            false => TroubledStore::in_memory(&origin, points, chance.fork(), setup.lie),
+        });
         let process = setup.bundle.bundle.clone();
         let executor = Arc::new(TroubledExecutor::new(clock.clone(), store.clone(), process, chance.fork()));
         Play {
             people: People::new(setup.bundle.clone(), chance.fork()),
             witness: Witness::new(chance.fork()),
             chance,
+            turns_min: setup.turns,
             clock,
             store,
             executor,
@@ -197,7 +238,7 @@ impl Play {
 
     /// Everything goes wrong that can.
     fn trouble(&mut self) -> Result<(), String> {
-        let turns = TURNS + self.chance.below(TURNS);
+        let turns = self.turns_min + self.chance.below(self.turns_min);
         for _ in 0..turns {
             self.turn(true)?;
             self.pass_time();
@@ -211,11 +252,16 @@ impl Play {
         self.store.calm();
         self.executor.calm();
         // Whatever an unlucky process left lying is found by the next one.
+        self.lose_power()?;
         self.die("calm");
         for _ in 0..CALM_TURNS_MAX {
             self.turn(false)?;
             if self.witness.ends().all(|(_, state)| state.closed.is_some()) {
                 return Ok(());
+            }
+            if self.engine.is_none() {
+                // It died in this turn; the next one knows what is due.
+                continue;
             }
             let due =
                 self.executor.next_due_ms().into_iter().chain(self.engine.as_ref().and_then(Engine::next_deadline_ms));
@@ -265,22 +311,33 @@ impl Play {
         for message in &messages {
             self.say_message(message);
         }
+        let points = self.store.clone();
+        let points = &points.points;
+        points.count(true);
         let turned = catch_unwind(AssertUnwindSafe(|| engine.turn(messages)));
+        points.count(false);
         let died = self.after(turned)?;
+        points.count(true);
+        let dies_telling = self.people.hear(died, points)?;
+        let dies_after = match points.by_chance() {
+            true => !died && asks && self.chance.happens(15),
+            false => !died && !dies_telling && points.is_last(),
+        };
+        points.count(false);
+        if dies_telling || dies_after {
+            drop(engine);
+            self.lose_power()?;
+            self.die(if dies_telling { "before an answer" } else { "between turns" });
+            return Ok(());
+        }
         if !died {
-            if asks && self.chance.happens(15) {
-                drop(engine);
-                self.people.hear(false)?;
-                self.die("between turns");
-                return Ok(());
-            }
             // While the store cannot be written, what the engine has in its hand is what it had.
             if engine.trouble().is_none() {
                 self.witness.compare(&engine)?;
             }
             self.engine = Some(engine);
         }
-        self.people.hear(died)
+        Ok(())
     }
 
     /// Returns the engine of this life; `None` when it died while it was opened.
@@ -292,7 +349,10 @@ impl Play {
         // Outcomes are delivered by the simulation, not by the executor.
         let (outbox, _inbox) = channel();
         let (store, executor) = (self.store.clone(), self.executor.clone());
+        let points = self.store.clone();
+        points.points.count(true);
         let opened = catch_unwind(AssertUnwindSafe(|| Engine::open(store, world, executor, outbox)));
+        points.points.count(false);
         let mut engine = None;
         let opened = opened.map(|opened| opened.map(|opened| engine = Some(opened)));
         let died = self.after(opened)?;
@@ -320,6 +380,9 @@ impl Play {
                 Err(payload) => resume_unwind(payload),
             },
         };
+        if died.is_some() {
+            self.lose_power()?;
+        }
         let (traced, trace, digest) = (self.traced, &mut self.trace, &mut self.digest);
         self.witness.read(self.store.as_ref(), &mut |event| {
             digest.update(&event.encode());
@@ -332,6 +395,16 @@ impl Play {
             self.die(place);
         }
         Ok(died.is_some())
+    }
+
+    /// What was seen on record is there after the power went, too.
+    fn lose_power(&mut self) -> Result<(), String> {
+        self.store.lose_power().map_err(|error| format!("the store cannot be opened after the power went: {error}"))?;
+        let (size, seen) = (self.store.size(), self.witness.next);
+        if size < seen {
+            return Err(format!("{seen} events were on record, and {size} after the power went (STORE-2)"));
+        }
+        Ok(())
     }
 
     fn die(&mut self, place: &'static str) {
@@ -400,6 +473,7 @@ impl Play {
             again: people.again,
             reused: people.reused,
             set_back: self.set_back,
+            points: self.store.points.passed(),
             ends,
             digest: self.digest.finalize().to_hex().to_string(),
             trace: self.trace,

@@ -27,7 +27,8 @@ use std::sync::Arc;
 const SNAPSHOTS_MAX: usize = 4;
 
 pub(crate) struct Witness {
-    next: u64,
+    /// Position of the first event that was not read yet.
+    pub(crate) next: u64,
     runs: BTreeMap<StreamId, Watched>,
     started: BTreeMap<(StreamId, u64), Started>,
     chance: Chance,

@@ -1,21 +1,16 @@
-//! The simulator: it finds nothing in the kernel as it is, and each fault that is planted there.
-//!
-//! A binary of its own: a planted fault is active in the whole process, so that nothing else may run in it.
+//! The simulator: it finds nothing in the kernel as it is, each fault that is planted there, and a store that lies.
 
-use loom_core::planted;
-use loom_sim::simulate::{Lie, Report, Setup, simulate};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use loom_sim::simulate::{Crashes, Lie, Report, Setup, crashes, simulate};
+use std::process::Command;
 
 /// Seeds that are played without a fault.
 const SEEDS: u64 = 200;
-/// Most seeds until a planted fault is found.
+/// Seeds whose crashes are chosen.
+const CRASH_SEEDS: u64 = 6;
+/// Every how many points one is.
+const CRASH_EVERY: u64 = 6;
+/// Most seeds until a lie is found out.
 const SEEDS_MAX: u64 = 200;
-
-static PLANTING: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    PLANTING.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Plays seeds until one finds a law broken; returns how many it took and which law.
 fn hunt(setup: &Setup) -> Option<(u64, String)> {
@@ -24,7 +19,6 @@ fn hunt(setup: &Setup) -> Option<(u64, String)> {
 
 #[test]
 fn no_seed_breaks_a_law_and_every_trouble_is_reached() {
-    let _alone = alone();
     let setup = Setup::plain();
     let mut total = Report::default();
     for seed in 0..SEEDS {
@@ -57,7 +51,6 @@ fn no_seed_breaks_a_law_and_every_trouble_is_reached() {
 
 #[test]
 fn equal_seeds_give_equal_bytes() {
-    let _alone = alone();
     let setup = Setup::plain();
     for seed in 0..10 {
         let (one, two) = (simulate(seed, &setup), simulate(seed, &setup));
@@ -68,29 +61,64 @@ fn equal_seeds_give_equal_bytes() {
     }
 }
 
+/// The faults are in the core of a build of its own, so that every other test has the core that ships.
 #[test]
 fn every_planted_fault_is_found() {
-    let _alone = alone();
+    let tested = Command::new(env!("CARGO"))
+        .args(["test", "--locked", "--package", "loom-sim", "--features", "planted", "--test", "planted"])
+        .args(["--", "--nocapture"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo can be run");
+    let (out, errors) = (String::from_utf8_lossy(&tested.stdout), String::from_utf8_lossy(&tested.stderr));
+    println!("{out}");
+    assert!(tested.status.success(), "{errors}\n{out}");
+    assert!(out.contains("every_planted_fault_is_found"), "the test has run: {out}");
+}
+
+/// `loom-sim crashes` has a death at every point of a seed; here it is at some of each.
+#[test]
+fn no_chosen_crash_breaks_a_law_in_memory_or_on_a_disk() {
     let setup = Setup::plain();
-    let mut missed = Vec::new();
-    for fault in 1..=planted::FAULTS {
-        planted::plant(fault);
-        let found = hunt(&setup);
-        planted::plant(0);
-        match found {
-            Some((seeds, law)) => println!("{fault:>2} {} | seed {seeds}: {law}", planted::what(fault)),
-            None => missed.push(planted::what(fault)),
+    let mut seen = Crashes::default();
+    for seed in 0..CRASH_SEEDS {
+        match crashes(seed, CRASH_EVERY, &setup) {
+            Ok(more) => seen.add(&more),
+            Err(failure) => panic!("{failure}"),
         }
     }
-    assert!(missed.is_empty(), "not found within {SEEDS_MAX} seeds: {missed:?}");
+    assert!(seen.pairs > 0, "{seen:?}");
+    for place in [
+        "before a write",
+        "in a write",
+        "after a write",
+        "before a read",
+        "before an order",
+        "after an order",
+        "before a stop",
+        "after a stop",
+        "before a run is forgotten",
+        "after a run is forgotten",
+        "before an answer",
+        "between turns",
+    ] {
+        assert!(seen.total.crashes.contains_key(place), "no crash {place}: {:?}", seen.total.crashes);
+    }
 }
 
 #[test]
 fn a_store_that_lies_is_found_out() {
-    let _alone = alone();
     for lie in [Lie::Acknowledges, Lie::DropsBlobs, Lie::ForgetsRequests] {
         let found = hunt(&Setup::plain().lying(lie));
         let (seeds, law) = found.unwrap_or_else(|| panic!("{lie:?} was not found out within {SEEDS_MAX} seeds"));
         println!("{lie:?} | seed {seeds}: {law}");
     }
+}
+
+#[test]
+fn a_disk_that_forgets_what_was_synced_is_found_out() {
+    let setup = Setup::plain().lying(Lie::ForgetsSyncs);
+    let found = (0..CRASH_SEEDS).find_map(|seed| crashes(seed, CRASH_EVERY, &setup).err());
+    let failure = found.unwrap_or_else(|| panic!("it was not found out within {CRASH_SEEDS} seeds"));
+    assert!(failure.law.contains("after the power went"), "{failure}");
 }

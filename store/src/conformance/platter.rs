@@ -1,6 +1,6 @@
 //! A disk that can be switched off, fail and run full; what is not synced when it goes off may come back in any shape.
 
-use loom_store::conformance::sample::Dice;
+use super::sample::Dice;
 use redb::StorageBackend;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -11,57 +11,87 @@ enum Change {
     Length(usize),
 }
 
+impl Change {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Change::Write(offset, data) => write(content, *offset, data),
+            Change::Length(length) => content.resize(*length, 0),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     durable: Vec<u8>,
     seen: Vec<u8>,
     unsynced: Vec<Change>,
+    operations: u64,
     operations_left: Option<u64>,
     failures_left: u64,
+    forgets_syncs: bool,
     room: Option<usize>,
     refused: u64,
 }
 
 /// A disk shared between the test and the store.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Platter(Arc<Mutex<State>>);
+pub struct Platter(Arc<Mutex<State>>);
 
 impl Platter {
     /// Opens the disk, as each open of a store does.
-    pub(crate) fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
-        match self.0.lock().unwrap().operations_left {
-            Some(0) => Err(io::Error::other("the power is off")),
+    pub fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
+        let mut state = self.0.lock().unwrap();
+        match state.operations_left {
+            Some(0) => {
+                state.operations += 1;
+                Err(io::Error::other("the power is off"))
+            }
             _ => Ok(Box::new(self.clone())),
         }
     }
 
     /// Switches the power off after so many further writes, syncs and changes of length.
-    pub(crate) fn die_after(&self, operations: u64) {
+    pub fn die_after(&self, operations: u64) {
         self.0.lock().unwrap().operations_left = Some(operations);
     }
 
+    /// Keeps the power on from here on.
+    pub fn keep_on(&self) {
+        self.0.lock().unwrap().operations_left = None;
+    }
+
+    /// Returns how many writes, syncs and changes of length were tried, and opens while the power was off.
+    pub fn operations(&self) -> u64 {
+        self.0.lock().unwrap().operations
+    }
+
+    /// Lies from here on: a sync is answered and makes nothing durable.
+    pub fn forget_syncs(&self) {
+        self.0.lock().unwrap().forgets_syncs = true;
+    }
+
     /// Lets the next `count` operations that change something fail.
-    pub(crate) fn fail(&self, count: u64) {
+    pub fn fail(&self, count: u64) {
         self.0.lock().unwrap().failures_left = count;
     }
 
     /// Bounds the length of the file.
-    pub(crate) fn limit(&self, room: Option<usize>) {
+    pub fn limit(&self, room: Option<usize>) {
         self.0.lock().unwrap().room = room;
     }
 
     /// Returns the length of the file.
-    pub(crate) fn length(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.0.lock().unwrap().seen.len()
     }
 
     /// Returns how many operations were refused or failed.
-    pub(crate) fn refused(&self) -> u64 {
+    pub fn refused(&self) -> u64 {
         self.0.lock().unwrap().refused
     }
 
     /// Returns the disk as it comes back: everything synced, and of the rest any part, torn and in any order.
-    pub(crate) fn after_power_loss(&self, dice: &mut Dice) -> Platter {
+    pub fn after_power_loss(&self, dice: &mut Dice) -> Platter {
         let state = self.0.lock().unwrap();
         let (mut content, mut left) = (state.durable.clone(), state.unsynced.clone());
         let keep_of_16 = dice.below(17);
@@ -79,8 +109,7 @@ impl Platter {
                     let (start, end) = (start.min(end), start.max(end));
                     write(&mut content, offset + start, &data[start..end]);
                 }
-                Change::Write(offset, data) => write(&mut content, offset, &data),
-                Change::Length(length) => content.resize(length, 0),
+                whole => whole.apply(&mut content),
             }
         }
         Platter(Arc::new(Mutex::new(State { durable: content.clone(), seen: content, ..State::default() })))
@@ -88,18 +117,18 @@ impl Platter {
 
     fn change(&self, change: Option<Change>) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
+        state.operations += 1;
         let result = state.allow(&change);
         match (&result, change) {
             (Err(_), _) => state.refused += 1,
+            (Ok(()), None) if state.forgets_syncs => {}
             (Ok(()), None) => {
-                state.durable = state.seen.clone();
-                state.unsynced.clear();
+                for change in std::mem::take(&mut state.unsynced) {
+                    change.apply(&mut state.durable);
+                }
             }
             (Ok(()), Some(change)) => {
-                match &change {
-                    Change::Write(offset, data) => write(&mut state.seen, *offset, data),
-                    Change::Length(length) => state.seen.resize(*length, 0),
-                }
+                change.apply(&mut state.seen);
                 state.unsynced.push(change);
             }
         }
