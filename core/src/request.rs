@@ -10,7 +10,7 @@ use crate::kind::*;
 use crate::planted::planted;
 use crate::process::{ASK, StageKind};
 use crate::stage::{Drafted, Driver};
-use crate::state::{Amount, Asked, Gate};
+use crate::state::{Amount, Asked, Gate, Standing};
 use crate::word::{Answer, DecidedBy, GateOutcome, Recovery, Verdict};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -178,14 +178,20 @@ impl Driver<'_> {
         if found.waived {
             return self.decline(&format!("the risk of finding {} is taken already", body.finding));
         }
-        let (finding, person) = (body.finding, crate::draft::clipped(actor.id(), 120));
-        self.waive(finding, found.fingerprint, person);
-    }
-
-    /// A waiver that rules refuse leaves the run where it was: the refusal is on record and nobody need be asked.
-    fn waive(&mut self, finding: u64, fingerprint: [u8; 16], person: String) {
-        // The refusal has dropped the waiver and is recorded; there is no other decision to fall back to.
-        let _refused = self.draft.decide(FindingWaived { finding, fingerprint, person });
+        let person = crate::draft::clipped(actor.id(), 120);
+        // A stage that was done again may have raised the same once more: it is one risk.
+        let state = self.draft.state();
+        let alike = |(sequence, other): (&u64, &Standing)| {
+            (other.fingerprint == found.fingerprint && !other.waived).then_some(*sequence)
+        };
+        let same: Vec<u64> = state.findings.iter().filter_map(alike).collect();
+        for finding in same {
+            let waived = FindingWaived { finding, fingerprint: found.fingerprint, person: person.clone() };
+            if self.draft.decide(waived).is_err() {
+                // The refusal is on record, and leaves the run where it was: nobody need be asked.
+                return;
+            }
+        }
     }
 
     /// A further rule set changes what a waiting gate would approve: the question is put anew (GATE-4).

@@ -934,23 +934,6 @@ impl Loader {
     }
 }
 
-/// Returns the runs of a store that have not ended and cannot be folded, and why; a driver sets them aside.
-pub fn undrivable(store: &Arc<dyn Store>) -> Result<Vec<(StreamId, String)>, HostError> {
-    let mut loader = Loader::new(store.clone());
-    let mut found = Vec::new();
-    for listed in store.runs(usize::MAX)? {
-        if matches!(listed.state, RunState::Closed(_)) {
-            continue;
-        }
-        match loader.load(listed.stream) {
-            Ok(_) => {}
-            Err(error) if is_passing(&error) => return Err(error),
-            Err(error) => found.push((listed.stream, why(&error))),
-        }
-    }
-    Ok(found)
-}
-
 /// Whether an error is the store's as a whole and may pass, rather than one run's.
 fn is_passing(error: &HostError) -> bool {
     match error {

@@ -43,7 +43,7 @@ struct RunJson {
 }
 
 /// Says that a run cannot be driven, and why.
-pub(crate) fn set_aside(stream: StreamId, why: &str) -> String {
+fn set_aside(stream: StreamId, why: &str) -> String {
     format!("run {} cannot be driven on and is set aside: {}", run8(&stream), clean(why))
 }
 

@@ -1,7 +1,6 @@
 //! `loom status`: what waits for a person, which runs there are, how the store is.
 
 use crate::app::Global;
-use crate::commands::resume::set_aside;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify::told;
@@ -10,7 +9,6 @@ use crate::output::{BAD, FAINT, ID, Output, STRONG, WARN};
 use crate::project;
 use crate::text::{bytes, clean, clip, rfc3339, run8, time};
 use loom_core::id::hex;
-use loom_host::engine::undrivable;
 use loom_store::{Gate, Run, RunState};
 use serde::Serialize;
 use std::io::Write;
@@ -79,9 +77,6 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         Err(_) if damage.is_some() => None,
         Err(error) => return Err(error.into()),
     };
-    for (stream, why) in undrivable(&opened.store)? {
-        output.warn(&set_aside(stream, &why));
-    }
     let exit = if damage.is_some() { Exit::Damaged } else { Exit::Ok };
     if output.json {
         output.document(&Document {

@@ -279,6 +279,37 @@ fn risk_that_was_taken_stays_taken_when_the_finding_comes_back() {
 }
 
 #[test]
+fn a_risk_is_that_of_every_finding_that_is_the_same() {
+    check(
+        "flow work: implement=spawn w | review=fanout a | decide=gate final ->implement | end\nrole final on-blockers",
+        r#"
+        w: edit
+        a: fail high@1 high@1
+        risk a
+        "#,
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered review, round 1
+          spawn.requested a attempt 1
+        > a: fail high@1 high@1
+          finding.raised blocking by a (agent): logic
+          finding.raised blocking by a (agent): logic
+          verdict.given a not passed (fail)
+          stage.entered decide, round 1
+          gate.opened final: 2 blocking finding(s) stand [2]
+        > risk a
+          finding.waived by uid:1000
+          finding.waived by uid:1000
+        "#,
+    );
+}
+
+#[test]
 fn risk_of_what_does_not_stand_is_declined() {
     check(
         REVIEWED,
