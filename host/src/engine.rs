@@ -44,7 +44,7 @@ pub struct Engine {
     executor: Arc<dyn Executor>,
     outbox: Outbox,
     origin: [u8; 16],
-    runs: BTreeMap<StreamId, Run>,
+    runs: BTreeMap<StreamId, Arc<Run>>,
     /// The runs that had not ended at the open, with the next sequence of each then.
     found: BTreeMap<StreamId, u64>,
     loader: Loader,
@@ -89,17 +89,22 @@ enum From {
 /// What a turn is about to append.
 #[derive(Default)]
 struct Turn {
-    /// A run takes part in one append as often as it has messages: later ones build on the staged state.
-    ahead: BTreeMap<StreamId, Run>,
     staged: Vec<Staged>,
+    /// A run takes part in one append as often as it has messages: later ones build on what was staged last.
+    last: BTreeMap<StreamId, usize>,
     /// Ids of the requests among it.
     requests: BTreeSet<(StreamId, Vec<u8>)>,
 }
 
 impl Turn {
     fn stage(&mut self, staged: Staged) {
-        self.ahead.insert(staged.checked.stream(), staged.checked.next().clone());
+        self.last.insert(staged.checked.stream(), self.staged.len());
         self.staged.push(staged);
+    }
+
+    /// Returns a run as it will be once what is staged is appended; `None` where nothing of it is staged.
+    fn run(&self, stream: StreamId) -> Option<&Run> {
+        self.last.get(&stream).map(|index| self.staged[*index].checked.next())
     }
 }
 
@@ -144,7 +149,7 @@ impl Engine {
                 match engine.load(listed.stream) {
                     Ok(run) => {
                         engine.found.insert(listed.stream, run.state.next);
-                        engine.runs.insert(listed.stream, run);
+                        engine.runs.insert(listed.stream, Arc::new(run));
                     }
                     Err(error) if is_passing(&error) => return Err(error),
                     Err(error) => engine.put_aside(listed.stream, &error),
@@ -174,12 +179,12 @@ impl Engine {
 
     /// Returns a run that has not ended, as it is on record.
     pub fn run(&self, stream: StreamId) -> Option<&Run> {
-        self.runs.get(&stream)
+        self.runs.get(&stream).map(Arc::as_ref)
     }
 
     /// Returns the runs that have not ended.
     pub fn runs(&self) -> impl Iterator<Item = (&StreamId, &Run)> {
-        self.runs.iter()
+        self.runs.iter().map(|(stream, run)| (stream, run.as_ref()))
     }
 
     /// Returns the runs that had not ended when the engine was opened, with the sequence from which on everything is
@@ -238,7 +243,7 @@ impl Engine {
                 self.commit(std::mem::take(&mut turn).staged);
                 turn.requests.insert(request);
             }
-            if let Prepared::Staged(ready) = self.prepare(message, &turn.ahead) {
+            if let Prepared::Staged(ready) = self.prepare(message, &turn) {
                 turn.stage(*ready);
             }
         }
@@ -298,7 +303,7 @@ impl Engine {
             .filter(|effect| matches!(effect, Effect::Start { id, .. } if !before.pending.contains_key(id)))
             .collect();
         let closed = run.state.closed.is_some();
-        let was_known = self.runs.insert(stream, run).is_some();
+        let was_known = self.runs.insert(stream, Arc::new(run)).is_some();
         for id in stopped {
             self.executor.stop(stream, id);
         }
@@ -339,7 +344,7 @@ impl Engine {
         let run = checked.into_next();
         self.offer_snapshot(sequence, &run);
         let closed = run.state.closed.is_some();
-        self.runs.insert(stream, run);
+        self.runs.insert(stream, Arc::new(run));
         let aside = self.aside.remove(&stream);
         if let From::Person(reply) = from {
             // Whoever asked may have gone; what they asked is on record all the same.
@@ -386,14 +391,14 @@ impl Engine {
         }
     }
 
-    fn prepare(&mut self, message: Message, ahead: &BTreeMap<StreamId, Run>) -> Prepared {
+    fn prepare(&mut self, message: Message, turn: &Turn) -> Prepared {
         match message {
             Message::Open(opening, reply) => {
                 let answer = self.prepare_opening(&opening);
                 stage_or_answer(answer, reply)
             }
             Message::Request(request, reply) => {
-                let answer = self.prepare_request(&request, ahead);
+                let answer = self.prepare_request(&request, turn);
                 stage_or_answer(answer, reply)
             }
             Message::Finished { stream, id, report } => {
@@ -401,8 +406,9 @@ impl Engine {
                     aside.outcomes.push(Message::Finished { stream, id, report });
                     return Prepared::Done;
                 }
-                let checked = match ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() {
-                    Some(run) => self.prepare_outcome(&run, id, &report),
+                let known = self.runs.get(&stream).cloned();
+                let checked = match turn.run(stream).or(known.as_deref()) {
+                    Some(run) => self.prepare_outcome(run, id, &report),
                     // The run has ended and is not in the hand any more: the outcome of what it gave up comes late.
                     None => self.prepare_late(stream, id, &report),
                 };
@@ -478,18 +484,19 @@ impl Engine {
     }
 
     /// Returns the first answer where the request is on record, a commit to be appended where it is not.
-    fn prepare_request(
-        &mut self,
-        request: &Request,
-        ahead: &BTreeMap<StreamId, Run>,
-    ) -> Result<Result<Checked<Run>, Answered>, HostError> {
+    fn prepare_request(&mut self, request: &Request, turn: &Turn) -> Result<Result<Checked<Run>, Answered>, HostError> {
         if let Some((name, length)) = request.ask.too_long() {
             return Err(HostError::TooLong { name, length });
         }
         let stream = request.stream;
-        let run = match ahead.get(&stream).or_else(|| self.runs.get(&stream)) {
-            Some(run) => run.clone(),
-            None => self.load(stream)?,
+        let known = self.runs.get(&stream).cloned();
+        let loaded;
+        let run = match turn.run(stream).or(known.as_deref()) {
+            Some(run) => run,
+            None => {
+                loaded = self.load(stream)?;
+                &loaded
+            }
         };
         if let Some(found) = self.store.request(stream, &request.id)? {
             let sequence = found.sequence;
@@ -507,8 +514,8 @@ impl Engine {
         }
         let world = &mut self.world;
         let (body, blobs) = request.ask.event(&request.id, || world.random());
-        let input = self.input(&run, request.actor.clone(), body, blobs);
-        Ok(Ok(step(&run, input)?))
+        let input = self.input(run, request.actor.clone(), body, blobs);
+        Ok(Ok(step(run, input)?))
     }
 
     fn prepare_opening(&mut self, opening: &Opening) -> Result<Result<Checked<Run>, Answered>, HostError> {
@@ -545,15 +552,15 @@ impl Engine {
             .runs
             .iter()
             .flat_map(|(stream, run)| {
-                let run = turn.ahead.get(stream).unwrap_or(run);
+                let run = turn.run(*stream).unwrap_or(run);
                 run.state.deadlines().filter(|(due_ms, _)| *due_ms <= now_ms).map(|(_, subject)| (*stream, subject))
             })
             .collect();
         for (stream, subject) in due {
-            let Some(run) = turn.ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() else { continue };
-            let input = self.input(&run, Actor::Host, TimerFired { subject }.into(), Vec::new());
+            let Some(run) = turn.run(stream).or(self.runs.get(&stream).map(Arc::as_ref)) else { continue };
+            let input = self.input(run, Actor::Host, TimerFired { subject }.into(), Vec::new());
             // An earlier timer of the same turn may have made this one pointless: then it is declined.
-            if let Ok(checked) = step(&run, input) {
+            if let Ok(checked) = step(run, input) {
                 turn.stage(Staged { checked, from: From::Timer });
             }
         }
@@ -561,9 +568,9 @@ impl Engine {
 
     fn stage_orphans(&mut self, turn: &mut Turn) {
         for (stream, effect) in std::mem::take(&mut self.orphans) {
-            let Some(run) = turn.ahead.get(&stream).or_else(|| self.runs.get(&stream)).cloned() else { continue };
-            let input = self.input(&run, Actor::Host, EffectOrphaned { effect }.into(), Vec::new());
-            match step(&run, input) {
+            let Some(run) = turn.run(stream).or(self.runs.get(&stream).map(Arc::as_ref)) else { continue };
+            let input = self.input(run, Actor::Host, EffectOrphaned { effect }.into(), Vec::new());
+            match step(run, input) {
                 Ok(checked) => turn.stage(Staged { checked, from: From::Orphan(effect) }),
                 // What followed from the orphan before it has given this one up as well.
                 Err(Declined::Duplicate(_)) => {}
