@@ -16,9 +16,9 @@ use crate::blobs::within_bundle;
 use crate::error::{Bad, ReplayError};
 use crate::records::{BATCH, Records};
 use crate::stretch::Stretch;
-use loom_core::commit::Blob;
+use loom_core::commit::{Blob, Head};
 use loom_core::event::{Envelope, EventError, View};
-use loom_core::id::Digest;
+use loom_core::id::{Digest, StreamId};
 use loom_core::kind::Event;
 use loom_core::tree::{Frontier, NodeHash, leaf, node};
 use loom_store::{Store, StoreError};
@@ -109,7 +109,7 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
     let first_bad = match first_bad {
         None => {
             until = size;
-            derived(store, size, &whole, &frontier)
+            derived(store, size, &whole, &frontier, options.threads)
         }
         found => found,
     };
@@ -309,29 +309,38 @@ fn grow(frontier: &mut Frontier, nodes: &Nodes, store: &dyn Store) -> Result<(),
 }
 
 /// Compares what the store derived from the log with what the log gives.
-fn derived(store: &dyn Store, size: u64, whole: &Stretch, frontier: &Frontier) -> Option<Bad> {
+fn derived(store: &dyn Store, size: u64, whole: &Stretch, frontier: &Frontier, threads: usize) -> Option<Bad> {
     match store.tree_root(size) {
         Ok(root) if root == frontier.root() => {}
         Ok(_) => return Some(Bad::of("the tree's root does not belong to its events (TREE-1)")),
         Err(error) => return Some(Bad::of(error.to_string())),
     }
-    for (stream, thread) in &whole.threads {
-        let head = store.head(*stream);
-        // A store that grew meanwhile has later heads, which a later look will check.
-        if store.size() == size && head.as_ref().ok() != Some(&thread.head) {
-            let bad = Bad::of("the stream's head in the index is not that of the log");
-            return Some(Bad { stream: Some(*stream), sequence: thread.head.next.checked_sub(1), ..bad });
-        }
-        let Some(last) = thread.head.next.checked_sub(1) else { continue };
-        let what = match store.read(*stream, last, 1).as_deref() {
-            Ok([stored]) if stored.event.id == thread.head.last => continue,
-            Ok(_) => "the index does not lead to the stream's last event".to_string(),
-            Err(StoreError::Damaged(damage)) => damage.what.clone(),
-            Err(error) => error.to_string(),
-        };
-        return Some(Bad { stream: Some(*stream), sequence: Some(last), ..Bad::of(what) });
+    let all: Vec<(&StreamId, &Head)> = whole.threads.iter().map(|(stream, thread)| (stream, &thread.head)).collect();
+    let share = all.len().div_ceil(threads.max(1)).max(1);
+    let check =
+        |part: &[(&StreamId, &Head)]| part.iter().find_map(|(stream, head)| ends(store, size, **stream, **head));
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = all.chunks(share).map(|part| scope.spawn(|| check(part))).collect();
+        let found = parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        // Every part is waited for; the first in order of streams is told.
+        found.collect::<Vec<_>>().into_iter().flatten().next()
+    })
+}
+
+/// Compares where the index says that a stream ends with where it ends.
+fn ends(store: &dyn Store, size: u64, stream: StreamId, head: Head) -> Option<Bad> {
+    let last = head.next.checked_sub(1)?;
+    let bad = |what: String| Some(Bad { stream: Some(stream), sequence: Some(last), ..Bad::of(what) });
+    // A store that grew meanwhile has later heads, which a later look will check.
+    if store.head(stream).ok() != Some(head) && store.size() == size {
+        return bad("the stream's head in the index is not that of the log".to_string());
     }
-    None
+    match store.read(stream, last, 1).as_deref() {
+        Ok([stored]) if stored.event.id == head.last => None,
+        Ok(_) => bad("the index does not lead to the stream's last event".to_string()),
+        Err(StoreError::Damaged(damage)) => bad(damage.what.clone()),
+        Err(error) => bad(error.to_string()),
+    }
 }
 
 fn check_blobs(store: &dyn Store, whole: &Stretch, options: Options, report: &mut Report) -> Result<(), ReplayError> {
