@@ -182,24 +182,25 @@ impl<'a> Decoder<'a> {
         if FOREIGN.contains(&major) || (major == SIMPLE && small != FALSE && small != TRUE) {
             return Err(fail(Problem::Foreign));
         }
-        if small < 24 {
-            self.at = start + 1;
-            return Ok((major, u64::from(small)));
-        }
-        let (width, floor) = match small {
-            24 => (1, 24),
-            25 => (2, 0x100),
-            26 => (4, 0x1_0000),
-            27 => (8, 0x1_0000_0000),
+        let (value, width, floor) = match small {
+            0..=23 => (Some(u64::from(small)), 0, 0),
+            24 => (self.big_endian(start + 1).map(|[byte]| u64::from(byte)), 1, 24),
+            25 => (self.big_endian(start + 1).map(|bytes| u64::from(u16::from_be_bytes(bytes))), 2, 0x100),
+            26 => (self.big_endian(start + 1).map(|bytes| u64::from(u32::from_be_bytes(bytes))), 4, 0x1_0000),
+            27 => (self.big_endian(start + 1).map(u64::from_be_bytes), 8, 0x1_0000_0000),
             _ => return Err(fail(Problem::Foreign)),
         };
-        let rest = self.input.get(start + 1..start + 1 + width).ok_or(fail(Problem::Truncated))?;
-        let value = rest.iter().fold(0u64, |value, byte| (value << 8) | u64::from(*byte));
+        let value = value.ok_or(fail(Problem::Truncated))?;
         if value < floor {
             return Err(fail(Problem::NotShortest));
         }
         self.at = start + 1 + width;
         Ok((major, value))
+    }
+
+    #[inline(always)]
+    fn big_endian<const N: usize>(&self, start: usize) -> Option<[u8; N]> {
+        self.input.get(start..)?.first_chunk().copied()
     }
 
     #[inline(always)]
@@ -216,6 +217,14 @@ impl<'a> Decoder<'a> {
         let slice = self.input.get(self.at..end).ok_or(self.error(Problem::Truncated))?;
         self.at = end;
         Ok(slice)
+    }
+
+    /// Reads past an integer below 24 if it is the next item; says whether it was.
+    #[inline(always)]
+    pub(crate) fn passes(&mut self, small: u64) -> bool {
+        let is_next = small < 24 && self.input.get(self.at).is_some_and(|byte| u64::from(*byte) == small);
+        self.at += usize::from(is_next);
+        is_next
     }
 
     /// Reads an unsigned integer.
@@ -253,6 +262,19 @@ impl<'a> Decoder<'a> {
         let length = self.expect(TEXT, "text string")?;
         let start = self.at;
         core::str::from_utf8(self.take(length)?).map_err(|_| CborError { offset: start, problem: Problem::Utf8 })
+    }
+
+    /// Reads a text string that is only checked, as its bytes.
+    #[inline]
+    pub(crate) fn checked_text(&mut self) -> Result<&'a [u8], CborError> {
+        let length = self.expect(TEXT, "text string")?;
+        let start = self.at;
+        let text = self.take(length)?;
+        if text.is_ascii() || core::str::from_utf8(text).is_ok() {
+            Ok(text)
+        } else {
+            Err(CborError { offset: start, problem: Problem::Utf8 })
+        }
     }
 
     /// Reads a boolean.

@@ -169,8 +169,8 @@ impl Recorded {
 
 /// A lazy view of an event: the envelope read, the body's fields indexed once, values decoded when asked for.
 ///
-/// Reading checks that the whole is canonical and that the body's keys are those of the schema; it does not check
-/// lengths and vocabularies of the body's values (that is [`Envelope::decode`]).
+/// Reading checks that the whole is canonical and that the body's keys are those of the schema, none missing; it does
+/// not check types, lengths and vocabularies of the body's values (that is [`Envelope::decode`]).
 #[derive(Debug, Clone)]
 pub struct View<'a> {
     /// The stream it belongs to.
@@ -192,7 +192,8 @@ pub struct View<'a> {
     /// The body's bytes.
     pub body: &'a [u8],
     actor: &'a [u8],
-    fields: [(u32, u32); KEYS_MAX],
+    /// Where each value begins in the body; 0 for what is not there.
+    fields: [u32; KEYS_MAX],
 }
 
 impl<'a> View<'a> {
@@ -203,12 +204,7 @@ impl<'a> View<'a> {
 
     /// Reads as strictly as [`Envelope::decode`] does, but for the actor, and keeps nothing: for who checks many.
     pub fn read_strictly(bytes: &'a [u8]) -> Result<Self, EventError> {
-        let view = Self::index(bytes, |decoder, field| field.check(decoder))?;
-        let missing = view.schema.fields.iter().find(|field| field.is_required() && view.field(field.key).is_none());
-        match missing {
-            Some(field) => Err(CborError { offset: 0, problem: Problem::MissingKey(field.key) }.into()),
-            None => Ok(view),
-        }
+        Self::index(bytes, |decoder, field| field.check(decoder))
     }
 
     #[inline(always)]
@@ -252,17 +248,24 @@ impl<'a> View<'a> {
         }
         key(&mut decoder, 9)?;
         let body_start = decoder.offset();
-        let mut fields = [(0, 0); KEYS_MAX];
+        let mut fields = [0; KEYS_MAX];
         let mut map = MapReader::new(&mut decoder)?;
         let mut known = schema.fields.iter();
+        let mut missing = None;
         while let Some(key) = map.key()? {
             // Both ascend.
-            let Some(field) = known.find(|field| field.key >= key).filter(|field| field.key == key) else {
-                return Err(map.value().error(Problem::UnknownKey(key)).into());
+            let field = loop {
+                match known.next() {
+                    Some(field) if field.key == key => break field,
+                    Some(field) if field.key < key => missing = missing.or(field.is_required().then_some(field)),
+                    Some(_) | None => return Err(map.value().error(Problem::UnknownKey(key)).into()),
+                }
             };
-            let start = map.value().offset();
+            fields[key as usize] = (map.value().offset() - body_start) as u32;
             value(map.value(), field)?;
-            fields[key as usize] = ((start - body_start) as u32, (map.value().offset() - body_start) as u32);
+        }
+        if let Some(field) = missing.or_else(|| known.find(|field| field.is_required())) {
+            return Err(CborError { offset: body_start, problem: Problem::MissingKey(field.key) }.into());
         }
         let body = &bytes[body_start..decoder.offset()];
         let count = if entries == 11 {
@@ -295,13 +298,21 @@ impl<'a> View<'a> {
     /// Returns a decoder at the value of the field with this key, or `None` when the field is absent.
     #[inline]
     pub fn field(&self, key: u64) -> Option<Decoder<'a>> {
-        let (start, end) = *self.fields.get(usize::try_from(key).ok()?)?;
-        (end > 0).then(|| Decoder::new(&self.body[start as usize..end as usize]))
+        let start = *self.fields.get(usize::try_from(key).ok()?)?;
+        (start > 0).then(|| Decoder::new(&self.body[start as usize..]))
     }
 }
 
-#[inline]
+/// Reads past the key that must be next, which is below 24.
+#[inline(always)]
 fn key(decoder: &mut Decoder<'_>, expected: u64) -> Result<(), CborError> {
-    let offset = decoder.offset();
-    if decoder.uint()? == expected { Ok(()) } else { Err(CborError { offset, problem: Problem::MissingKey(expected) }) }
+    if decoder.passes(expected) { Ok(()) } else { Err(other_key(decoder, expected)) }
+}
+
+#[cold]
+fn other_key(decoder: &Decoder<'_>, expected: u64) -> CborError {
+    match decoder.clone().uint() {
+        Ok(_) => decoder.error(Problem::MissingKey(expected)),
+        Err(error) => error,
+    }
 }

@@ -111,8 +111,8 @@ impl Field {
                 length
             }
             Scalar::Text => {
-                let text = decoder.text()?;
-                if self.words.is_some_and(|words| !words.contains(&text)) {
+                let text = decoder.checked_text()?;
+                if self.words.is_some_and(|words| !words.iter().any(|word| word.as_bytes() == text)) {
                     return Err(decoder.error(Problem::Expected("word of the vocabulary")));
                 }
                 text.len()

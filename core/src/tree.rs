@@ -6,6 +6,7 @@
 
 use crate::id::EventId;
 use alloc::vec::Vec;
+use sha2::block_api::compress256;
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 hash of a leaf or of an inner node.
@@ -18,17 +19,40 @@ pub fn leaf_of(data: &[u8]) -> NodeHash {
 
 /// Returns the hash of the leaf of an event.
 pub fn leaf(id: &EventId) -> NodeHash {
-    let mut input = [0; 33];
-    input[1..].copy_from_slice(&id.0);
-    Sha256::digest(input).into()
+    let mut blocks = [[0; 64]; 1];
+    blocks.as_flattened_mut()[1..33].copy_from_slice(&id.0);
+    sha256(blocks, 33)
 }
 
 /// Returns the hash of an inner node: `SHA-256(01 || left || right)`.
 pub fn node(left: &NodeHash, right: &NodeHash) -> NodeHash {
-    let mut input = [1; 65];
+    let mut blocks = [[0; 64]; 2];
+    let input = blocks.as_flattened_mut();
+    input[0] = 1;
     input[1..33].copy_from_slice(left);
-    input[33..].copy_from_slice(right);
-    Sha256::digest(input).into()
+    input[33..65].copy_from_slice(right);
+    sha256(blocks, 65)
+}
+
+/// The initial hash value of SHA-256 (FIPS 180-4 section 5.3.3).
+const INITIAL: [u32; 8] =
+    [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
+
+/// Returns the SHA-256 of the first `length` bytes of `blocks`, whose rest is zero and has room for the padding.
+///
+/// A tree is all short messages of known length: without the library's buffer they take a quarter less time.
+fn sha256<const BLOCKS: usize>(mut blocks: [[u8; 64]; BLOCKS], length: usize) -> NodeHash {
+    let bits = (length as u64 * 8).to_be_bytes();
+    let input = blocks.as_flattened_mut();
+    input[length] = 0x80;
+    input[BLOCKS * 64 - bits.len()..].copy_from_slice(&bits);
+    let mut state = INITIAL;
+    compress256(&mut state, &blocks);
+    let mut hash = [0; 32];
+    for (bytes, word) in hash.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    hash
 }
 
 /// Returns the root of the tree without leaves: `SHA-256("")`.
