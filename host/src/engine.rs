@@ -13,15 +13,15 @@
 //! (ASIDE-1).
 
 use crate::error::HostError;
-use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
+use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport};
+use crate::orders::Orders;
 use crate::request::{Answered, Ground, Opening, Request, TASK_BYTES_MAX};
 use crate::world::World;
-use loom_bundles::{Finding, PromptParts, Repair};
-use loom_core::answer::{Claim, Recipe, decode_checks, encode_delta};
+use loom_core::answer::{Claim, encode_delta};
 use loom_core::commit::{Blob, Checked};
 use loom_core::effect::{self, Effect, Nature};
 use loom_core::event::Envelope;
-use loom_core::id::{Actor, Digest, Stamp, StreamId, hex};
+use loom_core::id::{Actor, Digest, Stamp, StreamId};
 use loom_core::kind::*;
 use loom_core::run::{Run, Terms};
 use loom_core::snapshot;
@@ -48,6 +48,7 @@ pub struct Engine {
     /// The runs that had not ended at the open, with the next sequence of each then.
     found: BTreeMap<StreamId, u64>,
     loader: Loader,
+    orders: Orders,
     /// Outcomes that could not be recorded yet: they are never dropped.
     kept: Vec<Message>,
     /// Runs that have not ended and cannot be driven.
@@ -128,6 +129,7 @@ impl Engine {
         let origin = origin(store.as_ref())?;
         let mut engine = Engine {
             loader: Loader::new(store.clone()),
+            orders: Orders::new(store.clone()),
             store,
             world,
             executor,
@@ -475,7 +477,7 @@ impl Engine {
             Some(Asked::Check { check, tree }) => (check.clone(), tree.clone()),
             Some(Asked::Merge { .. }) => Default::default(),
             // It was given up: the log still says what it was.
-            None => match self.event(run.state.stream, id)?.body {
+            None => match self.orders.event(run.state.stream, id)?.body {
                 Event::SpawnRequested(body) => (body.agent, body.tree),
                 Event::CheckRequested(body) => (body.check, body.tree),
                 _ => Default::default(),
@@ -500,7 +502,7 @@ impl Engine {
         };
         if let Some(found) = self.store.request(stream, &request.id)? {
             let sequence = found.sequence;
-            let recorded = self.event(stream, sequence)?;
+            let recorded = self.orders.event(stream, sequence)?;
             let mut salts = self.salts_of(&recorded.body)?.into_iter();
             let (again, _) = request.ask.event(&request.id, || salts.next().unwrap_or_default());
             // What a descendant of a spawn asked is not on record, only that it was refused: to nobody but the same.
@@ -690,129 +692,14 @@ impl Engine {
         }
     }
 
-    fn order(&self, stream: StreamId, id: u64, what: Asked, time_ms: u64) -> Result<Order, HostError> {
+    fn order(&mut self, stream: StreamId, id: u64, what: Asked, time_ms: u64) -> Result<Order, HostError> {
         let run = self.runs.get(&stream).ok_or(HostError::RunUnknown)?;
-        let work = match what {
-            Asked::Spawn { agent, attempt, round, recipe, tree, edits } => {
-                let recipe = Recipe::decode(&self.content(recipe)?)?;
-                let known = run.terms.bundle().agents.get(&agent).ok_or(HostError::RunUnknown)?;
-                let parts = self.parts(stream, &recipe, known.schema)?;
-                Work::Spawn(Box::new(SpawnWork {
-                    tier: known.tier.clone(),
-                    agent,
-                    round,
-                    attempt,
-                    edits,
-                    tree,
-                    base_tree: recipe.base_tree.clone(),
-                    template: self.text(recipe.template)?,
-                    parts,
-                }))
-            }
-            Asked::Check { check, tree } => {
-                let argv = self.checks(stream)?.into_iter().find(|found| found.check == check).map(|found| found.argv);
-                Work::Check { check, argv, tree }
-            }
-            Asked::Merge { tree, branch, .. } => {
-                let intent = self.event(stream, id)?;
-                let recorded = self.store.read(stream, id, 1)?;
-                let head = recorded.first().map(|stored| stored.event.id).unwrap_or_default();
-                let message = format!(
-                    "{}\n\nLoom-Run: {}\nLoom-Head: {}\n",
-                    run.state.opened.slug.replace('-', " "),
-                    hex(&stream.0),
-                    hex(&head.0)
-                );
-                Work::Merge { tree, branch, message, date_ms: intent.stamp.ms }
-            }
-        };
-        Ok(Order { stream, id, time_ms, base_commit: run.state.opened.base_commit.clone(), work })
+        self.orders.order(run, id, what, time_ms)
     }
 
     /// Returns what a run on record starts from; `None` where there is no such run.
     pub fn ground(&self, stream: StreamId) -> Result<Option<Ground>, HostError> {
-        let Some(first) = self.store.read(stream, 0, 1)?.into_iter().next() else { return Ok(None) };
-        let Event::RunOpened(opened) = Envelope::decode(&first.event.bytes)?.body else {
-            return Err(HostError::RunUnknown);
-        };
-        Ok(Some(Ground {
-            checks: self.checks(stream)?,
-            base_commit: opened.base_commit,
-            base_tree: opened.base_tree,
-            checks_waived: opened.checks_waived.iter().cloned().collect(),
-        }))
-    }
-
-    fn checks(&self, stream: StreamId) -> Result<Vec<loom_core::answer::CheckCommand>, HostError> {
-        let opened = self.event(stream, 0)?;
-        let Event::RunOpened(RunOpened { checks: Some(digest), .. }) = opened.body else { return Ok(Vec::new()) };
-        Ok(decode_checks(&self.content(digest)?)?)
-    }
-
-    /// Reads what a recipe names.
-    fn parts(&self, stream: StreamId, recipe: &Recipe, schema: Digest) -> Result<PromptParts, HostError> {
-        let notes = recipe.notes.iter().map(|note| self.text(*note)).collect::<Result<_, _>>()?;
-        let advice = recipe
-            .advice
-            .iter()
-            .map(|(agent, answer)| {
-                let claim = Claim::decode(&self.content(*answer)?)?;
-                Ok::<_, HostError>((agent.clone(), claim.summary))
-            })
-            .collect::<Result<_, _>>()?;
-        let mut findings = Vec::new();
-        let mut checks = Vec::new();
-        for sequence in &recipe.findings {
-            let envelope = self.event(stream, *sequence)?;
-            let Event::FindingRaised(found) = envelope.body else { continue };
-            if found.origin == loom_core::word::Origin::Check
-                && let Event::CheckFinished(finished) = self.event(stream, envelope.input)?.body
-                && let Some(output) = finished.output
-            {
-                checks.push((finished.check, finished.outcome.word().to_string(), self.text(output)?));
-            }
-            findings.push(Finding {
-                severity: found.severity.word().to_string(),
-                category: found.category,
-                path: found.path.map(|path| String::from_utf8_lossy(&path).into_owned()),
-                line: found.line,
-                summary: found.summary,
-                evidence: found.evidence,
-                agent: found.agent,
-            });
-        }
-        let repair = match recipe.repair {
-            None => None,
-            Some(output) => Some(Repair {
-                output: loom_core::answer::clip(&self.text(output)?, 16 * 1024),
-                problem: "it was not an answer of the schema, or nothing had changed".to_string(),
-            }),
-        };
-        Ok(PromptParts {
-            task: self.text(recipe.task)?,
-            notes,
-            advice,
-            findings,
-            diff: None,
-            checks,
-            repair,
-            schema: self.text(schema)?,
-        })
-    }
-
-    fn event(&self, stream: StreamId, sequence: u64) -> Result<Envelope, HostError> {
-        let found = self.store.read(stream, sequence, 1)?;
-        let stored = found.first().ok_or(HostError::EventMissing { stream, sequence })?;
-        Ok(Envelope::decode(&stored.event.bytes)?)
-    }
-
-    fn content(&self, digest: Digest) -> Result<Vec<u8>, HostError> {
-        let bytes = self.loader.blob(digest)?;
-        Ok(Blob::content(&bytes).ok_or(HostError::BlobMissing { digest })?.to_vec())
-    }
-
-    fn text(&self, digest: Digest) -> Result<String, HostError> {
-        Ok(String::from_utf8_lossy(&self.content(digest)?).into_owned())
+        self.orders.ground(stream)
     }
 
     fn salts_of(&self, body: &Event) -> Result<Vec<[u8; 16]>, HostError> {

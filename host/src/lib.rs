@@ -10,6 +10,7 @@ pub mod error;
 mod leftover;
 pub mod local;
 pub mod order;
+mod orders;
 pub mod request;
 pub mod session;
 pub mod world;

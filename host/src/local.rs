@@ -266,7 +266,7 @@ impl Shared {
             detail: done.detail,
             wake_ms: done.wake_ms.map(|wait_ms| Machine.now_ms().saturating_add(wait_ms)),
         };
-        match workspace.snapshot(&Limits::default()) {
+        match workspace.snapshot(before, &Limits::default()) {
             Ok(snapshot) => {
                 report.tree_after = snapshot.tree.as_bytes().to_vec();
                 report.delta = workspace.delta(before, snapshot.tree)?.into_iter().map(change).collect();

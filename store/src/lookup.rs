@@ -119,7 +119,7 @@ pub struct Health {
     pub file_bytes: u64,
     /// Events that look-ups read from memory because the index has not caught up.
     pub index_lag: u64,
-    /// Durable transactions since this process opened the store.
+    /// Durable transactions and syncs of blob files since this process opened the store.
     pub durable_commits: u64,
     /// Version of the tables.
     pub format: u64,

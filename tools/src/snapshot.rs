@@ -73,6 +73,8 @@ pub(crate) struct Source<'a> {
     pub(crate) git_folder: &'a Path,
     pub(crate) work: &'a Path,
     pub(crate) base: TreeId,
+    /// A tree that is durable.
+    pub(crate) known: TreeId,
     pub(crate) limits: &'a Limits,
 }
 
@@ -96,7 +98,9 @@ impl Source<'_> {
         let index = self.git_folder.join("snapshot.index");
         index_content(self.git, self.git_folder, self.work, &index, submodules, found)?;
         let tree = self.git.call(self.git_folder, "write-tree").index(&index).line(TreeId::from_hex)?;
-        sync_objects(self.git_folder)?;
+        if tree != self.known {
+            sync_objects(self.git_folder)?;
+        }
         Ok(tree)
     }
 }

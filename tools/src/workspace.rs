@@ -152,7 +152,8 @@ impl Workspace {
         self.repository.join("objects")
     }
 
-    /// Records the content of the work folder and returns its tree, which is durable by then.
+    /// Records the content of the work folder and returns its tree, which is durable by then. `known` is a tree that was
+    /// durable before, such as the one that the folder was reset to: when nothing changed, nothing is synced.
     ///
     /// Files that the base commit's own ignore rules ignore are left out, and so is what an agent puts into a folder named
     /// `.git`: checks that shall speak of the tree run after [`Workspace::reset_to`], or in another workspace. Files and folders whose owner may not read
@@ -161,10 +162,9 @@ impl Workspace {
     /// # Errors
     /// [`Error::Deleted`], [`Error::FileTooLarge`], [`Error::TreeTooLarge`], [`Error::TooManyFiles`], [`Error::File`], or
     /// what git says.
-    pub fn snapshot(&self, limits: &Limits) -> Result<Snapshot, Error> {
-        let source =
-            Source { git: &self.git, git_folder: &self.repository, work: &self.work, base: self.base_tree, limits };
-        source.take()
+    pub fn snapshot(&self, known: TreeId, limits: &Limits) -> Result<Snapshot, Error> {
+        let (git, git_folder, work, base) = (&self.git, &self.repository, &self.work, self.base_tree);
+        Source { git, git_folder, work, base, known, limits }.take()
     }
 
     /// Returns the paths in which two trees differ, in path order.

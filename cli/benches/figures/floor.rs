@@ -1,7 +1,8 @@
 //! The engine's figures and their floors: the same bytes in plain ascending redb tables.
 
 use crate::instant::{Instant, bundle, opening, person};
-use crate::prefill::open;
+use crate::prefill::{Bench, open};
+use loom_bundles::LoadedBundle;
 use loom_core::event::Envelope;
 use loom_core::id::{Digest, EventHasher};
 use loom_core::kind::Event;
@@ -14,6 +15,7 @@ use redb::{Database, Durability, TableDefinition};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::time::Instant as Clock;
 
@@ -25,13 +27,11 @@ const BLOBS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("blob
 struct Bytes {
     events: Vec<Vec<u8>>,
     blobs: Vec<Vec<u8>>,
-    /// Whether its input is a spawn's outcome.
-    is_spawn: bool,
 }
 
 /// What spawn steps cost.
 pub(crate) struct SpawnSteps {
-    /// Durable commits of whole runs, divided by their spawns.
+    /// Durable commits of whole runs, file syncs counted, divided by their spawns.
     pub commits_per_step: f64,
     /// Median time of a turn that records a spawn's outcome.
     pub engine_us: f64,
@@ -41,45 +41,76 @@ pub(crate) struct SpawnSteps {
     pub bytes_per_step: f64,
 }
 
-/// Measures spawn steps at the end of the store in `folder`, one at a time.
-pub(crate) fn spawn_steps(folder: &Path, steps: usize) -> SpawnSteps {
-    let mut bench = open(folder, Instant::default());
-    let bundle = bundle();
-    let store = bench.engine.store().clone();
-    let (from, durable) = (store.size(), store.health().expect("health").durable_commits);
-    let (mut times, mut spawns, mut number) = (Vec::new(), 0, from << 20);
-    while times.len() < steps {
-        number += 1;
-        let message = Message::Open(Box::new(opening(&bundle, number, "standard", "on-blockers")), channel().0);
-        bench.engine.turn(vec![message]).expect("a turn");
-        while let Ok(message) = bench.inbox.try_recv() {
-            let is_spawn = is_spawn(&message);
-            let began = Clock::now();
-            bench.engine.turn(vec![message]).expect("a turn");
-            if is_spawn {
-                times.push(began.elapsed().as_secs_f64() * 1e6);
-                spawns += 1;
-            }
+/// Measures spawn steps at the end of the stores in `folders`, one at a time. The stores and their floors take turns, so
+/// that what the disk does meanwhile is felt by all of them alike.
+pub(crate) fn spawn_steps<const STORES: usize>(folders: [&Path; STORES], steps: usize) -> [SpawnSteps; STORES] {
+    let mut pairs = folders.map(Pair::new);
+    while pairs.iter().any(|pair| pair.times.len() < steps) {
+        pairs.iter_mut().for_each(Pair::run);
+    }
+    pairs.map(Pair::figures)
+}
+
+/// A store, and plain tables that get the same commits.
+struct Pair {
+    bench: Bench,
+    bundle: Arc<LoadedBundle>,
+    plain: Plain,
+    /// Position up to which the tables have what the store has.
+    until: u64,
+    /// Durable commits of the store before the first step.
+    durable: u64,
+    times: Vec<f64>,
+    plain_times: Vec<f64>,
+    bytes: usize,
+}
+
+impl Pair {
+    fn new(folder: &Path) -> Self {
+        let bench = open(folder, Instant::default());
+        let store = bench.engine.store();
+        let (until, durable) = (store.size(), store.health().expect("health").durable_commits);
+        let plain = Plain::new(folder, "floor");
+        let (times, plain_times) = (Vec::new(), Vec::new());
+        Pair { bench, bundle: bundle(), plain, until, durable, times, plain_times, bytes: 0 }
+    }
+
+    /// Drives one run to its end.
+    fn run(&mut self) {
+        let opening = opening(&self.bundle, self.until << 20, "standard", "on-blockers");
+        self.turn(Message::Open(Box::new(opening), channel().0));
+        while let Ok(message) = self.bench.inbox.try_recv() {
+            self.turn(message);
         }
     }
-    let durable = store.health().expect("health").durable_commits - durable;
-    let commits = commits(store.as_ref(), from);
-    let mut floor = Plain::new(folder, "floor");
-    let mut plain = Vec::new();
-    for commit in &commits {
+
+    fn turn(&mut self, message: Message) {
+        let is_spawn = is_spawn(&message);
         let began = Clock::now();
-        floor.put(std::slice::from_ref(commit));
-        if commit.is_spawn {
-            plain.push(began.elapsed().as_secs_f64() * 1e6);
+        self.bench.engine.turn(vec![message]).expect("a turn");
+        let took = began.elapsed().as_secs_f64() * 1e6;
+        let store = self.bench.engine.store();
+        let commits = commits(store.as_ref(), self.until);
+        self.until = store.size();
+        let began = Clock::now();
+        self.plain.put(&commits);
+        if is_spawn {
+            self.times.push(took);
+            self.plain_times.push(began.elapsed().as_secs_f64() * 1e6);
         }
+        let events = commits.iter().flat_map(|commit| &commit.events);
+        self.bytes += events.filter(|event| is_of_spawn(event)).map(Vec::len).sum::<usize>();
     }
-    let of_spawns: usize =
-        commits.iter().flat_map(|commit| &commit.events).filter(|event| is_of_spawn(event)).map(Vec::len).sum();
-    SpawnSteps {
-        commits_per_step: durable as f64 / f64::from(spawns),
-        engine_us: median(&mut times),
-        floor_us: median(&mut plain),
-        bytes_per_step: of_spawns as f64 / f64::from(spawns),
+
+    fn figures(mut self) -> SpawnSteps {
+        let durable = self.bench.engine.store().health().expect("health").durable_commits - self.durable;
+        let spawns = self.times.len() as f64;
+        SpawnSteps {
+            commits_per_step: durable as f64 / spawns,
+            engine_us: median(&mut self.times),
+            floor_us: median(&mut self.plain_times),
+            bytes_per_step: self.bytes as f64 / spawns,
+        }
     }
 }
 
@@ -108,7 +139,7 @@ fn commits(store: &dyn Store, from: u64) -> Vec<Bytes> {
         .scan(from, &mut |_, bytes| {
             let envelope = Envelope::decode(bytes).expect("an event");
             if envelope.count.is_some() {
-                commits.push(Bytes { is_spawn: matches!(envelope.body, Event::SpawnFinished(_)), ..Bytes::default() });
+                commits.push(Bytes::default());
             }
             let commit = commits.last_mut().expect("a commit begins with its input");
             commit.events.push(bytes.to_vec());

@@ -89,8 +89,7 @@ fn main() {
 }
 
 fn steps(stores: &Stores, table: &mut Table) {
-    let at_small = floor::spawn_steps(&stores.small(), 400);
-    let at_large = floor::spawn_steps(&stores.large(), 400);
+    let [at_small, at_large] = floor::spawn_steps([&stores.small(), &stores.large()], 400);
     table.row(
         "durable commits per spawn step",
         format!("{:.2}", at_small.commits_per_step),

@@ -7,6 +7,7 @@ use loom_core::id::{Digest, hex, unhex};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 /// Blob files that no commit names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,9 +31,12 @@ impl RedbStore {
             let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&folder).map_err(failed)?;
             file.write_all(&blob.bytes).map_err(failed)?;
             file.as_file().sync_all().map_err(failed)?;
+            self.durable_commits.fetch_add(1, Ordering::Relaxed);
             file.persist(folder.join(hex(&blob.digest.0))).map_err(|error| failed(error.error))?;
         }
-        sync_folder(&folder)
+        sync_folder(&folder)?;
+        self.durable_commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     pub(super) fn read_blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {

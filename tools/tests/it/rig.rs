@@ -113,7 +113,7 @@ pub(crate) fn write(path: &Path, text: impl AsRef<[u8]>) {
 }
 
 pub(crate) fn snapshot(workspace: &Workspace) -> Snapshot {
-    workspace.snapshot(&Limits::default()).unwrap()
+    workspace.snapshot(workspace.base_tree(), &Limits::default()).unwrap()
 }
 
 /// What the work folder differs in from its base, one line a path, lossily.

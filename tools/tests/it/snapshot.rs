@@ -267,9 +267,9 @@ fn deleted_work_folder_is_a_typed_error_and_can_be_restored() {
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     fs::remove_dir_all(workspace.work()).unwrap();
-    assert!(matches!(workspace.snapshot(&Limits::default()), Err(Error::Deleted { .. })));
+    assert!(matches!(workspace.snapshot(workspace.base_tree(), &Limits::default()), Err(Error::Deleted { .. })));
     symlink("/etc", workspace.work()).unwrap();
-    assert!(matches!(workspace.snapshot(&Limits::default()), Err(Error::Deleted { .. })));
+    assert!(matches!(workspace.snapshot(workspace.base_tree(), &Limits::default()), Err(Error::Deleted { .. })));
     workspace.reset_to(workspace.base_tree()).unwrap();
     assert_eq!(snapshot(&workspace).tree, workspace.base_tree());
 }
@@ -295,16 +295,16 @@ fn limits_are_typed_errors() {
     let (_project, workspace) = rig.workspace();
     // A hole: it has a size and no blocks.
     File::create(workspace.work().join("huge")).unwrap().set_len(1 << 40).unwrap();
-    let error = workspace.snapshot(&Limits::default()).unwrap_err();
+    let error = workspace.snapshot(workspace.base_tree(), &Limits::default()).unwrap_err();
     assert!(
         matches!(&error, Error::FileTooLarge { path, bytes, .. } if path == "huge" && *bytes == 1 << 40),
         "{error}"
     );
     fs::remove_file(workspace.work().join("huge")).unwrap();
     let few = Limits { files_max: 2, ..Limits::default() };
-    assert!(matches!(workspace.snapshot(&few), Err(Error::TooManyFiles { files_max: 2 })));
+    assert!(matches!(workspace.snapshot(workspace.base_tree(), &few), Err(Error::TooManyFiles { files_max: 2 })));
     let small = Limits { tree_bytes_max: 20, ..Limits::default() };
-    assert!(matches!(workspace.snapshot(&small), Err(Error::TreeTooLarge { bytes_max: 20 })));
+    assert!(matches!(workspace.snapshot(workspace.base_tree(), &small), Err(Error::TreeTooLarge { bytes_max: 20 })));
 }
 
 #[test]
