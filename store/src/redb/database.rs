@@ -3,6 +3,7 @@
 //! redb has panicked on damaged files, so everything that touches it runs inside [`guarded`]. After a failed write
 //! redb refuses all work until it is opened again; that comes out as [`StoreError::Broken`].
 
+use super::overlay::Overlay;
 use crate::error::{Damage, StoreError};
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend,
@@ -30,6 +31,8 @@ pub(super) enum Medium {
 pub(super) enum Db {
     Write(Database),
     Read(ReadOnlyDatabase),
+    /// Was not closed; repaired in memory, to be read.
+    Mended(Database),
 }
 
 impl Db {
@@ -47,12 +50,14 @@ impl Db {
         })
     }
 
-    /// Opens for reading beside other readers; a database that was not closed is opened for writing, to repair it.
+    /// Opens for reading beside other readers. A database that was not closed is repaired in memory: its file stays as
+    /// it is, for whoever may not write it, and for whoever looks at it next.
     pub(super) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         guarded(|| match builder().open_read_only(path) {
             Ok(database) => Ok(Db::Read(database)),
             Err(DatabaseError::RepairAborted) => {
-                builder().open(path).map(Db::Write).map_err(|error| refused(path, error))
+                let file = Overlay::over(path).map_err(|error| refused(path, error))?;
+                builder().create_with_backend(file).map(Db::Mended).map_err(|error| refused(path, error))
             }
             Err(error) => Err(refused(path, error)),
         })
@@ -60,7 +65,7 @@ impl Db {
 
     pub(super) fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
         match self {
-            Db::Write(database) => database.begin_read(),
+            Db::Write(database) | Db::Mended(database) => database.begin_read(),
             Db::Read(database) => database.begin_read(),
         }
         .map_err(fault)

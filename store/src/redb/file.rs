@@ -28,7 +28,7 @@ impl RedbStore {
         let failed =
             |error: io::Error| StoreError::io(format!("a blob cannot be written to {}", folder.display()), error);
         for blob in blobs {
-            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&folder).map_err(failed)?;
+            let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder).map_err(failed)?;
             file.write_all(&blob.bytes).map_err(failed)?;
             file.as_file().sync_all().map_err(failed)?;
             self.durable_commits.fetch_add(1, Ordering::Relaxed);
@@ -87,20 +87,26 @@ impl RedbStore {
         let mut garbage = Garbage::default();
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let digest = entry.file_name().to_str().and_then(unhex).and_then(|bytes| bytes.try_into().ok());
-            let named = match digest {
-                Some(digest) => self.reading_once(&mut |reader| reader.place(&Digest(digest)))?.is_some(),
-                None => false,
+            let name = entry.file_name();
+            let digest = name.to_str().and_then(unhex).and_then(|bytes| bytes.try_into().ok());
+            let unnamed = match digest {
+                Some(digest) => self.reading_once(&mut |reader| reader.place(&Digest(digest)))?.is_none(),
+                // A blob that was being written. Whatever else lies here is not the store's to remove.
+                None => name.to_str().is_some_and(|name| name.starts_with(UNFINISHED)),
             };
-            if !named {
-                garbage.bytes += entry.metadata().map_err(failed)?.len();
-                garbage.files.push(PathBuf::from(entry.file_name()));
+            let found = entry.metadata().map_err(failed)?;
+            if unnamed && found.is_file() {
+                garbage.bytes += found.len();
+                garbage.files.push(PathBuf::from(name));
             }
         }
         garbage.files.sort();
         Ok(garbage)
     }
 }
+
+/// How the names of files begin that are not whole yet.
+const UNFINISHED: &str = ".new-";
 
 /// Folder of the blob files in a store's folder.
 pub(crate) const BLOBS: &str = "blobs";

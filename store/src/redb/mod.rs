@@ -14,6 +14,7 @@ mod database;
 mod file;
 mod index;
 mod open;
+mod overlay;
 mod read;
 mod table;
 

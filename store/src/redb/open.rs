@@ -57,8 +57,8 @@ impl RedbStore {
 
     /// Opens the store in a folder for reading; several processes may, while nobody holds it for appending.
     ///
-    /// A store whose last holder was killed is repaired, and one without its index gets it again; either takes it for
-    /// a moment.
+    /// A store whose last holder was killed is read as it would be repaired. One without its index gets it again, which
+    /// takes it for a moment.
     pub fn open_to_read(dir: &Path) -> Result<Self, StoreError> {
         match Self::read_only(dir) {
             Err(StoreError::ReadOnly) => {
@@ -77,9 +77,9 @@ impl RedbStore {
 
     /// Opens a store whose log ends in damage, for reading what is whole; [`RedbStore::damage`] says what is not.
     pub fn open_damaged(dir: &Path) -> Result<Self, StoreError> {
-        let medium = Medium::File(existing(dir)?);
-        let db = patiently(dir, || Db::open(&medium))?;
-        Self::assemble(dir, medium, db, Tolerance::ReadAround)
+        let file = existing(dir)?;
+        let db = patiently(dir, || Db::open_to_read(&file))?;
+        Self::assemble(dir, Medium::File(file), db, Tolerance::ReadAround)
     }
 
     /// Creates a store in a folder; its log begins with `origin`, from [`loom_core::origin::create`].

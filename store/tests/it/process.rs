@@ -121,6 +121,33 @@ fn one_process_holds_the_store_and_is_named() {
 }
 
 #[test]
+fn a_killed_store_is_read_by_many_at_once_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("store");
+    drop(RedbStore::create(&dir, &origin()).unwrap());
+    let mut child = start("process::appender", &dir, 0);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.by_ref().filter(|line| line.contains("ack ")).take(40).count() == 40);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let bytes = || std::fs::read(dir.join("store.redb")).unwrap();
+    let before = bytes();
+    let (one, two) = (RedbStore::open_to_read(&dir).unwrap(), RedbStore::open_to_read(&dir).unwrap());
+    assert!(one.size() > 40);
+    assert_eq!(one.events(0, usize::MAX).unwrap(), two.events(0, usize::MAX).unwrap());
+    assert!(matches!(RedbStore::open(&dir), Err(StoreError::Held { .. })));
+    let refused = one.append(vec![Author::new(77).open()]).remove(0);
+    assert!(matches!(refused, Err(loom_store::AppendError::Store(StoreError::ReadOnly))));
+    let size = one.size();
+    drop((one, two));
+    assert!(bytes() == before, "reading changes nothing");
+    let store = RedbStore::open(&dir).unwrap();
+    assert_eq!(store.size(), size);
+    // While it is driven, nobody reads past the driver's lock.
+    assert!(matches!(RedbStore::open_to_read(&dir), Err(StoreError::Held { .. })));
+}
+
+#[test]
 fn a_lock_that_outlives_its_holder_for_a_moment_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("store");

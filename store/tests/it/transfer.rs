@@ -161,11 +161,14 @@ fn garbage_is_listed_first_and_only_it_is_removed() {
     let orphan = Blob::plain(&vec![1; 70_000]);
     fs::write(dir.join("blobs").join(orphan.digest.to_string()), &orphan.bytes).unwrap();
     fs::write(dir.join("blobs/.new-left"), b"half").unwrap();
+    // What somebody else put there is not the store's to remove.
+    fs::write(dir.join("blobs/README.txt"), b"mine").unwrap();
+    fs::create_dir(dir.join("blobs/.new-folder")).unwrap();
     let listed = store.garbage().unwrap();
     assert_eq!((listed.files.len(), listed.bytes), (2, orphan.bytes.len() as u64 + 4));
-    assert_eq!(fs::read_dir(dir.join("blobs")).unwrap().count(), 3);
+    assert_eq!(fs::read_dir(dir.join("blobs")).unwrap().count(), 5);
     assert_eq!(store.collect().unwrap(), listed);
-    assert_eq!(fs::read_dir(dir.join("blobs")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(dir.join("blobs")).unwrap().count(), 3);
     let mut named = 0;
     for position in 0..store.size() {
         for digest in store.carried(position).unwrap() {
