@@ -4,6 +4,7 @@ use crate::commands::Command;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{self, Output};
+use crate::text::clean_block;
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::io::Write;
@@ -41,10 +42,9 @@ pub(crate) fn main() -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // A closed pipe while help is printed is nobody's trouble.
-            let _closed = error.print();
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+            return match (error.kind(), told(&error)) {
+                (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Ok(())) => Exit::Ok,
+                (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Err(failed)) => Exit::of_error(&failed.into()),
                 _ => Exit::Usage,
             };
         }
@@ -63,6 +63,15 @@ pub(crate) fn main() -> Exit {
             Exit::of_error(&error)
         }
     }
+}
+
+/// Prints help, or what is wrong with the command line. Control characters of its words become visible.
+fn told(error: &clap::Error) -> std::io::Result<()> {
+    let text = error.render().to_string();
+    if error.use_stderr() && clean_block(&text) != text {
+        return std::io::stderr().write_all(clean_block(&text).as_bytes());
+    }
+    error.print()
 }
 
 #[cfg(test)]

@@ -89,6 +89,12 @@ pub(crate) enum CliError {
         /// The file.
         path: PathBuf,
     },
+    /// A device, pipe, link or folder stands where a file would be written.
+    #[error("{} is no regular file and is not replaced", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// A folder that should be new has something in it.
     #[error("{} is not empty", .path.display())]
     NotEmpty {
@@ -120,7 +126,7 @@ pub(crate) enum CliError {
     Store(#[from] StoreError),
     /// History could not be read back.
     #[error(transparent)]
-    Replay(#[from] ReplayError),
+    Replay(ReplayError),
     /// The host could not do something.
     #[error(transparent)]
     Host(HostError),
@@ -143,6 +149,16 @@ impl From<io::Error> for CliError {
         match error.kind() {
             io::ErrorKind::BrokenPipe => CliError::ClosedPipe,
             _ => CliError::Output(error),
+        }
+    }
+}
+
+impl From<ReplayError> for CliError {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            // A trace goes to standard output like any other result.
+            ReplayError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => CliError::ClosedPipe,
+            error => CliError::Replay(error),
         }
     }
 }
@@ -190,7 +206,9 @@ impl CliError {
             CliError::Since { .. } => Some("write a span like 7d or 90m, or a time like 2026-11-21T08:00Z".to_string()),
             CliError::NoRuleSet { .. } => Some("`loom rules list` lists them".to_string()),
             CliError::Kind { kind } => nearest_kind(kind).map(|near| format!("did you mean `{near}`?")),
-            CliError::FileExists { .. } => Some("name another file, or move this one away".to_string()),
+            CliError::FileExists { .. } | CliError::NotAFile { .. } => {
+                Some("name another file, or move this one away".to_string())
+            }
             CliError::NotEmpty { .. } => Some("name another folder, or a new one".to_string()),
             CliError::Store(error) | CliError::Replay(ReplayError::Store(error)) => store_hint(error),
             CliError::Host(error) => host_hint(error),

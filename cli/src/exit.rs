@@ -61,6 +61,7 @@ impl Exit {
             | CliError::Since { .. }
             | CliError::NoRuleSet { .. }
             | CliError::FileExists { .. }
+            | CliError::NotAFile { .. }
             | CliError::NotEmpty { .. } => Exit::Usage,
             CliError::Store(error) => Exit::of_store(error),
             CliError::Replay(error) => Exit::of_replay(error),
@@ -101,6 +102,8 @@ impl Exit {
             | HostError::TooLong { .. }
             | HostError::TaskUnusable
             | HostError::StoreForeign { .. }
+            | HostError::StoreElsewhere { .. }
+            | HostError::StateForeign { .. }
             | HostError::Policy(_)
             | HostError::Checks(_)
             | HostError::Tool(ToolError::NotARepository { .. } | ToolError::Bare { .. } | ToolError::Empty { .. }) => {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use loom_core::id::{Digest, StreamId, hex};
+use std::path::Path;
 
 /// Digits of an id that a line shows.
 pub(crate) const SHORT: usize = 8;
@@ -30,6 +31,11 @@ fn visible(c: char) -> char {
 /// Characters that make text read otherwise than it is stored.
 fn is_bidi(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}
+
+/// Returns a path as people read it, on one line.
+pub(crate) fn shown(path: &Path) -> String {
+    clean(&path.to_string_lossy())
 }
 
 /// Returns bytes as text, cleaned.

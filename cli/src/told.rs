@@ -143,6 +143,7 @@ impl Tale {
             return;
         }
         let seconds = self.began.elapsed().as_secs_f64();
+        let text = clean(text);
         let mut err = anstream::stderr().lock();
         // Nobody reads the progress any more: the run goes on all the same.
         let _closed = writeln!(err, "{QUIET}{seconds:5.1}s{QUIET:#} {style}{text}{style:#}");

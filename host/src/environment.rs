@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Marks every process that Loom starts for a run: the sequence of what asked for it.
 pub const SPAWN_VARIABLE: &str = "LOOM_SPAWN";
@@ -13,7 +13,8 @@ pub struct Environment {
     /// Where programs are looked for.
     pub search_path: OsString,
     /// Folder for Loom's state outside of projects: `LOOM_STATE_DIR`, else `$XDG_STATE_HOME/loom`, else
-    /// `~/.local/state/loom`.
+    /// `~/.local/state/loom`. Always absolute: what is empty or relative in the last two does not count, as the XDG Base
+    /// Directory Specification has it.
     pub state_folder: PathBuf,
     /// Variables that toolchains of checks need and that carry no secret, with their values.
     pub toolchain: Vec<(OsString, OsString)>,
@@ -24,13 +25,16 @@ pub struct Environment {
 impl Environment {
     /// Reads the environment of this process.
     pub fn read() -> Self {
-        let home = env::var_os("HOME").map(PathBuf::from);
+        let absolute = |path: PathBuf| path.is_absolute().then_some(path);
+        // Without HOME it is what the system's list of users says.
+        let home = env::home_dir().and_then(absolute);
         let below_home = |name: &str| home.as_ref().map(|home| home.join(name)).filter(|path| path.is_dir());
         let state_folder = env::var_os("LOOM_STATE_DIR")
-            .map(PathBuf::from)
-            .or_else(|| env::var_os("XDG_STATE_HOME").map(|folder| Path::new(&folder).join("loom")))
+            .filter(|folder| !folder.is_empty())
+            .and_then(|folder| std::path::absolute(folder).ok())
+            .or_else(|| Some(absolute(PathBuf::from(env::var_os("XDG_STATE_HOME")?))?.join("loom")))
             .or_else(|| home.as_ref().map(|home| home.join(".local/state/loom")))
-            .unwrap_or_else(|| env::temp_dir().join("loom"));
+            .unwrap_or_else(|| env::temp_dir().join(format!("loom-{}", rustix::process::getuid().as_raw())));
         let toolchain = [("RUSTUP_HOME", ".rustup"), ("CARGO_HOME", ".cargo")]
             .into_iter()
             .filter_map(|(variable, folder)| {

@@ -75,6 +75,23 @@ pub enum HostError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The store that was found is not that of the repository around it.
+    #[error(
+        "the store in {} is not the one of the repository at {}; only a repository's own store is driven",
+        .folder.display(), .root.display()
+    )]
+    StoreElsewhere {
+        /// The store's folder.
+        folder: PathBuf,
+        /// Top folder of the repository.
+        root: PathBuf,
+    },
+    /// The folder for Loom's state belongs to somebody else, who could change what lies there.
+    #[error("{} belongs to another user; LOOM_STATE_DIR names another folder for Loom's state", .folder.display())]
+    StateForeign {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The policy that was asked for is not known.
     #[error(transparent)]
     Policy(#[from] loom_bundles::PolicyUnknown),

@@ -195,7 +195,7 @@ impl Shared {
         let whole = folder.join("made");
         let place = folder.join("workspace");
         if whole.exists() {
-            return Ok(Workspace::open(&self.settings.git, &place)?);
+            return Ok(Workspace::open(&self.settings.project, &place)?);
         }
         // Whatever stands here was left half made by a driver that died.
         remove_tree(&folder)?;

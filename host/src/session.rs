@@ -21,6 +21,7 @@ use loom_store::{RedbStore, Store};
 use loom_tools::{Git, Guard, Project, Uncommitted, end_strays};
 use std::fmt;
 use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -82,11 +83,41 @@ impl Session {
         provider: Arc<dyn Provider>,
         guard: Guard,
     ) -> Result<Self, HostError> {
+        Self::of_project(environment, path, None, provider, guard)
+    }
+
+    /// Opens the project whose store lies in `store_folder`: this store and no other.
+    pub fn reopen(
+        environment: &Environment,
+        store_folder: &Path,
+        provider: Arc<dyn Provider>,
+        guard: Guard,
+    ) -> Result<Self, HostError> {
+        let found = std::fs::canonicalize(store_folder).map_err(|source| HostError::File {
+            doing: "find",
+            path: store_folder.display().to_string(),
+            source,
+        })?;
+        let place = found.parent().unwrap_or(&found).to_path_buf();
+        Self::of_project(environment, &place, Some(found), provider, guard)
+    }
+
+    fn of_project(
+        environment: &Environment,
+        path: &Path,
+        expected: Option<PathBuf>,
+        provider: Arc<dyn Provider>,
+        guard: Guard,
+    ) -> Result<Self, HostError> {
+        own_state(&environment.state_folder)?;
         let scratch = environment.state_folder.join("scratch");
         make(&scratch)?;
         let git = Git::find(&environment.search_path, &scratch)?;
         let project = Arc::new(Project::open(&git, path)?);
         let store_folder = own_folder(&project)?;
+        if let Some(folder) = expected.filter(|folder| *folder != store_folder) {
+            return Err(HostError::StoreElsewhere { folder, root: project.root().to_path_buf() });
+        }
         let store: Arc<dyn Store> = Arc::new(open_or_create(&store_folder)?);
         let folder = environment.state_folder.join("stores").join(hex(&crate::engine::origin(store.as_ref())?));
         make(&folder)?;
@@ -272,6 +303,15 @@ fn open_or_create(folder: &Path) -> Result<RedbStore, HostError> {
         loom_core::origin::create(Machine.random(), env!("CARGO_PKG_VERSION"), stamp)
     };
     Ok(RedbStore::open_or_create(folder, origin)?)
+}
+
+/// Makes the folder for Loom's state, for its user alone; one that somebody else made is refused.
+fn own_state(folder: &Path) -> Result<(), HostError> {
+    let failed = |source| HostError::File { doing: "make", path: folder.display().to_string(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let owner = std::fs::metadata(folder).map_err(failed)?.uid();
+    let is_own = owner == rustix::process::geteuid().as_raw();
+    if is_own { Ok(()) } else { Err(HostError::StateForeign { folder: folder.to_path_buf() }) }
 }
 
 fn make(folder: &Path) -> Result<(), HostError> {

@@ -27,13 +27,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Positions of one chunk; a multiple of what the store's tree tiles cover.
 const CHUNK: u64 = 16_384;
+/// More threads than this are never of use.
+const THREADS_MAX: usize = 256;
 /// Heights at which the store's tree nodes are compared with the log.
 const TILE_HEIGHT: u8 = 8;
 
 /// What to check, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// How many threads work; at least 1.
+    /// How many threads work: 1 to 256, anything else counts as the nearest of them.
     pub threads: usize,
     /// Whether every blob that an event names is read and checked against its digest.
     pub blobs: bool,
@@ -67,6 +69,7 @@ impl Report {
 
 /// Verifies a store as of now. Damage is a finding, not an error; errors are what keeps from looking.
 pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError> {
+    let options = Options { threads: options.threads.clamp(1, THREADS_MAX), ..options };
     let size = store.size();
     let mut report = Report::default();
     let origin = match origin(store, size) {
@@ -198,7 +201,7 @@ fn check_chunks(store: &dyn Store, size: u64, origin: [u8; 16], options: Options
         }
     };
     let results: Vec<Result<Vec<Chunk>, ReplayError>> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..options.threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..options.threads).map(|_| scope.spawn(work)).collect();
         let mut results = vec![work()];
         for other in others {
             results.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));

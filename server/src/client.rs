@@ -27,6 +27,8 @@ use tokio::runtime::Runtime;
 
 /// How long a question that waits for events may wait, in milliseconds.
 const WAIT_MS: u64 = 2_000;
+/// How long an answer may take, in milliseconds; longer than a question may wait. A holder that was stopped answers never.
+const ANSWER_MS: u64 = 10_000;
 /// Pause before asking again after the holder did not answer, in milliseconds.
 const PAUSE_MS: u64 = 200;
 
@@ -41,6 +43,7 @@ pub struct RemoteStore {
 /// The connection, made anew where it broke.
 struct Wire {
     socket: PathBuf,
+    answer_ms: u64,
     runtime: Runtime,
     sender: Mutex<Option<http1::SendRequest<Empty<Bytes>>>>,
 }
@@ -56,9 +59,14 @@ impl RemoteStore {
     ///
     /// Errors where nobody listens there, or where the holder does not answer this process.
     pub fn connect(socket: &Path) -> Result<Self, StoreError> {
+        Self::connect_within(socket, ANSWER_MS)
+    }
+
+    /// As [`RemoteStore::connect`]; every answer may take so many milliseconds.
+    pub fn connect_within(socket: &Path, answer_ms: u64) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| cannot("be asked", error))?;
-        let wire = Arc::new(Wire { socket: socket.to_path_buf(), runtime, sender: Mutex::new(None) });
+        let wire = Arc::new(Wire { socket: socket.to_path_buf(), answer_ms, runtime, sender: Mutex::new(None) });
         let store = RemoteStore { wire, tip: OnceLock::new() };
         store.wire.json::<SizeWire>("/v1/size")?;
         Ok(store)
@@ -214,7 +222,7 @@ fn follow(wire: &Arc<Wire>, size: u64) -> Arc<Tip> {
     std::thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         // A connection of its own: questions that wait would hold up the others.
-        let wire = Wire { socket, runtime, sender: Mutex::new(None) };
+        let wire = Wire { socket, answer_ms: ANSWER_MS, runtime, sender: Mutex::new(None) };
         let mut known = size;
         while weak.strong_count() > 0 {
             match wire.json::<SizeWire>(&format!("/v1/size?beyond={known}&wait_ms={WAIT_MS}")) {
@@ -240,11 +248,11 @@ impl Wire {
         self.get(path)?.good().cloned()
     }
 
-    /// Asks once, and once more on a new connection where the old one had been closed.
+    /// Asks once, and once more on a new connection where the old one had been closed. Neither may take for ever.
     fn get(&self, path: &str) -> Result<Reply, StoreError> {
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = sender.take();
-        self.runtime.block_on(async {
+        let asking = async {
             if let Some(mut kept) = kept
                 && let Ok(reply) = ask(&mut kept, path).await
             {
@@ -255,7 +263,10 @@ impl Wire {
             let reply = ask(&mut fresh, path).await.map_err(|error| cannot("answer", io::Error::other(error)))?;
             *sender = Some(fresh);
             Ok(reply)
-        })
+        };
+        let answer_max = Duration::from_millis(self.answer_ms);
+        let answered = self.runtime.block_on(async { tokio::time::timeout(answer_max, asking).await });
+        answered.unwrap_or_else(|_| Err(cannot("answer", io::ErrorKind::TimedOut.into())))
     }
 }
 

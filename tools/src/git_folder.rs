@@ -41,7 +41,8 @@ pub(crate) fn write(folder: &Path, whose: For, format: ObjectFormat, head: &[u8]
 pub(crate) fn borrow_objects(folder: &Path, objects: &Path) -> Result<(), Error> {
     let mut line = quote(objects);
     line.push(b'\n');
-    write_file(&folder.join("objects/info/alternates"), &line)
+    let place = folder.join("objects/info/alternates");
+    if fs::read(&place).is_ok_and(|found| found == line) { Ok(()) } else { write_file(&place, &line) }
 }
 
 /// Points a branch to a commit in a git folder that nobody else uses yet.

@@ -108,7 +108,7 @@ impl Workspace {
         git_folder::copy_if_present(&project.shallow(), &repository.join("shallow"))?;
         let work = folder.join("work");
         fs::create_dir(&work).map_err(file("create", &work))?;
-        let workspace = Self::open(project.git(), &folder)?;
+        let workspace = Self::open(project, &folder)?;
         workspace.reset_to(workspace.base_tree)?;
         Ok(workspace)
     }
@@ -118,9 +118,12 @@ impl Workspace {
     ///
     /// # Errors
     /// [`Error::File`] when there is none, or what git says.
-    pub fn open(git: &Git, folder: &Path) -> Result<Self, Error> {
+    pub fn open(project: &Project, folder: &Path) -> Result<Self, Error> {
+        let git = project.git();
         let folder = fs::canonicalize(folder).map_err(file("find", folder))?;
         let repository = folder.join("repository");
+        // The project may have been moved meanwhile.
+        git_folder::borrow_objects(&repository, &project.objects())?;
         let head = repository.join("HEAD");
         let text = fs::read(&head).map_err(file("read", &head))?;
         let peel = git.call(&repository, "rev-parse").arguments(["--verify", "HEAD^{tree}"]);

@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::project;
+use crate::text::shown;
 use loom_core::id::hex;
 use serde::Serialize;
 use std::io::Write;
@@ -38,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     if output.json {
         output.document(&Document { loom: "backup/1", file, events: kept.events, root })?;
     } else {
-        writeln!(output.out, "{} events in {}, tree root {root}", kept.events, arguments.file.display())?;
+        writeln!(output.out, "{} events in {}, tree root {root}", kept.events, shown(&arguments.file))?;
     }
     Ok(Exit::Ok)
 }

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::identify;
 use crate::output::Output;
 use crate::project;
-use crate::text::{bytes, run8};
+use crate::text::{bytes, run8, shown};
 use loom_core::event::Envelope;
 use loom_core::id::{StreamId, hex};
 use loom_core::kind::Event;
@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         })?;
     } else {
         let (run, size) = (run8(&stream), bytes(written.bytes));
-        let file = arguments.output.display();
+        let file = shown(&arguments.output);
         writeln!(output.out, "{run}: {} events and {} blobs in {file}, {size}", written.events, written.blobs)?;
     }
     Ok(Exit::Ok)
@@ -99,8 +99,11 @@ fn to_file<T>(
             _ => CliError::File { doing, path, source },
         }
     };
-    if !force && path.exists() {
-        return Err(CliError::FileExists { path: path.to_path_buf() });
+    match std::fs::symlink_metadata(path) {
+        Ok(_) if !force => return Err(CliError::FileExists { path: path.to_path_buf() }),
+        // To replace a device, a pipe or a link is never what was meant.
+        Ok(found) if !found.is_file() => return Err(CliError::NotAFile { path: path.to_path_buf() }),
+        Ok(_) | Err(_) => {}
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut options = tempfile::Builder::new();

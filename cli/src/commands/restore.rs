@@ -5,6 +5,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::project::FOLDER;
+use crate::text::shown;
 use loom_core::id::hex;
 use loom_replay::{Bad, Options, verify};
 use loom_store::{Damage, Store, StoreError};
@@ -49,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         let folder = folder.to_string_lossy().into_owned();
         output.document(&Document { loom: "restore/1", folder, events: restored.events, root })?;
     } else {
-        writeln!(output.out, "{} events in {}, tree root {root}", restored.events, folder.display())?;
+        writeln!(output.out, "{} events in {}, tree root {root}", restored.events, shown(&folder))?;
     }
     Ok(Exit::Ok)
 }

@@ -63,10 +63,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
     })?;
     let store_folder = project::find(global.dir.as_deref())?;
-    let place = store_folder.parent().unwrap_or(&store_folder);
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
     let environment = Environment::read();
-    let session = Session::open(&environment, place, Arc::new(Scripted::new(script)), guard);
+    let session = Session::reopen(&environment, &store_folder, Arc::new(Scripted::new(script)), guard);
     let mut session = session.map_err(|error| CliError::of_host(error, &store_folder))?;
     let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();

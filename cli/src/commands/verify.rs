@@ -29,7 +29,8 @@ pub(crate) struct Arguments {
     redrive: bool,
     /// How many threads work [default: one for each core].
     #[arg(long, value_name = "COUNT")]
-    threads: Option<usize>,
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
 }
 
 #[derive(Serialize)]
@@ -127,6 +128,7 @@ fn of_store(
         None => {
             let threads = arguments
                 .threads
+                .map(usize::from)
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
             let report = verify(store, Options { threads, blobs: arguments.blobs })?;
             let mut streams: Vec<StreamId> = store.runs(usize::MAX)?.into_iter().map(|run| run.stream).collect();

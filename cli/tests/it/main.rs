@@ -19,6 +19,7 @@ mod json;
 mod kill;
 #[path = "../../../replay/tests/it/made.rs"]
 mod made;
+mod odd_places;
 mod reading;
 mod rig;
 mod rules;

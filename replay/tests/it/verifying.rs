@@ -23,7 +23,7 @@ fn store() -> MemoryStore {
 }
 
 fn look(store: &dyn Store) -> Report {
-    let reports = [1, 2, 5].map(|threads| verify(store, Options { threads, blobs: true }).unwrap());
+    let reports = [0, 1, 2, 5, usize::MAX].map(|threads| verify(store, Options { threads, blobs: true }).unwrap());
     assert_eq!(reports[0], reports[1]);
     assert_eq!(reports[0], reports[2]);
     reports[0].clone()

@@ -58,6 +58,16 @@ fn a_client_reads_a_store_that_is_held_and_grows() {
 }
 
 #[test]
+fn a_holder_that_never_answers_is_not_waited_for_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("stopped");
+    // Connections queue up at it, as they do at a process that was stopped.
+    let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let error = RemoteStore::connect_within(&socket, 50).err().unwrap();
+    assert_eq!(error.to_string(), "the store's holder cannot answer");
+}
+
+#[test]
 fn damage_keeps_its_place_on_the_way() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("store");

@@ -377,7 +377,7 @@ fn workspace_can_be_opened_again() {
     write(&workspace.work().join("new"), "new\n");
     let tree = snapshot(&workspace).tree;
     drop(workspace);
-    let workspace = Workspace::open(&rig.git, &rig.path("run")).unwrap();
+    let workspace = Workspace::open(&project, &rig.path("run")).unwrap();
     assert_eq!((workspace.base_commit(), workspace.base_tree()), (project.head_commit(), project.head_tree()));
     assert_eq!(snapshot(&workspace).tree, tree);
     assert_eq!(changed(&workspace), "A new");
