@@ -182,7 +182,7 @@ pub fn read(input: &mut dyn Read) -> Result<Trace, ReplayError> {
         absent: BTreeSet::new(),
         commits: 0,
     };
-    let mut inside = BTreeSet::new();
+    let mut blobs = Naming::default();
     loop {
         let start = reader.offset;
         let so_far = reader.hasher.finalize();
@@ -191,6 +191,7 @@ pub fn read(input: &mut dyn Read) -> Result<Trace, ReplayError> {
         match (kind, items) {
             (BLOB, 2) => {
                 let blob = Blob::stored(reader.bytes(BLOB_BYTES_MAX)?);
+                blobs.waiting.push((start, blob.digest));
                 if trace.blobs.insert(blob.digest, blob.bytes).is_some() {
                     return Err(damaged(start, format!("blob {} is there twice (TRACE-4)", blob.digest)));
                 }
@@ -198,14 +199,15 @@ pub fn read(input: &mut dyn Read) -> Result<Trace, ReplayError> {
             (EVENT, 2) => {
                 let bytes = reader.bytes(EVENT_BYTES_MAX)?;
                 let sequence = trace.events.len() as u64;
-                let passed = stretch.push(sequence, &bytes).map_err(|bad| wrong(start, &bytes, sequence, bad))?;
+                let passed = match stretch.push(sequence, &bytes) {
+                    Ok(passed) => passed,
+                    Err(bad) => return Err(reader.wrong(start, &bytes, sequence, bad)),
+                };
                 if stretch.threads.len() != 1 || !stretch.threads.contains_key(&stream) {
                     return Err(damaged(start, "the event is of another stream"));
                 }
-                if let Some(Event::RunOpened(opened)) = passed.event.as_deref()
-                    && let Some(content) = trace.blobs.get(&opened.bundle).and_then(|bytes| Blob::content(bytes))
-                {
-                    inside.extend(within_bundle(content));
+                if let Some(event) = passed.event.as_deref() {
+                    blobs.event(event, &trace)?;
                 }
                 trace.events.push(Recorded { id: passed.id, bytes });
             }
@@ -216,27 +218,64 @@ pub fn read(input: &mut dyn Read) -> Result<Trace, ReplayError> {
                 if told != found {
                     return Err(damaged(start, "the end does not belong to what comes before it (TRACE-3)"));
                 }
+                if let Some((offset, digest)) = blobs.waiting.first() {
+                    return Err(unnamed(*offset, digest));
+                }
                 reader.end()?;
                 break;
             }
             _ => return Err(damaged(start, "the item is of no kind of this format")),
         }
     }
-    finish(trace, stretch, inside, reader.offset)
+    trace.absent = blobs.named.into_iter().filter(|digest| !trace.blobs.contains_key(digest)).collect();
+    finish(trace, stretch, reader.offset)
 }
 
-fn finish(mut trace: Trace, stretch: Stretch, inside: BTreeSet<Digest>, offset: u64) -> Result<Trace, ReplayError> {
+/// Which blobs stand where they may (TRACE-4, TRACE-6).
+#[derive(Default)]
+struct Naming {
+    /// Blobs since the last event, with their places.
+    waiting: Vec<(u64, Digest)>,
+    /// What the events so far name.
+    named: BTreeSet<Digest>,
+}
+
+impl Naming {
+    /// The next event must be the first to name every blob that waits.
+    fn event(&mut self, event: &Event, trace: &Trace) -> Result<(), ReplayError> {
+        let mut names: BTreeSet<Digest> = blobs::named(event).into_iter().collect();
+        let mut terms: BTreeSet<Digest> = blobs::terms(event).into_iter().collect();
+        if let Event::RunOpened(opened) = event
+            && let Some(content) = trace.blobs.get(&opened.bundle).and_then(|bytes| Blob::content(bytes))
+        {
+            let inside = within_bundle(content);
+            names.extend(inside.iter().copied());
+            terms.extend(inside);
+        }
+        for (offset, digest) in std::mem::take(&mut self.waiting) {
+            if !names.contains(&digest) || self.named.contains(&digest) {
+                return Err(unnamed(offset, &digest));
+            }
+            if trace.is_slim && !terms.contains(&digest) {
+                return Err(damaged(offset, format!("blob {digest} is not one that a slim trace has (TRACE-6)")));
+            }
+        }
+        self.named.append(&mut names);
+        Ok(())
+    }
+}
+
+fn unnamed(offset: u64, digest: &Digest) -> ReplayError {
+    damaged(offset, format!("the next event is not the first that names blob {digest} (TRACE-4)"))
+}
+
+fn finish(mut trace: Trace, stretch: Stretch, offset: u64) -> Result<Trace, ReplayError> {
     if trace.events.is_empty() {
         return Err(damaged(offset, "there is no event: a trace is of a run"));
     }
     if !stretch.is_between_commits() {
         return Err(damaged(offset, "the run ends inside a commit (COMMIT-1)"));
     }
-    let named: BTreeSet<Digest> = stretch.blobs.keys().copied().chain(inside).collect();
-    if let Some(foreign) = trace.blobs.keys().find(|digest| !named.contains(digest)) {
-        return Err(damaged(offset, format!("no event names blob {foreign} (TRACE-4)")));
-    }
-    trace.absent = named.into_iter().filter(|digest| !trace.blobs.contains_key(digest)).collect();
     let mut whole = Stretch::new(Some(trace.origin), false);
     let joined = whole.join(stretch);
     if let Some(bad) = joined.err().or_else(|| whole.repeated_request()) {
@@ -278,14 +317,6 @@ impl Records for Trace {
 
 fn damaged(offset: u64, what: impl Into<String>) -> ReplayError {
     ReplayError::Damaged(Bad { offset: Some(offset), ..Bad::of(what) })
-}
-
-/// Tells an event of a newer Loom from a damaged one.
-fn wrong(offset: u64, bytes: &[u8], sequence: u64, bad: Bad) -> ReplayError {
-    match View::read(bytes) {
-        Err(source) if source.is_newer() => ReplayError::NewerEvent { sequence, source },
-        Ok(_) | Err(_) => ReplayError::Damaged(Bad { position: None, offset: Some(offset), ..bad }),
-    }
 }
 
 /// Reads canonical items of bounded length from a stream of bytes.
@@ -386,6 +417,34 @@ impl<'r> Reader<'r> {
     fn array_of<const N: usize>(&mut self) -> Result<[u8; N], ReplayError> {
         let start = self.offset;
         self.bytes(N as u64)?.try_into().map_err(|_| damaged(start, format!("there are not {N} bytes here")))
+    }
+
+    /// Tells an event of a newer Loom from a damaged one: the end item vouches for what is not damaged.
+    fn wrong(&mut self, offset: u64, bytes: &[u8], sequence: u64, bad: Bad) -> ReplayError {
+        match View::read(bytes) {
+            Err(source) if source.is_newer() && self.ends_well() => ReplayError::NewerEvent { sequence, source },
+            Ok(_) | Err(_) => ReplayError::Damaged(Bad { position: None, offset: Some(offset), ..bad }),
+        }
+    }
+
+    /// Whether the rest of the file leads to an end item whose digest is that of the file (TRACE-3).
+    fn ends_well(&mut self) -> bool {
+        let mut digest = || -> Result<bool, ReplayError> {
+            loop {
+                let so_far = self.hasher.finalize();
+                match (self.array()?, self.uint()?) {
+                    (2, BLOB) => drop(self.bytes(BLOB_BYTES_MAX)?),
+                    (2, EVENT) => drop(self.bytes(EVENT_BYTES_MAX)?),
+                    (5, END) => {
+                        let _counts = (self.uint()?, self.uint()?);
+                        let _last: [u8; 32] = self.array_of()?;
+                        return Ok(self.array_of()? == *so_far.as_bytes());
+                    }
+                    _ => return Ok(false),
+                }
+            }
+        };
+        digest().unwrap_or(false)
     }
 
     fn end(&mut self) -> Result<(), ReplayError> {

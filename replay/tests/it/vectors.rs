@@ -281,6 +281,12 @@ fn refused_traces() -> Vec<Case> {
         items[from] = item(1, &[bytes(to)]);
         items
     };
+    let mut late = event_items(&events);
+    late.insert(1, blob_items().remove(2));
+    let late = ended(&[vec![head()], blob_items()[..2].to_vec(), late].concat(), &events, 3);
+    let mut newer = events.clone();
+    let version = newer[0].windows(5).position(|part| part == [7, 1, 8, 1, 9]).unwrap() + 3;
+    newer[0][version] = 2;
     vec![
         ("another magic", "no trace", one(flipped(0))),
         ("a newer format", "TRACE-1", one(with(header(2, stream()), blob_items(), &events, 3))),
@@ -292,10 +298,11 @@ fn refused_traces() -> Vec<Case> {
         ),
         ("a byte after the end", "TRACE-2", one([&plain[..], &[0]].concat())),
         ("an altered byte of the end's digest", "TRACE-3", one(flipped(plain.len() - 1))),
-        // Whether it is slim: nothing else speaks of it.
-        ("an altered header", "TRACE-3", one(flipped(48))),
+        ("a slim trace that holds the task", "TRACE-6", one(flipped(48))),
         ("another number of blobs", "TRACE-3", one(with(head(), blob_items(), &events, 4))),
         ("a blob that nobody names", "TRACE-4", one(with(head(), foreign, &events, 4))),
+        ("a blob after the event that names it", "TRACE-4", one(late)),
+        ("a newer event", "TRACE-1", one(with(head(), blob_items(), &newer, 3))),
         ("a blob twice", "TRACE-4", one(with(head(), twice, &events, 4))),
         ("an altered blob", "TRACE-4", one(with(head(), with_blob(1, b"\0another bundle"), &events, 3))),
         ("a blob that is too long", "TRACE-5", one(with(head(), endless, &events, 1))),
@@ -306,6 +313,14 @@ fn refused_traces() -> Vec<Case> {
         ("a run that ends inside a commit", "COMMIT-1", one(with(head(), blob_items(), &events[..4], 3))),
         ("no event at all", "layout", one(with(head(), Vec::new(), &[], 0))),
     ]
+}
+
+#[test]
+fn what_looks_newer_in_a_file_that_was_altered_is_damage() {
+    let mut bytes = whole();
+    let version = bytes.windows(5).position(|part| part == [7, 1, 8, 1, 9]).unwrap() + 3;
+    bytes[version] = 3;
+    assert!(matches!(trace::read(&mut bytes.as_slice()), Err(ReplayError::Damaged(_))));
 }
 
 #[test]
@@ -325,7 +340,8 @@ fn every_trace_is_whole_or_broken_as_it_says() {
             Ok(_) => panic!("{name} was accepted"),
         };
         let told = match (&error, law) {
-            (ReplayError::NotATrace, "no trace") | (ReplayError::Newer { .. }, "TRACE-1") => true,
+            (ReplayError::NotATrace, "no trace")
+            | (ReplayError::Newer { .. } | ReplayError::NewerEvent { .. }, "TRACE-1") => true,
             (ReplayError::Damaged(_), "layout") => true,
             (error, law) => error.to_string().contains(law),
         };
