@@ -210,6 +210,23 @@ fn a_project_that_cannot_be_written_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_state_folder_of_somebody_else_is_refused() {
+    needs!("git", "sh");
+    let project = Project::new();
+    let state = project.beside("state");
+    fs::create_dir(&state).unwrap();
+    mode(&state, 0o777);
+    // Only the administrator may give a folder away.
+    if std::os::unix::fs::chown(&state, Some(NOBODY), None).is_err() {
+        return;
+    }
+    let refused = project.session(WORKS).err().unwrap();
+    assert!(matches!(&refused, HostError::StateForeign { folder } if *folder == state), "{refused}");
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
+    assert!(!project.root().join(".loom").exists());
+}
+
+#[test]
 fn a_state_folder_that_cannot_be_written_is_refused_with_its_place() {
     needs!("git", "sh");
     let project = Project::new();
@@ -221,7 +238,7 @@ fn a_state_folder_that_cannot_be_written_is_refused_with_its_place() {
     assert!(!project.root().join(".loom").exists(), "no store is made for what cannot be driven");
     fs::remove_dir(project.beside("state")).unwrap();
     fs::write(project.beside("state"), "a file").unwrap();
-    let said = "refused: cannot make HERE/state/scratch: Not a directory (os error 20)";
+    let said = "refused: cannot make HERE/state: File exists (os error 17)";
     assert_eq!(opened_by_another(&project), said);
 }
 
