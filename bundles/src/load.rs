@@ -171,6 +171,7 @@ fn flaw(code: &'static str, file: &str, line: Option<u64>, what: String, repair:
 
 fn missing(code: &'static str, source: &Source, path: &str, line: u64, what: String) -> LoadError {
     let repair = match nearest(path, source.files.keys().map(String::as_str)) {
+        Some(_) if source.files.contains_key(path) => format!("write {path} in UTF-8"),
         Some(near) => format!("add {path}, or did you mean `{near}`?"),
         None => format!("add {path}"),
     };

@@ -49,7 +49,7 @@ impl Schema {
     }
 }
 
-/// Reads an agent's answer out of its raw output.
+/// Reads an agent's answer out of its raw output; too long a one, or one with too many findings, is none (REPLY-2).
 pub fn parse_answer(raw: &str, schema: &Schema) -> Result<Claim, Unusable> {
     if raw.len() > REPLY_BYTES_MAX {
         return unusable(format!("the output has {} bytes; at most {REPLY_BYTES_MAX} are read", raw.len()));

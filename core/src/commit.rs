@@ -62,7 +62,39 @@ impl Blob {
     }
 }
 
-/// One commit, derived and judged.
+/// One commit, derived and judged (COMMIT-2).
+///
+/// Anybody may read one:
+///
+/// ```
+/// use loom_core::commit::{Checked, Head};
+/// fn read(checked: &Checked<()>) -> Head {
+///     checked.expected()
+/// }
+/// ```
+///
+/// Nobody outside of core makes one, by its constructor or from its parts, or alters one:
+///
+/// ```compile_fail,E0624
+/// use loom_core::commit::{Checked, Head};
+/// fn make(checked: &Checked<()>) -> Checked<()> {
+///     Checked::new(checked.stream(), Head::default(), Vec::new(), Vec::new(), Vec::new(), ())
+/// }
+/// ```
+///
+/// ```compile_fail,E0451
+/// use loom_core::commit::{Checked, Head};
+/// fn make(checked: Checked<()>) -> Checked<()> {
+///     Checked { expected: Head::default(), ..checked }
+/// }
+/// ```
+///
+/// ```compile_fail,E0616
+/// use loom_core::commit::{Checked, Head};
+/// fn alter(checked: &mut Checked<()>) {
+///     checked.expected = Head::default();
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Checked<T> {
     stream: StreamId,

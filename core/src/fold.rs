@@ -3,9 +3,6 @@
 //! Folding judges nothing and never fails: an event that is on record happened. It needs neither bundle nor
 //! rules, so a verifier can refold a run from its events alone.
 
-// A new kind must be thought of wherever kinds are told apart.
-#![deny(clippy::wildcard_enum_match_arm)]
-
 use crate::event::Envelope;
 use crate::kind::Event;
 use crate::planted::planted;

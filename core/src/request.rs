@@ -2,9 +2,6 @@
 //!
 //! No request passes a gate but an answer to that gate, and none skips a stage (RECOVERY-1).
 
-// A new kind must be thought of wherever kinds are told apart.
-#![deny(clippy::wildcard_enum_match_arm)]
-
 use crate::id::Actor;
 use crate::kind::*;
 use crate::planted::planted;

@@ -1,4 +1,4 @@
-//! The engine: takes messages, moves runs by [`loom_core::step()`], appends, and only then tells and acts.
+//! The engine: takes messages, moves runs by [`loom_core::step()`], appends, and only then tells and acts (PERSIST-1).
 //!
 //! ```text
 //! messages ──► step each ──► one append for all ──► answers, effects
@@ -7,7 +7,7 @@
 //!                                    └ failed: outcomes are kept and tried again, requests are told
 //! ```
 //!
-//! A turn is deterministic: equal store, messages, time and chance give equal events. It never waits.
+//! A turn is deterministic: equal store, messages, time and chance give equal events. It never waits (TURN-1).
 //!
 //! What is wrong with one run stays with that run: it is set aside, with the reason, and the others are driven on
 //! (ASIDE-1).

@@ -35,7 +35,7 @@ pub enum Redriven {
         /// What differs, in words.
         what: String,
     },
-    /// It cannot be known: something that the run was driven by is missing.
+    /// It cannot be known: something that the run was driven by is missing (REDRIVE-2).
     Unknowable {
         /// Sequence of the input that could not be fed.
         sequence: u64,

@@ -34,7 +34,7 @@ const PAUSE_MS: u64 = 200;
 
 /// A store that another process holds: everything can be read, nothing appended.
 ///
-/// Events are hashed here, so that an id is always that of the bytes that came.
+/// Events are hashed here, so that an id is always that of the bytes that came (SERVER-4).
 pub struct RemoteStore {
     wire: Arc<Wire>,
     tip: OnceLock<Arc<Tip>>,

@@ -35,7 +35,7 @@ pub struct ServerError {
     source: io::Error,
 }
 
-/// Returns where the holder of a store listens: below Loom's state folder, by the store's own path.
+/// Returns where the holder of a store listens: below Loom's state folder, by the store's own path (SERVER-1).
 ///
 /// Errors where the store's folder is not there.
 pub fn socket_of(state_folder: &Path, store_folder: &Path) -> Result<PathBuf, ServerError> {

@@ -1,4 +1,4 @@
-//! Who is at the other end of the socket: what the kernel says, never what the peer claims.
+//! Who is at the other end of the socket: what the kernel says, never what the peer claims (SERVER-2).
 
 use loom_host::environment::spawn_of_process;
 use tokio::net::unix::UCred;

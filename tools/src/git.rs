@@ -180,3 +180,115 @@ impl Call<'_> {
         Error::GitAnswer { call: self.name.to_owned(), why: why.to_owned() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Stdio;
+
+    const QUESTION: &str = "protocol=https\nhost=example.invalid\n\n";
+    const EXT: &str = "[protocol \"ext\"]\n\tallow = always\n";
+
+    /// What is set, the call that it starts the canary in, and what that call is told. None of them leaves the machine.
+    const SETTINGS: &[(&str, &[&str], &str)] = &[
+        ("[core]\n\tfsmonitor = {program}\n", &["status"], ""),
+        ("[core]\n\thooksPath = {folder}/hooks\n", &["update-ref", "refs/heads/new", "HEAD"], ""),
+        ("[diff]\n\texternal = {program}\n", &["diff"], ""),
+        ("[core]\n\teditor = {program}\n", &["commit", "--allow-empty"], ""),
+        ("[commit]\n\tgpgSign = true\n[gpg]\n\tprogram = {program}\n", &["commit", "--allow-empty", "-m", "x"], ""),
+        ("[credential]\n\thelper = !{program}\n", &["credential", "fill"], QUESTION),
+        ("[core]\n\taskPass = {program}\n", &["credential", "fill"], QUESTION),
+        ("{ext}", &["ls-remote", "ext::{program}"], ""),
+        ("{ext}[remote \"evil\"]\n\turl = ext::{program}\n", &["ls-remote", "evil"], ""),
+        (
+            "{ext}[url \"ext::{program} \"]\n\tinsteadOf = https://\n",
+            &["ls-remote", "https://example.invalid/repository"],
+            "",
+        ),
+        ("[core]\n\tsshCommand = {program}\n", &["ls-remote", "ssh://example.invalid/repository"], ""),
+        ("[core]\n\tgitProxy = {program}\n", &["ls-remote", "git://example.invalid/repository"], ""),
+        ("[remote \"evil\"]\n\turl = {folder}/repository\n\tuploadpack = {program}\n", &["ls-remote", "evil"], ""),
+        (
+            "{ext}[remote \"evil\"]\n\turl = ext::{program}\n\tpromisor = true\n",
+            &["cat-file", "-e", "1234567890123456789012345678901234567890"],
+            "",
+        ),
+    ];
+
+    /// Calls git with nothing of ours around it, whatever comes of it.
+    fn plainly(folder: &Path, arguments: &[String], stdin: &str) -> std::process::Output {
+        let mut child = std::process::Command::new("git")
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .envs([("PATH", SEARCH_PATH), ("HOME", "/nonexistent"), ("GIT_CONFIG_NOSYSTEM", "1")])
+            .envs([("GIT_AUTHOR_NAME", "u"), ("GIT_AUTHOR_EMAIL", "u@x")])
+            .envs([("GIT_COMMITTER_NAME", "u"), ("GIT_COMMITTER_EMAIL", "u@x")])
+            .envs([("GIT_TERMINAL_PROMPT", "0")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It may have ended without reading.
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).ok();
+        child.wait_with_output().unwrap()
+    }
+
+    const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+    /// The outer fence alone: our calls in the user's own git folder, whose configuration git reads.
+    #[test]
+    fn switches_keep_a_repositorys_programs_from_being_started() {
+        needs!("git", "sh");
+        let mut started = Vec::new();
+        for (config, call, stdin) in SETTINGS {
+            let folder = tempfile::tempdir().unwrap();
+            let path = |name: &str| folder.path().join(name);
+            let filled = |text: &str| {
+                text.replace("{ext}", EXT)
+                    .replace("{program}", path("canary").to_str().unwrap())
+                    .replace("{folder}", folder.path().to_str().unwrap())
+            };
+            for inner in ["scratch", "hooks", "repository"] {
+                fs::create_dir(path(inner)).unwrap();
+            }
+            let words = |words: &[&str]| words.iter().map(|word| filled(word)).collect::<Vec<_>>();
+            for prepare in [&["init", "-q"][..], &["commit", "-q", "--allow-empty", "-m", "first"]] {
+                let prepared = plainly(&path("repository"), &words(prepare), "");
+                assert!(prepared.status.success(), "{prepared:?}");
+            }
+            fs::write(path("repository/file"), "one\n").unwrap();
+            plainly(&path("repository"), &words(&["add", "file"]), "");
+            fs::write(path("repository/file"), "two\n").unwrap();
+            let trace = path("trace");
+            for program in ["canary", "hooks/reference-transaction"] {
+                fs::write(path(program), format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\n", trace.display())).unwrap();
+                fs::set_permissions(path(program), fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            let git_folder = path("repository/.git");
+            let known = fs::read_to_string(git_folder.join("config")).unwrap();
+            fs::write(git_folder.join("config"), format!("{known}{}", filled(config))).unwrap();
+
+            let plain = plainly(&path("repository"), &words(call), stdin);
+            assert!(trace.exists(), "{call:?} does not wake the canary: {plain:?}");
+            fs::remove_file(&trace).unwrap();
+
+            let git = Git::find(OsStr::new(SEARCH_PATH), &path("scratch")).unwrap();
+            let call = words(call);
+            let mut prepared = git.call(&git_folder, &call[0]).work_tree(&path("repository"));
+            for (name, value) in [("NAME", "u"), ("EMAIL", "u@x")] {
+                prepared = prepared.variable(&format!("GIT_AUTHOR_{name}"), value);
+                prepared = prepared.variable(&format!("GIT_COMMITTER_{name}"), value);
+            }
+            prepared.arguments(&call[1..]).stdin(stdin.as_bytes().to_vec()).exit().unwrap();
+            if let Ok(sung) = fs::read_to_string(&trace) {
+                started.push(format!("{call:?}: {sung}"));
+            }
+        }
+        assert!(started.is_empty(), "{}", started.join("\n"));
+    }
+}

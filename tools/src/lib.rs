@@ -4,6 +4,11 @@
 //! its call by our neglect, no byte of a user's repository is changed but by [`Workspace::publish`], and nothing that a
 //! repository or an agent wrote is ever executed by a git call of ours.
 
+#[cfg(test)]
+#[macro_use]
+#[path = "../tests/it/missing.rs"]
+mod missing;
+
 mod error;
 mod git;
 mod git_folder;

@@ -21,8 +21,8 @@ struct World {
     touches: &'static str,
     /// Whether it changes anything.
     works: bool,
-    /// A reviewer that blocks in this round.
-    blocks: Option<(&'static str, u64)>,
+    /// The reviewers that block, each with the round.
+    blocks: &'static [(&'static str, u64)],
     /// What checks come to.
     checks: CheckOutcome,
     waived: &'static [&'static str],
@@ -37,7 +37,7 @@ impl Default for World {
             policies: &[],
             touches: "src/lib.rs",
             works: true,
-            blocks: None,
+            blocks: &[],
             checks: CheckOutcome::Pass,
             waived: &[],
             answers: &[],
@@ -191,7 +191,7 @@ impl Driven {
 
     fn spawn(&mut self, world: &World, id: u64, agent: &str, round: u64, tree: &[u8], edits: bool) {
         let known = self.bundle.bundle.agents[agent].clone();
-        let blocks = world.blocks == Some((agent, round));
+        let blocks = world.blocks.contains(&(agent, round));
         let found = Found {
             severity: "blocking".to_string(),
             category: "path-escape".to_string(),
@@ -263,7 +263,7 @@ fn accept_over_a_blocker_is_refused_and_the_run_walks_back() {
     check(
         &World {
             touches: "tests/it.rs",
-            blocks: Some(("reviewer-security", 1)),
+            blocks: &[("reviewer-security", 1)],
             answers: &[Answer::Accept, Answer::Accept],
             ..World::default()
         },
@@ -326,15 +326,42 @@ fn touched_tests_need_a_person_in_every_flow_that_edits() {
 
 #[test]
 fn the_adjudicator_works_only_while_a_blocker_stands() {
-    for (blocks, works) in [(None, false), (Some(("reviewer-logic", 1)), true)] {
+    let blocked: [(&[_], bool); 2] = [(&[], false), (&[("reviewer-logic", 1)], true)];
+    for (blocks, works) in blocked {
         let told = drive(&World { flow: Some("complex"), blocks, ..World::default() }).told;
         assert_eq!(told.contains(&"spawn adjudicator".to_string()), works, "{told:?}");
     }
 }
 
+/// LOOP-4.
+#[test]
+fn the_stronger_implementer_works_after_two_blocked_rounds_and_is_told_what_blocked() {
+    let driven = drive(&World {
+        flow: Some("simple"),
+        policies: &[("final", "auto")],
+        blocks: &[("reviewer-logic", 1), ("reviewer-tests", 2)],
+        ..World::default()
+    });
+    let told = driven.told.join("\n");
+    assert_eq!(
+        told,
+        "spawn planner\nspawn implementer\n\
+         check lint\ncheck type-check\ncheck test\nspawn reviewer-logic\nspawn reviewer-tests\n\
+         gate final revised by policy\nback to implement\n\
+         spawn implementer\n\
+         check lint\ncheck type-check\ncheck test\nspawn reviewer-logic\nspawn reviewer-tests\n\
+         gate final revised by policy\nback to implement\n\
+         spawn implementer-escalated\n\
+         check lint\ncheck type-check\ncheck test\nspawn reviewer-tests\nspawn reviewer-logic\n\
+         gate final accepted by policy\nmerge\nclosed: accepted"
+    );
+    let (_, recipe) = driven.recipes.iter().find(|(agent, _)| agent == "implementer-escalated").expect("it was asked");
+    assert_eq!(recipe.findings, driven.raised[1..], "the blocker of the round before");
+}
+
 #[test]
 fn the_adjudicator_is_told_the_blockers_that_stand() {
-    let driven = drive(&World { flow: Some("complex"), blocks: Some(("reviewer-logic", 1)), ..World::default() });
+    let driven = drive(&World { flow: Some("complex"), blocks: &[("reviewer-logic", 1)], ..World::default() });
     let (_, recipe) = driven.recipes.iter().find(|(agent, _)| agent == "adjudicator").expect("it was asked");
     assert_eq!(recipe.findings, driven.raised[..1], "the blocker that stands");
 }

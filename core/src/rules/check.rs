@@ -897,7 +897,7 @@ fn as_test(expr: &Expr, typed: Typed, what: &str) -> Result<Test> {
     }
 }
 
-/// Refuses a literal that a closed vocabulary does not have.
+/// Refuses a literal that a closed vocabulary does not have (RULE-6).
 fn vocabulary(literal: &Expr, known: &Known) -> Result<()> {
     let (Node::Text(word), Some(words)) = (&literal.node, &known.words) else {
         return Ok(());

@@ -3,8 +3,8 @@
 //! Text goes through `lexer`, `parser` (syntax tree), `check` (types, guards, cost) to `form`, a small typed total
 //! form, which is all that `eval` runs over an event's lazy view and an array of registers.
 //!
-//! It promises: equal text, events and order give equal results on every machine; no input panics; nothing is read
-//! but the event and the facts folded from its stream. It never reads kernel state, blobs, clocks or another stream.
+//! It promises: equal text, events and order give equal results on every machine; no input panics (RULE-1); nothing is
+//! read but the event and the facts folded from its stream. It never reads kernel state, blobs, clocks or another stream.
 
 mod check;
 mod digest;

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 const USAGE: &str = "usage: loom-sim explore [--states MAX] [--at-least N] [--process NAME]
        loom-sim walk [--seed N] [--walks N] [--steps N] [--process NAME]
-       loom-sim simulate [--seeds N] [--from N] | --seed N
-       loom-sim crashes [--seeds N] [--from N] [--every N] | --seed N [--point K [--then J]]";
+       loom-sim simulate [--seeds N] [--from N] | --seed N [--lie WORD]
+       loom-sim crashes [--seeds N] [--from N] [--every N] | --seed N [--point K|none [--then J]] [--lie WORD]";
 
 struct Arguments {
     states: usize,

@@ -1,11 +1,16 @@
 //! A run from its opening to its end, and what the engine makes of reports that are late, double or cannot be true.
 
-use crate::rig::{Next, Rig, good, request, spawned, told};
+use crate::rig::{Next, Notes, Rig, asked, good, request, spawned, told};
 use loom_core::answer::{Change, Claim, FINDINGS_MAX, Found};
+use loom_core::id::Stamp;
 use loom_core::kind::Event;
 use loom_core::word::{CheckOutcome, Recovery, SpawnOutcome};
-use loom_host::order::{Message, Report};
+use loom_host::Engine;
+use loom_host::order::{Message, Order, Report};
 use loom_host::request::Ask;
+use loom_store::{RedbStore, Store};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 /// Drives an honest run to its final gate.
 fn to_the_gate(rig: &mut Rig) -> loom_core::id::StreamId {
@@ -40,6 +45,38 @@ fn an_outcome_is_recorded_once_however_often_it_comes() {
     rig.engine.turn(vec![finished(), finished()]).unwrap();
     rig.engine.turn(vec![finished()]).unwrap();
     assert_eq!(rig.count(stream, "spawn.finished"), 1);
+}
+
+/// PERSIST-1.
+#[test]
+fn a_turn_with_many_messages_is_one_durable_commit() {
+    const RUNS: u64 = 16;
+    let folder = tempfile::tempdir().unwrap();
+    let origin = loom_core::origin::create([9; 16], "test", Stamp { ms: 1, counter: 0 });
+    let store = Arc::new(RedbStore::create(folder.path(), &origin).unwrap());
+    let rig = Rig::new();
+    let notes = Arc::new(Notes::default());
+    let mut engine = Engine::open(store.clone(), Box::new(rig.world.clone()), notes.clone(), channel().0).unwrap();
+    let kept = || {
+        let health = store.health().unwrap();
+        (health.durable_commits, health.commits)
+    };
+
+    let (messages, answers): (Vec<_>, Vec<_>) =
+        (0..RUNS).map(|run| asked(rig.opening(&format!("run {run}"), "trivial"))).unzip();
+    let (durable, commits) = kept();
+    engine.turn(messages).unwrap();
+    for answer in answers {
+        told(&answer).unwrap();
+    }
+    assert_eq!(kept(), (durable + 1, commits + RUNS), "openings");
+
+    let finished =
+        |order: Order| Message::Finished { stream: order.stream, id: order.id, report: Box::new(good(&order)) };
+    let outcomes: Vec<Message> = std::mem::take(&mut *notes.orders.lock().unwrap()).into_iter().map(finished).collect();
+    assert_eq!(outcomes.len() as u64, RUNS);
+    engine.turn(outcomes).unwrap();
+    assert_eq!(kept(), (durable + 2, commits + 2 * RUNS), "outcomes");
 }
 
 #[test]

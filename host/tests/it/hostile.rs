@@ -11,7 +11,7 @@ use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Drives a run to its branch, and looks whether the project is as it was but for that.
@@ -411,45 +411,87 @@ rm in out; ln -s ../outside in; echo file > out; chmod -x run.sh; chmod +x READM
     assert!(project.root().join("out").is_file());
 }
 
-#[test]
-fn trees_that_no_git_would_write_are_refused_and_write_nothing_elsewhere() {
-    needs!("git", "sh");
-    let project = Project::new();
-    let (canary, trace) = project.canary();
-    let outside = project.beside("outside");
-    fs::create_dir(&outside).unwrap();
-    let blob = object(&project, "blob", b"theirs");
-    let config = object(&project, "blob", format!("[core]\n\tfsmonitor = {}\n", canary.display()).as_bytes());
-    let git = object(&project, "tree", &entry("100644", "config", &config));
-    let inner = object(&project, "tree", &entry("100644", "file", &blob));
-    let link = object(&project, "blob", outside.as_os_str().as_bytes());
-    let trees = [
-        entry("40000", ".git", &git),
-        entry("100644", ".git", &blob),
-        entry("40000", ".GIT", &git),
-        entry("100644", "../outside/file", &blob),
-        entry("40000", "..", &inner),
-        entry("100644", "/etc/file", &blob),
-        [entry("120000", "a", &link), entry("40000", "a", &inner)].concat(),
-    ];
-    for (number, tree) in trees.iter().enumerate() {
-        stand_on(&project, tree);
-        let before = project.footprint();
-        let opened = project.session(WORKS).and_then(|mut session| {
-            let opened =
-                session.open_run(vec![number as u8], person(), "Write a note", code(), by_person("trivial"))?;
-            let mut going = Going { session, stream: opened };
+/// A project that can be put on trees that no git would write, with a folder beside it that nobody is to write to.
+struct Odd {
+    project: Project,
+    outside: PathBuf,
+    canary: PathBuf,
+    trace: PathBuf,
+}
+
+impl Odd {
+    fn new() -> Self {
+        let project = Project::new();
+        let (canary, trace) = project.canary();
+        let outside = project.beside("outside");
+        fs::create_dir(&outside).unwrap();
+        Odd { project, outside, canary, trace }
+    }
+
+    /// Opens a run on this tree and drives it as far as it goes, and looks that it wrote nothing where it is not to.
+    #[track_caller]
+    fn go(&self, tree: &[u8]) -> Result<Going, HostError> {
+        stand_on(&self.project, tree);
+        let before = self.project.footprint();
+        let opened = self.project.session(WORKS).and_then(|mut session| {
+            let stream = session.open_run(b"r".to_vec(), person(), "Write a note", code(), by_person("trivial"))?;
+            let mut going = Going { session, stream };
             going.drive();
             Ok(going)
         });
-        if let Err(error) = &opened {
-            assert!(told(error).starts_with("git "), "{number}: {}", told(error));
-        }
-        drop(opened);
-        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{number}");
-        assert!(!trace.exists(), "{number}");
-        assert_eq!(before, project.footprint(), "{number}");
+        assert_eq!(fs::read_dir(&self.outside).unwrap().count(), 0);
+        assert!(!self.trace.exists());
+        assert_eq!(before, self.project.footprint());
+        opened
     }
+}
+
+#[test]
+fn trees_that_no_git_would_write_are_refused_and_write_nothing_elsewhere() {
+    needs!("git", "sh");
+    let odd = Odd::new();
+    let blob = object(&odd.project, "blob", b"theirs");
+    let config = format!("[core]\n\tfsmonitor = {}\n", odd.canary.display());
+    let config = object(&odd.project, "blob", config.as_bytes());
+    let git = object(&odd.project, "tree", &entry("100644", "config", &config));
+    let inner = object(&odd.project, "tree", &entry("100644", "file", &blob));
+    let trees = [
+        (entry("40000", ".git", &git), ".git/config"),
+        (entry("100644", ".git", &blob), ".git"),
+        (entry("40000", ".GIT", &git), ".GIT/config"),
+        (entry("100644", "../outside/file", &blob), "../outside/file"),
+        (entry("40000", "..", &inner), "../file"),
+        (entry("100644", "/etc/file", &blob), "/etc/file"),
+    ];
+    for (tree, path) in trees {
+        let error = odd.go(&tree).err().unwrap_or_else(|| panic!("{path} is taken"));
+        let why = format!("git read-tree ended with exit code 128: error: invalid path '{path}'");
+        assert!(told(&error).starts_with(&why), "{path}: {}", told(&error));
+        assert_eq!(workspaces(&odd.project), 0, "{path}: nothing half made is left");
+    }
+}
+
+/// Git takes such a tree, and the folder wins; what is in it is not written through the link.
+#[test]
+fn a_tree_with_a_link_and_a_folder_of_one_name_writes_nothing_elsewhere() {
+    needs!("git", "sh");
+    let odd = Odd::new();
+    let blob = object(&odd.project, "blob", b"theirs");
+    let inner = object(&odd.project, "tree", &entry("100644", "file", &blob));
+    let link = object(&odd.project, "blob", odd.outside.as_os_str().as_bytes());
+    let going = odd.go(&[entry("120000", "a", &link), entry("40000", "a", &inner)].concat()).unwrap();
+    assert_eq!(going.gate().map(|gate| gate.role).as_deref(), Some("final"), "{:?}", going.raised());
+    let work = only(&only(&odd.project.beside("state/stores")).join("workspaces")).join("workspace/work");
+    assert_eq!(fs::read(work.join("a/file")).unwrap(), b"theirs");
+    assert!(!work.join("a").is_symlink());
+}
+
+/// Returns the one thing in a folder.
+fn only(folder: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(folder).unwrap();
+    let first = entries.next().unwrap().unwrap().path();
+    assert!(entries.next().is_none(), "{}", folder.display());
+    first
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn what_is_read_through_a_holder_conforms() {
     });
 }
 
+/// SERVER-3.
 #[test]
 fn a_client_reads_a_store_that_is_held_and_grows() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,8 @@
-//! Law ids tie code, documents and tests: an id that source names has its text in `specs/`.
+//! Law ids tie code, documents and tests: an id that source names has its text in `specs/`, and an id that stands there
+//! is named in source or in a test.
 
 use crate::tree::{File, files, none};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names of others' making that look like law ids.
 const NO_LAWS: &[&str] = &["SHA", "UTF", "RFC", "ISO", "BLAKE", "CVE", "RUSTSEC"];
@@ -39,6 +40,24 @@ fn every_law_that_source_names_is_written_in_specs() {
         }
     }
     none(missing.iter().map(|(id, path)| format!("{id}, named in {path}")).collect(), "laws without a text in specs/");
+}
+
+/// Says nothing of what is named beside the id; that is for who reads it.
+#[test]
+fn every_law_in_specs_is_named_in_source_or_in_a_test() {
+    let files = files();
+    let is_code = |file: &&File| file.is("rs") && !file.is_below("specs");
+    let named: BTreeSet<&str> =
+        files.iter().filter(is_code).flat_map(|file| ids(file.text.as_deref().unwrap_or_default())).collect();
+    let mut written = BTreeMap::new();
+    for file in files.iter().filter(|file| is_law(file)) {
+        for id in ids(file.text.as_deref().unwrap_or_default()) {
+            written.entry(id).or_insert(&file.path);
+        }
+    }
+    assert!(written.len() > 100, "only {} laws were found", written.len());
+    let nowhere = written.iter().filter(|(id, _)| !named.contains(*id));
+    none(nowhere.map(|(id, path)| format!("{id} of {path}")).collect(), "laws that no source and no test names");
 }
 
 #[test]

@@ -195,6 +195,15 @@ fn vendors_are_named_in_one_room() {
     none(find(source, |line| vendors.iter().any(|vendor| alone(&line.to_lowercase(), vendor))), "names of vendors");
 }
 
+/// The scripted provider drives demos and tests; whoever decides and whoever knows a trade cannot tell it from others.
+#[test]
+fn no_provider_is_named_where_it_is_decided() {
+    let word = concat!("script", "ed");
+    let decides =
+        |file: &File| file.is_below("core/src") || file.is_below("bundles/src") || file.is_below("bundles/code");
+    none(find(decides, |line| line.to_lowercase().contains(word)), "names of the provider that follows a script");
+}
+
 #[test]
 fn every_dependency_comes_from_the_public_registry() {
     let public = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";

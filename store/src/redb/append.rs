@@ -1,7 +1,8 @@
 //! Appending: what waits goes into one durable transaction.
 //!
 //! Callers leave a ticket and take the writer's lock in turn. Whoever gets it serves every ticket that waits, so
-//! the others find theirs answered. One transaction writes behind the last key of the log's tables and nothing else.
+//! the others find theirs answered. One transaction writes behind the last key of the log's tables and nothing else
+//! (STORE-4).
 
 use super::database::fault;
 use super::read::Reader;

@@ -1,4 +1,4 @@
-//! Large blobs: files named by their digest, durable before the commit that names them.
+//! Large blobs: files named by their digest, durable before the commit that names them (STORE-11).
 
 use super::RedbStore;
 use crate::error::{Damage, StoreError};
@@ -69,7 +69,7 @@ impl RedbStore {
         self.unnamed()
     }
 
-    /// Removes the files that [`RedbStore::garbage`] finds and returns them.
+    /// Removes the files that [`RedbStore::garbage`] finds and no others, and returns them (STORE-15).
     pub fn collect(&self) -> Result<Garbage, StoreError> {
         let _writer = self.lock_writer();
         let garbage = self.unnamed()?;

@@ -1,7 +1,7 @@
 //! Creating, opening and reopening a store; what is checked before anything is answered.
 //!
-//! An open reads the format first, then verifies the tail: every commit that the index has not caught up with, and
-//! the last one in any case, against its seal, the chain of its stream and the tree (STORE-8). That is bounded by
+//! An open reads the format first (STORE-13), then verifies the tail: every commit that the index has not caught up
+//! with, and the last one in any case, against its seal, the chain of its stream and the tree (STORE-8). That is bounded by
 //! the index batch, so it takes the same time at any size.
 
 use super::append::Writer;
@@ -194,7 +194,7 @@ impl RedbStore {
         Ok(store)
     }
 
-    /// Opens the database again after a failed write and takes back what nobody was told of.
+    /// Opens the database again after a failed write and takes back what nobody was told of (STORE-14).
     pub(super) fn mend(&self, writer: &mut Writer) -> Result<(), StoreError> {
         if writer.healthy {
             return Ok(());
@@ -318,7 +318,7 @@ fn cut(db: &Db, size: u64) -> Result<(), StoreError> {
     transaction.commit().map_err(fault)
 }
 
-/// Verifies the log's end, rebuilds a missing index, and returns what is held in memory of them.
+/// Verifies the log's end, rebuilds a missing index (STORE-10), and returns what is held in memory of them.
 fn load(db: &Db, hasher: &EventHasher, tolerance: Tolerance) -> Result<(Tail, Frontier, Option<Damage>), StoreError> {
     let indexed = indexed(db)?;
     let end = last_row(db)?.map_or(0, |(position, count)| position + count);

@@ -5,5 +5,6 @@
 mod backends;
 mod crash;
 mod damage;
+mod grouping;
 mod process;
 mod transfer;

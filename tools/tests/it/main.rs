@@ -7,5 +7,6 @@ mod missing;
 mod process;
 mod repository;
 mod rig;
+mod settings;
 mod snapshot;
 mod workspace;

@@ -50,6 +50,63 @@ fn tokens_are_reserved_for_a_whole_wave_or_not_at_all() {
 }
 
 #[test]
+fn money_is_reserved_for_a_whole_wave_or_not_at_all() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening { money_micro: Some(20), ..Opening::default() });
+    world.play("w: edit");
+    world.compare(
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered review, round 1
+          run.closed exhausted: the budget of money (micro-units) is exhausted: 21 needed of 20
+        "#,
+    );
+}
+
+#[test]
+fn time_is_reserved_for_a_whole_wave_or_not_at_all() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening { time_ms: Some(2_000), ..Opening::default() });
+    world.play("w: edit");
+    world.compare(
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered review, round 1
+          run.closed exhausted: the budget of time (ms) is exhausted: 2001 needed of 2000
+        "#,
+    );
+}
+
+#[test]
+fn check_beyond_the_cap_on_time_is_never_asked_for() {
+    let process = "flow work: implement=spawn w | test=step t ->implement | decide=gate final ->implement | end
+        role final on-blockers
+        check-time 2000";
+    let mut world = World::open(LENIENT, process, &Opening { time_ms: Some(2_000), ..Opening::default() });
+    world.play("w: edit");
+    world.compare(
+        r#"
+        > open
+          flow.chosen work by default, checks t
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered test, round 1
+          run.closed exhausted: the budget of time (ms) is exhausted: 2001 needed of 2000
+        "#,
+    );
+}
+
+#[test]
 fn unknown_use_counts_as_what_was_reserved() {
     check(
         REVIEWED,

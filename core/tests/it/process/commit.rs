@@ -5,6 +5,7 @@ use loom_core::cbor::Decoder;
 use loom_core::commit::Blob;
 use loom_core::event::Envelope;
 use loom_core::kind::Event;
+use loom_core::process::REPLANS_CEILING;
 
 const REVIEWED: &str =
     "flow work: implement=spawn w | review=fanout a | decide=gate final ->implement | end\nrole final human";
@@ -59,6 +60,21 @@ fn policy_auto_without_a_floor_is_refused_at_load() {
     bundle.roles.get_mut("final").expect("the role").floor.clear();
     let codes: Vec<&str> = bundle.flaws().iter().map(|flaw| flaw.code).collect();
     assert_eq!(codes, ["AUTO_WITHOUT_FLOOR"]);
+}
+
+/// LOOP-2: the most that a bundle may say is what the kernel holds to.
+#[test]
+fn more_automatic_walk_backs_than_the_kernel_makes_are_refused_at_load() {
+    let codes = |replans: u64| {
+        let bundle = super::text::bundle(&format!("{REVIEWED}\nreplans {replans}"));
+        bundle.flaws().iter().map(|flaw| flaw.code).collect::<Vec<_>>()
+    };
+    assert_eq!(REPLANS_CEILING, 10);
+    assert_eq!(codes(10), [""; 0]);
+    assert_eq!(codes(11), ["LIMIT_RANGE"]);
+    let refused = World::try_open(LENIENT, &format!("{REVIEWED}\nreplans 11"), &Opening::default());
+    let refused = refused.err().expect("a bundle with a flaw is refused");
+    assert!(refused.contains("LIMIT_RANGE"), "{refused}");
 }
 
 #[test]

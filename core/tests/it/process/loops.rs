@@ -654,6 +654,51 @@ fn stage_is_passed_by_when_its_condition_is_false() {
     );
 }
 
+/// Rules whose fact `sum` is unknown from the opening on.
+const UNKNOWN: &str = r#"
+loom rules 1
+set blind "One of its facts becomes unknown at once."
+fact opened counter
+  add run.opened
+fact sum sum
+  add run.opened: 1 / (facts.opened - facts.opened)
+rule opened-once on run.opened
+  require facts.opened == 0
+  message "a run is opened once"
+"#;
+
+/// STAGE-2.
+#[test]
+fn stage_is_not_passed_by_when_its_condition_is_unknown_or_an_error() {
+    for condition in ["facts.sum > 0", "1 / (facts.opened - facts.opened) > 0"] {
+        check_under(
+            UNKNOWN,
+            &format!(
+                "flow work: implement=spawn w | advise=spawn p ?{condition} | never=spawn p2 ?facts.opened > 5 | decide=gate final ->implement | end\nrole final on-blockers"
+            ),
+            r#"
+            w: edit
+            p: said
+            "#,
+            r#"
+            > open
+              flow.chosen work by default
+              stage.entered implement, round 1
+              spawn.requested w attempt 1
+            > w: edit
+              paths.changed src/x
+              stage.entered advise, round 1
+              spawn.requested p attempt 1
+            > p: said
+              stage.entered decide, round 1
+              gate.decided final accepted by policy
+              stage.entered finish, round 1
+              merge.intended loom/task-6407d68d
+            "#,
+        );
+    }
+}
+
 #[test]
 fn revision_of_a_plan_begins_its_phase_anew() {
     check(

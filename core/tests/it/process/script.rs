@@ -78,6 +78,8 @@ pub(crate) struct Opening {
     pub(crate) checks_waived: Vec<&'static str>,
     pub(crate) spawns: Option<u64>,
     pub(crate) tokens: Option<u64>,
+    pub(crate) money_micro: Option<u64>,
+    pub(crate) time_ms: Option<u64>,
 }
 
 /// A run under way with its transcript.
@@ -114,8 +116,8 @@ impl World {
             checks_waived: opening.checks_waived.iter().map(ToString::to_string).collect(),
             cap_spawns: opening.spawns.unwrap_or(40),
             cap_tokens: opening.tokens.unwrap_or(10_000),
-            cap_money_micro: 10_000,
-            cap_time_ms: 10_000_000,
+            cap_money_micro: opening.money_micro.unwrap_or(10_000),
+            cap_time_ms: opening.time_ms.unwrap_or(10_000_000),
             owner: "uid:1000".into(),
             loom: "0.1.0".into(),
             checks: None,

@@ -36,6 +36,7 @@ pub(crate) fn bundle(text: &str) -> Bundle {
             "replans" => bundle.limits.replans_max = number(),
             "attempts" => bundle.limits.attempts_max = number(),
             "escalate-after" => bundle.limits.escalate_after = number(),
+            "check-time" => bundle.limits.check_time_ms = number(),
             other => panic!("`{other}` is no line of a process"),
         }
     }

@@ -2,62 +2,78 @@
 
 use super::crashes::{Crashes, crashes, of_seed};
 use super::play::{Failure, Report, Setup, simulate};
+use super::store::Lie;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-const USAGE: &str = "usage: loom-sim simulate [--seeds N] [--from N] | --seed N";
+const USAGE: &str = "usage: loom-sim simulate [--seeds N] [--from N] | --seed N [--lie WORD]";
 
 const USAGE_CRASHES: &str =
-    "usage: loom-sim crashes [--seeds N] [--from N] [--every N] | --seed N [--point K [--then J]]";
+    "usage: loom-sim crashes [--seeds N] [--from N] [--every N] | --seed N [--point K|none [--then J]] [--lie WORD]";
 
-/// Runs `simulate` with these arguments.
-pub fn command(mut arguments: impl Iterator<Item = String>) -> ExitCode {
-    let (mut seeds, mut from, mut only) = (1_000, 0, None);
-    while let Some(name) = arguments.next() {
-        match (name.as_str(), arguments.next().and_then(|value| value.parse::<u64>().ok())) {
-            ("--seeds", Some(value)) => seeds = value,
-            ("--from", Some(value)) => from = value,
-            ("--seed", Some(value)) => only = Some(value),
-            _ => {
-                eprintln!("{USAGE}");
-                return ExitCode::from(2);
+/// What both commands are told.
+struct Arguments {
+    seeds: u64,
+    from: u64,
+    every: u64,
+    seed: Option<u64>,
+    points: Option<Vec<u64>>,
+    setup: Setup,
+}
+
+impl Arguments {
+    fn read(seeds: u64, mut words: impl Iterator<Item = String>) -> Option<Self> {
+        let mut found = Arguments { seeds, from: 0, every: 1, seed: None, points: None, setup: Setup::plain() };
+        while let Some(name) = words.next() {
+            let value = words.next()?;
+            match name.as_str() {
+                "--seeds" => found.seeds = value.parse().ok()?,
+                "--from" => found.from = value.parse().ok()?,
+                "--every" => found.every = value.parse().ok()?,
+                "--seed" => found.seed = Some(value.parse().ok()?),
+                "--point" if value == "none" => found.points = Some(Vec::new()),
+                "--point" | "--then" => found.points.get_or_insert_default().push(value.parse().ok()?),
+                "--lie" => found.setup = found.setup.lying(Lie::of(&value)?),
+                #[cfg(feature = "planted")]
+                "--fault" => found.setup = found.setup.with_fault(value.parse().ok()?),
+                _ => return None,
             }
         }
+        Some(found)
     }
-    match only {
-        Some(seed) => replay(seed, &Setup::plain()),
-        None => many(from, seeds),
+}
+
+/// Runs `simulate` with these arguments.
+pub fn command(words: impl Iterator<Item = String>) -> ExitCode {
+    match Arguments::read(1_000, words) {
+        Some(Arguments { every: 1, points: None, seeds, from, seed, setup }) => match seed {
+            Some(seed) => replay(seed, &setup),
+            None => many(from, seeds, &setup),
+        },
+        Some(_) | None => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
     }
 }
 
 /// Runs `crashes` with these arguments.
-pub fn command_crashes(mut arguments: impl Iterator<Item = String>) -> ExitCode {
-    let (mut seeds, mut from, mut every, mut only, mut points) = (10, 0, 1, None, Vec::new());
-    while let Some(name) = arguments.next() {
-        match (name.as_str(), arguments.next().and_then(|value| value.parse::<u64>().ok())) {
-            ("--seeds", Some(value)) => seeds = value,
-            ("--from", Some(value)) => from = value,
-            ("--every", Some(value)) => every = value,
-            ("--seed", Some(value)) => only = Some(value),
-            ("--point" | "--then", Some(value)) => points.push(value),
-            _ => {
-                eprintln!("{USAGE_CRASHES}");
-                return ExitCode::from(2);
-            }
-        }
-    }
-    match only {
-        Some(seed) if !points.is_empty() => replay(seed, &of_seed(&Setup::plain(), seed, points)),
-        Some(seed) => every_crash(seed, 1, every),
-        None => every_crash(from, seeds, every),
+pub fn command_crashes(words: impl Iterator<Item = String>) -> ExitCode {
+    let Some(Arguments { seeds, from, every, seed, points, setup }) = Arguments::read(10, words) else {
+        eprintln!("{USAGE_CRASHES}");
+        return ExitCode::from(2);
+    };
+    match (seed, points) {
+        (Some(seed), Some(points)) => replay(seed, &of_seed(&setup, seed, points)),
+        (Some(seed), None) => every_crash(seed, 1, every, &setup),
+        (None, _) => every_crash(from, seeds, every, &setup),
     }
 }
 
 /// Plays the crashes of seeds, as many seeds at a time as there are cores.
-fn every_crash(from: u64, seeds: u64, every: u64) -> ExitCode {
+fn every_crash(from: u64, seeds: u64, every: u64, setup: &Setup) -> ExitCode {
     let began = Instant::now();
-    let setup = Setup::plain();
     let next = AtomicU64::new(from);
     let work = || -> Result<Crashes, Box<Failure>> {
         let mut sum = Crashes::default();
@@ -66,7 +82,7 @@ fn every_crash(from: u64, seeds: u64, every: u64) -> ExitCode {
             if seed >= from.saturating_add(seeds) {
                 return Ok(sum);
             }
-            sum.add(&crashes(seed, every, &setup)?);
+            sum.add(&crashes(seed, every, setup)?);
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -107,12 +123,11 @@ fn replay(seed: u64, setup: &Setup) -> ExitCode {
     }
 }
 
-fn many(from: u64, seeds: u64) -> ExitCode {
-    let setup = Setup::plain();
+fn many(from: u64, seeds: u64, setup: &Setup) -> ExitCode {
     let began = Instant::now();
     let mut total = Report::default();
     for seed in from..from.saturating_add(seeds) {
-        match simulate(seed, &setup) {
+        match simulate(seed, setup) {
             Ok(report) => total.add(&report),
             Err(failure) => {
                 eprintln!("error: {failure}");

@@ -5,12 +5,12 @@
 
 use super::chance::Chance;
 use super::clock::Clock;
-use super::outcome::{Manner, report, stopped};
+use super::outcome::{Manner, Told, report, stopped};
 use super::point::crash;
 use super::store::TroubledStore;
 use loom_core::id::StreamId;
 use loom_core::process::Bundle;
-use loom_host::order::{Executor, Message, Order, Outbox, Report, Work};
+use loom_host::order::{Executor, Message, Order, Outbox, Work};
 use loom_store::Store;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,8 +37,11 @@ struct Delivery {
     due_ms: u64,
     stream: StreamId,
     id: u64,
-    report: Box<Report>,
+    told: Box<Told>,
 }
+
+/// A spawn whose outcome comes too late or never.
+const HANGS: &str = "hangs";
 
 pub(crate) struct TroubledExecutor {
     clock: Clock,
@@ -58,12 +61,21 @@ struct Inner {
 }
 
 /// How often each trouble struck.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) orders: u64,
     pub(crate) lost: u64,
     pub(crate) late: u64,
     pub(crate) twice: u64,
+    pub(crate) troubles: BTreeMap<&'static str, u64>,
+}
+
+impl Counts {
+    fn hangs(&mut self, is_spawn: bool) {
+        if is_spawn {
+            *self.troubles.entry(HANGS).or_default() += 1;
+        }
+    }
 }
 
 impl TroubledExecutor {
@@ -103,7 +115,7 @@ impl TroubledExecutor {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        self.lock().counts
+        self.lock().counts.clone()
     }
 
     /// Returns when the next outcome is due.
@@ -115,8 +127,8 @@ impl TroubledExecutor {
     pub(crate) fn deliver(&self) -> Vec<Message> {
         let now_ms = self.clock.now_ms();
         let mut inner = self.lock();
-        let Inner { chance, calm, queue, .. } = &mut *inner;
-        let mut due = Vec::new();
+        let Inner { chance, calm, queue, counts, .. } = &mut *inner;
+        let mut due: Vec<Delivery> = Vec::new();
         let mut at = 0;
         while at < queue.len() {
             if queue[at].due_ms <= now_ms && (*calm || chance.happens(900)) {
@@ -126,7 +138,13 @@ impl TroubledExecutor {
                 at += 1;
             }
         }
-        due.into_iter().map(|Delivery { stream, id, report, .. }| Message::Finished { stream, id, report }).collect()
+        let finished = due.into_iter().map(|Delivery { stream, id, told, .. }| {
+            if let Some(trouble) = told.trouble {
+                *counts.troubles.entry(trouble).or_default() += 1;
+            }
+            Message::Finished { stream, id, report: Box::new(told.report) }
+        });
+        finished.collect()
     }
 }
 
@@ -148,14 +166,16 @@ impl Executor for TroubledExecutor {
         inner.counts.orders += 1;
         let Inner { chance, calm, queue, counts, .. } = &mut *inner;
         let manner = if *calm { Manner::Good } else { Manner::Any };
-        let mut send = |due_ms, report| queue.push(Delivery { due_ms, stream, id, report: Box::new(report) });
+        let mut send = |due_ms, told| queue.push(Delivery { due_ms, stream, id, told: Box::new(told) });
         let soon_ms = now_ms + 1 + chance.below(20_000);
         if *calm {
             send(soon_ms, report(&order, &self.bundle, manner, now_ms, chance));
         } else if chance.happens(50) {
             counts.lost += 1;
+            counts.hangs(is_spawn);
         } else if chance.happens(60) {
             counts.late += 1;
+            counts.hangs(is_spawn);
             let late_ms = now_ms.saturating_add(order.time_ms).saturating_add(GRACE_MS + chance.below(100_000));
             send(late_ms, report(&order, &self.bundle, manner, now_ms, chance));
         } else {
@@ -187,7 +207,8 @@ impl Executor for TroubledExecutor {
         if inner.calm || inner.chance.happens(600) {
             inner.queue.retain(|delivery| (delivery.stream, delivery.id) != (stream, id));
             let due_ms = self.clock.now_ms() + 5;
-            inner.queue.push(Delivery { due_ms, stream, id, report: Box::new(stopped(&order)) });
+            let told = Told { report: stopped(&order), trouble: None };
+            inner.queue.push(Delivery { due_ms, stream, id, told: Box::new(told) });
         }
         drop(inner);
         self.store.points.pass("after a stop");

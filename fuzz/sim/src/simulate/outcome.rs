@@ -15,17 +15,33 @@ pub(crate) enum Manner {
     Any,
 }
 
+/// An outcome.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) report: Report,
+    /// How the agent went wrong, if it did.
+    pub(crate) trouble: Option<&'static str>,
+}
+
 /// Returns an outcome of this order.
-pub(crate) fn report(order: &Order, bundle: &Bundle, manner: Manner, now_ms: u64, chance: &mut Chance) -> Report {
+pub(crate) fn report(order: &Order, bundle: &Bundle, manner: Manner, now_ms: u64, chance: &mut Chance) -> Told {
+    if let Work::Spawn(work) = &order.work
+        && let Some(agent) = bundle.agents.get(&work.agent)
+        && manner == Manner::Any
+        && !chance.happens(600)
+    {
+        let (trouble, report) = troubled(work, agent, bundle, now_ms, chance);
+        return Told { report: Report::Spawn(report), trouble: Some(trouble.word()) };
+    }
+    Told { report: untroubled(order, bundle, manner, chance), trouble: None }
+}
+
+fn untroubled(order: &Order, bundle: &Bundle, manner: Manner, chance: &mut Chance) -> Report {
     match &order.work {
-        Work::Spawn(work) => {
-            let Some(agent) = bundle.agents.get(&work.agent) else { return stopped(order) };
-            Report::Spawn(if manner == Manner::Good || chance.happens(600) {
-                honest(work, agent, bundle, chance)
-            } else {
-                troubled(work, agent, bundle, now_ms, chance)
-            })
-        }
+        Work::Spawn(work) => match bundle.agents.get(&work.agent) {
+            Some(agent) => Report::Spawn(honest(work, agent, bundle, chance)),
+            None => stopped(order),
+        },
         Work::Check { argv, .. } => {
             let outcome = match argv {
                 None => CheckOutcome::Absent,
@@ -128,7 +144,31 @@ enum Trouble {
     Nonsense,
 }
 
-fn troubled(work: &SpawnWork, agent: &Agent, bundle: &Bundle, now_ms: u64, chance: &mut Chance) -> SpawnReport {
+impl Trouble {
+    /// Returns what is counted.
+    fn word(self) -> &'static str {
+        match self {
+            Trouble::Idle => "says done and has done nothing",
+            Trouble::Edits | Trouble::EditsTests => "edits",
+            Trouble::Unparsable | Trouble::UnparsableEdits => "answers what cannot be read",
+            Trouble::Blocks => "blocks",
+            Trouble::BlocksAndPasses => "blocks and passes",
+            Trouble::Babbles => "babbles",
+            Trouble::Lies => "lies",
+            Trouble::Ends(outcome) => outcome.word(),
+            Trouble::Boasts => "boasts",
+            Trouble::Nonsense => "reports nonsense",
+        }
+    }
+}
+
+fn troubled(
+    work: &SpawnWork,
+    agent: &Agent,
+    bundle: &Bundle,
+    now_ms: u64,
+    chance: &mut Chance,
+) -> (Trouble, SpawnReport) {
     use Trouble::*;
     let all = [
         Idle,
@@ -151,7 +191,8 @@ fn troubled(work: &SpawnWork, agent: &Agent, bundle: &Bundle, now_ms: u64, chanc
     ];
     let mut done = honest(work, agent, bundle, chance);
     let claim = done.claim.get_or_insert_with(Claim::default);
-    match chance.one(&all).copied().unwrap_or(Idle) {
+    let trouble = chance.one(&all).copied().unwrap_or(Idle);
+    match trouble {
         Idle => done = SpawnReport { claim: done.claim.clone(), ..blank(work) },
         Edits => edit(&mut done, b"src/other.rs", chance),
         EditsTests => edit(&mut done, b"tests/it.rs", chance),
@@ -209,7 +250,7 @@ fn troubled(work: &SpawnWork, agent: &Agent, bundle: &Bundle, now_ms: u64, chanc
             _ => done.detail = Some("\u{0}\u{1F980}".repeat(2_000)),
         },
     }
-    done
+    (trouble, done)
 }
 
 fn found(severity: &str, line: u64) -> Found {

@@ -14,9 +14,10 @@ use loom_host::Engine;
 use loom_host::error::HostError;
 use loom_host::order::Message;
 use loom_store::{RunState, Store};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -41,6 +42,8 @@ pub struct Setup {
     turns: u64,
     deaths: Deaths,
     disk: bool,
+    /// The fault in the kernel; 0 for none, and always so in a build without faults.
+    fault: u8,
 }
 
 impl Setup {
@@ -51,7 +54,19 @@ impl Setup {
         let source = Source::builtin("code").expect("the bundle `code` is compiled in");
         let bundle = load(&source).unwrap_or_else(|errors| panic!("the bundle loads: {errors}"));
         let bundle = Arc::new(bundle);
-        Setup { bundle, lie: None, traced: false, turns: TURNS, deaths: Deaths::ByChance, disk: false }
+        Setup { bundle, lie: None, traced: false, turns: TURNS, deaths: Deaths::ByChance, disk: false, fault: 0 }
+    }
+
+    /// Returns it with a fault in the kernel, which is then active in the whole process.
+    #[cfg(feature = "planted")]
+    pub fn with_fault(self, fault: u8) -> Self {
+        Setup { fault, ..self }
+    }
+
+    /// Returns what the command line is to be told so that it has this lie and this fault.
+    fn told(&self) -> String {
+        let lie = self.lie.map(|lie| format!(" --lie {}", lie.word())).unwrap_or_default();
+        if self.fault == 0 { lie } else { format!("{lie} --fault {}", self.fault) }
     }
 
     /// Returns it with a store that lies.
@@ -110,6 +125,8 @@ pub struct Report {
     pub reused: u64,
     /// Times that the clock was set back.
     pub set_back: u64,
+    /// How agents went wrong in what was delivered, and how often they hung.
+    pub troubles: BTreeMap<&'static str, u64>,
     /// How the runs ended.
     pub ends: BTreeMap<&'static str, u64>,
     /// BLAKE3 of all events in order: equal for equal seeds.
@@ -140,6 +157,7 @@ impl Report {
         ];
         sums.into_iter().for_each(|(sum, more)| *sum += more);
         other.crashes.iter().for_each(|(place, count)| *self.crashes.entry(place).or_default() += count);
+        other.troubles.iter().for_each(|(trouble, count)| *self.troubles.entry(trouble).or_default() += count);
         other.ends.iter().for_each(|(verdict, count)| *self.ends.entry(verdict).or_default() += count);
     }
 }
@@ -151,6 +169,8 @@ pub struct Failure {
     pub seed: u64,
     /// The points at which the process died, where they were chosen.
     pub points: Option<Vec<u64>>,
+    /// The lie and the fault it was played with, as the command line is told them.
+    pub setup: String,
     /// The turn.
     pub turn: u64,
     /// What is broken.
@@ -165,16 +185,18 @@ impl fmt::Display for Failure {
         writeln!(f, "seed {} at turn {}: {}", self.seed, self.turn, self.law)?;
         let again = match self.points.as_deref() {
             None => format!("simulate --seed {}", self.seed),
-            Some([]) => format!("crashes --seed {}", self.seed),
+            Some([]) => format!("crashes --seed {} --point none", self.seed),
             Some([point]) => format!("crashes --seed {} --point {point}", self.seed),
             Some([point, then, ..]) => format!("crashes --seed {} --point {point} --then {then}", self.seed),
         };
-        write!(f, "hint: loom-sim {again} tells it event by event")
+        write!(f, "hint: loom-sim {again}{} tells it event by event", self.setup)
     }
 }
 
 /// Plays one seed to its end.
 pub fn simulate(seed: u64, setup: &Setup) -> Result<Report, Box<Failure>> {
+    #[cfg(feature = "planted")]
+    loom_core::planted::plant(setup.fault);
     let mut play = Play::new(seed, setup);
     let ended = play.trouble().and_then(|()| play.calm()).and_then(|()| play.check());
     match ended {
@@ -184,7 +206,7 @@ pub fn simulate(seed: u64, setup: &Setup) -> Result<Report, Box<Failure>> {
                 Deaths::ByChance => None,
                 Deaths::At(points) => Some(points.clone()),
             };
-            Err(Box::new(Failure { seed, points, turn: play.turns, law, trace: play.trace }))
+            Err(Box::new(Failure { seed, points, setup: setup.told(), turn: play.turns, law, trace: play.trace }))
         }
     }
 }
@@ -377,7 +399,7 @@ impl Play {
             }
             Err(payload) => match payload.downcast::<Crash>() {
                 Ok(crash) => Some(crash.0),
-                Err(payload) => resume_unwind(payload),
+                Err(payload) => return Err(panicked(payload.as_ref())),
             },
         };
         if died.is_some() {
@@ -473,12 +495,19 @@ impl Play {
             again: people.again,
             reused: people.reused,
             set_back: self.set_back,
+            troubles: executor.troubles,
             points: self.store.points.passed(),
             ends,
             digest: self.digest.finalize().to_hex().to_string(),
             trace: self.trace,
         }
     }
+}
+
+/// A panic is a law broken, so that its seed is told.
+fn panicked(payload: &(dyn Any + Send)) -> String {
+    let said = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    format!("the drive loop panics: {}", said.unwrap_or("without a word"))
 }
 
 fn shuffle(messages: &mut [Message], chance: &mut Chance) {

@@ -30,6 +30,25 @@ pub enum Lie {
     ForgetsSyncs,
 }
 
+impl Lie {
+    /// Returns the word that the command line has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Lie::Acknowledges => "acknowledges",
+            Lie::DropsBlobs => "drops-blobs",
+            Lie::ForgetsRequests => "forgets-requests",
+            Lie::ForgetsSyncs => "forgets-syncs",
+        }
+    }
+
+    /// Returns the lie of a word.
+    pub fn of(word: &str) -> Option<Self> {
+        [Lie::Acknowledges, Lie::DropsBlobs, Lie::ForgetsRequests, Lie::ForgetsSyncs]
+            .into_iter()
+            .find(|lie| lie.word() == word)
+    }
+}
+
 /// A store behind troubles.
 pub(crate) struct TroubledStore {
     inner: RwLock<Arc<dyn Store>>,

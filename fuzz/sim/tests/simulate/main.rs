@@ -1,6 +1,6 @@
 //! The simulator: it finds nothing in the kernel as it is, each fault that is planted there, and a store that lies.
 
-use loom_sim::simulate::{Crashes, Lie, Report, Setup, crashes, simulate};
+use loom_sim::simulate::{Crashes, Failure, Lie, Report, Setup, crashes, simulate};
 use std::process::Command;
 
 /// Seeds that are played without a fault.
@@ -12,9 +12,18 @@ const CRASH_EVERY: u64 = 6;
 /// Most seeds until a lie is found out.
 const SEEDS_MAX: u64 = 200;
 
-/// Plays seeds until one finds a law broken; returns how many it took and which law.
-fn hunt(setup: &Setup) -> Option<(u64, String)> {
-    (0..SEEDS_MAX).find_map(|seed| simulate(seed, setup).err().map(|failure| (seed + 1, failure.law)))
+/// Does what a failure says and holds what is told against it: the same law, at the same turn, event by event.
+fn replays(failure: &Failure) {
+    let told = failure.to_string();
+    let hint = told.lines().last().expect("a failure is told");
+    let words = hint.strip_prefix("hint: loom-sim ").and_then(|rest| rest.strip_suffix(" tells it event by event"));
+    let words = words.unwrap_or_else(|| panic!("no command in `{hint}`"));
+    let again = Command::new(env!("CARGO_BIN_EXE_loom-sim")).args(words.split(' ')).output().expect("it can be run");
+    assert_eq!(again.status.code(), Some(1), "{words}: {}", String::from_utf8_lossy(&again.stdout));
+    let errors = String::from_utf8(again.stderr).expect("it is text");
+    let line = format!("seed {} at turn {}: {}", failure.seed, failure.turn, failure.law);
+    assert!(errors.lines().any(|told| told == line), "{words} does not tell `{line}`:\n{errors}");
+    assert!(errors.contains("RunOpened("), "{words} does not tell the events");
 }
 
 #[test]
@@ -38,6 +47,21 @@ fn no_seed_breaks_a_law_and_every_trouble_is_reached() {
         ("reused request ids", total.reused),
         ("clocks set back", total.set_back),
     ];
+    let agents = [
+        "hangs",
+        "timed-out",
+        "says done and has done nothing",
+        "answers what cannot be read",
+        "edits",
+        "blocks and passes",
+        "babbles",
+        "lies",
+        "boasts",
+        "reports nonsense",
+    ];
+    for trouble in agents {
+        assert!(total.troubles.contains_key(trouble), "no agent {trouble}: {:?}", total.troubles);
+    }
     for (trouble, count) in reached {
         assert!(count > 0, "{trouble} were never reached");
     }
@@ -107,18 +131,21 @@ fn no_chosen_crash_breaks_a_law_in_memory_or_on_a_disk() {
 }
 
 #[test]
-fn a_store_that_lies_is_found_out() {
+fn a_store_that_lies_is_found_out_and_the_seed_replays() {
     for lie in [Lie::Acknowledges, Lie::DropsBlobs, Lie::ForgetsRequests] {
-        let found = hunt(&Setup::plain().lying(lie));
-        let (seeds, law) = found.unwrap_or_else(|| panic!("{lie:?} was not found out within {SEEDS_MAX} seeds"));
-        println!("{lie:?} | seed {seeds}: {law}");
+        let setup = Setup::plain().lying(lie);
+        let found = (0..SEEDS_MAX).find_map(|seed| simulate(seed, &setup).err());
+        let failure = found.unwrap_or_else(|| panic!("{lie:?} was not found out within {SEEDS_MAX} seeds"));
+        println!("{lie:?} | seed {}: {}", failure.seed, failure.law);
+        replays(&failure);
     }
 }
 
 #[test]
-fn a_disk_that_forgets_what_was_synced_is_found_out() {
+fn a_disk_that_forgets_what_was_synced_is_found_out_and_the_crash_replays() {
     let setup = Setup::plain().lying(Lie::ForgetsSyncs);
     let found = (0..CRASH_SEEDS).find_map(|seed| crashes(seed, CRASH_EVERY, &setup).err());
     let failure = found.unwrap_or_else(|| panic!("it was not found out within {CRASH_SEEDS} seeds"));
     assert!(failure.law.contains("after the power went"), "{failure}");
+    replays(&failure);
 }
