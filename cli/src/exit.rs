@@ -60,6 +60,8 @@ impl Exit {
             | CliError::Kind { .. }
             | CliError::Since { .. }
             | CliError::NoRuleSet { .. }
+            | CliError::NoCases { .. }
+            | CliError::BundleUnknown(_)
             | CliError::FileExists { .. }
             | CliError::NotEmpty { .. } => Exit::Usage,
             CliError::Store(error) => Exit::of_store(error),
@@ -75,7 +77,7 @@ impl Exit {
             }
             CliError::Output(_) | CliError::File { .. } => Exit::Unavailable,
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
-            CliError::Event { .. } => Exit::Damaged,
+            CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,
         }
     }
 

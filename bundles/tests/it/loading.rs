@@ -359,3 +359,10 @@ fn a_check_that_is_not_declared() {
     });
     check_anywhere("[checks.lint]", "[checks.lints]", &told.join("\n"));
 }
+
+#[test]
+fn a_bundle_that_is_unknown_is_told_with_those_there_are() {
+    let unknown = Source::builtin("cook").unwrap_err();
+    assert_eq!((unknown.name.as_str(), unknown.known), ("cook", Source::builtin_names()));
+    assert_eq!(unknown.to_string(), "there is no bundle `cook`; there are code");
+}
