@@ -22,7 +22,7 @@ pub struct CaseReport {
     pub set: String,
     /// The cases, in the order of the file.
     pub cases: Vec<CaseResult>,
-    /// What is wrong with the files, or missing from them.
+    /// What is wrong with the files, or missing from them; each begins with the file.
     pub problems: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for CaseReport {
             let mark = if case.ok { "ok  " } else { "FAIL" };
             writeln!(f, "{mark} {}/{}: {} ({})", self.set, case.rule, case.name, case.told)?;
         }
-        self.problems.iter().try_for_each(|problem| writeln!(f, "FAIL {}: {problem}", self.set))
+        self.problems.iter().try_for_each(|problem| writeln!(f, "FAIL {problem}"))
     }
 }
 
@@ -74,43 +74,50 @@ struct Given {
     body: Event,
 }
 
-/// Runs the cases of a rule set.
-pub fn test_rules(rule_text: &str, cases_text: &str) -> CaseReport {
+/// Returns the name of the file in which the cases of a rule file stand.
+pub fn cases_of(rule_file: &str) -> String {
+    format!("{}.cases.toml", rule_file.strip_suffix(".rules").unwrap_or(rule_file))
+}
+
+/// Runs the cases of a rule set. `file` names the rule file to people.
+pub fn test_rules(file: &str, rule_text: &str, cases_text: &str) -> CaseReport {
+    let cases_file = cases_of(file);
     let mut report = CaseReport::default();
     let set = match RuleSet::load(rule_text) {
         Ok(set) => Arc::new(set),
         Err(errors) => {
-            report.problems = errors.iter().map(|error| format!("rules {}: {}", error.place, error.message)).collect();
+            report.problems = errors.iter().map(|error| format!("{file}:{error}")).collect();
             return report;
         }
     };
     report.set = set.name().to_string();
-    let (cases, errors) = table::read("cases", cases_text, read_cases);
+    let (cases, errors) = table::read(&cases_file, cases_text, read_cases);
     report.problems.extend(errors.iter().map(ToString::to_string));
     let rules = match Rules::new(vec![set.clone()]) {
         Ok(rules) => rules,
         Err(error) => {
-            report.problems.push(error.message);
+            report.problems.push(format!("{file}: {}", error.message));
             return report;
         }
     };
     for case in &cases {
         if !set.rules().any(|rule| rule.name == case.rule) {
-            report.problems.push(format!("line {}: there is no rule `{}` in the set", case.line, case.rule));
+            report.problems.push(format!("{cases_file}:{}: there is no rule `{}` in the set", case.line, case.rule));
             continue;
         }
         report.cases.push(run(&rules, &report.set, case));
     }
     for rule in set.rules() {
-        let mut lack = |what: &str| report.problems.push(format!("rule `{}` has no {what}", rule.name));
+        let mut lack =
+            |file: &str, what: &str| report.problems.push(format!("{file}: rule `{}` has no {what}", rule.name));
         if rule.origin.as_ref().is_none_or(|origin| origin.trim().is_empty()) {
-            lack("origin: add `origin \"…\"`");
+            lack(file, "origin: add `origin \"…\"`");
         }
         if !cases.iter().any(|case| case.rule == rule.name && case.refused.is_none()) {
-            lack(&format!("case that passes: add [[rule.{}.passes]]", rule.name));
+            lack(&cases_file, &format!("case that passes: add [[rule.{}.passes]]", rule.name));
         }
         if !cases.iter().any(|case| case.rule == rule.name && case.refused.is_some()) {
-            lack(&format!("case that it refuses: add [[rule.{}.refuses]]", rule.name));
+            lack(&cases_file, &format!("case that it refuses: add [[rule.{}.refuses]]", rule.name));
         }
     }
     report

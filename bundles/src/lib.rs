@@ -15,10 +15,10 @@ mod reply;
 mod source;
 mod table;
 
-pub use cases::{CaseReport, test_rules};
+pub use cases::{CaseReport, cases_of, test_rules};
 pub use checks::{Checks, FoundCheck, discover};
 pub use error::{LoadError, LoadErrors};
 pub use load::{CheckDefinition, LoadedBundle, PolicyUnknown, load};
 pub use prompt::{Finding, PromptError, PromptParts, Repair, render};
 pub use reply::{Schema, SchemaError, Unusable, parse_answer};
-pub use source::{Source, SourceError};
+pub use source::{BundleUnknown, Source, SourceError};

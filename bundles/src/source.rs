@@ -36,14 +36,26 @@ pub enum SourceError {
     TooLarge(PathBuf),
 }
 
+/// A bundle that is not compiled in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no bundle `{name}`; there are {}", .known.join(", "))]
+pub struct BundleUnknown {
+    /// The name that was asked for.
+    pub name: String,
+    /// The names there are.
+    pub known: &'static [&'static str],
+}
+
 impl Source {
     /// Returns the bundle of that name that is compiled in.
-    pub fn builtin(name: &str) -> Option<Source> {
-        let files: BTreeMap<String, Vec<u8>> = builtin::files(name)?
+    pub fn builtin(name: &str) -> Result<Source, BundleUnknown> {
+        let unknown = || BundleUnknown { name: name.to_string(), known: builtin::NAMES };
+        let files: BTreeMap<String, Vec<u8>> = builtin::files(name)
+            .ok_or_else(unknown)?
             .iter()
             .map(|(path, content)| ((*path).to_string(), content.as_bytes().to_vec()))
             .collect();
-        Some(Source { files })
+        Ok(Source { files })
     }
 
     /// Returns the names of the bundles that are compiled in.

@@ -7,6 +7,7 @@ use crate::output::{self, Output};
 use crate::text::clean_block;
 use clap::Parser;
 use clap::error::ErrorKind;
+use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -37,10 +38,17 @@ pub(crate) struct Global {
     pub(crate) no_input: bool,
 }
 
+#[derive(Serialize)]
+struct Version {
+    loom: &'static str,
+    version: &'static str,
+}
+
 /// Runs the process' command line.
 pub(crate) fn main() -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion && wants_json() => return version(),
         Err(error) => {
             return match (error.kind(), told(&error)) {
                 (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Ok(())) => Exit::Ok,
@@ -51,6 +59,22 @@ pub(crate) fn main() -> Exit {
     };
     let mut output = Output::new(arguments.global.json);
     let done = arguments.command.run(&arguments.global, &mut output);
+    end(done, output)
+}
+
+/// Whether `--json` stands beside `--version`, which ends the reading of the arguments.
+fn wants_json() -> bool {
+    std::env::args_os().any(|argument| argument == "--json")
+}
+
+fn version() -> Exit {
+    let mut output = Output::new(true);
+    let done = output.document(&Version { loom: "version/1", version: env!("CARGO_PKG_VERSION") });
+    end(done.map(|()| Exit::Ok), output)
+}
+
+/// Writes what is left to write and returns how the process ends.
+fn end(done: Result<Exit, CliError>, mut output: Output) -> Exit {
     let done = done.and_then(|exit| output.out.flush().map(|()| exit).map_err(CliError::from));
     match done {
         Ok(exit) => exit,

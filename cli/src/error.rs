@@ -1,6 +1,6 @@
 //! What can go wrong in a command, and how people are told: `error:`, `caused by:`, `hint:`.
 
-use loom_bundles::LoadErrors;
+use loom_bundles::{BundleUnknown, LoadErrors};
 use loom_core::event::EventError;
 use loom_core::rules::RuleError;
 use loom_host::HostError;
@@ -83,6 +83,14 @@ pub(crate) enum CliError {
         /// What is wrong with it.
         errors: Vec<RuleError>,
     },
+    /// A rule file has no cases.
+    #[error("there are no cases beside {}: {} is not there", .rules.display(), .cases.display())]
+    NoCases {
+        /// The rule file.
+        rules: PathBuf,
+        /// Where its cases were looked for.
+        cases: PathBuf,
+    },
     /// A file that would be written is there already.
     #[error("{} exists already", .path.display())]
     FileExists {
@@ -139,6 +147,18 @@ pub(crate) enum CliError {
         #[source]
         source: Box<AppendError>,
     },
+    /// A file that should be a whole backup is none.
+    #[error("{} cannot be restored", .path.display())]
+    NotABackup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: StoreError,
+    },
+    /// There is no such bundle.
+    #[error(transparent)]
+    BundleUnknown(#[from] BundleUnknown),
     /// A bundle does not load.
     #[error("the bundle does not load: {0}")]
     Bundle(#[from] LoadErrors),
@@ -206,6 +226,14 @@ impl CliError {
             CliError::Since { .. } => Some("write a span like 7d or 90m, or a time like 2026-11-21T08:00Z".to_string()),
             CliError::NoRuleSet { .. } => Some("`loom rules list` lists them".to_string()),
             CliError::Kind { kind } => nearest_kind(kind).map(|near| format!("did you mean `{near}`?")),
+            CliError::NoCases { .. } => Some(
+                "write that file, with a case that each rule lets pass and one that it refuses; \
+                 a bundle's `rules/*.cases.toml` are examples"
+                    .to_string(),
+            ),
+            CliError::NotABackup { .. } => {
+                Some("nothing was made; restore another copy, or another file that `loom backup` wrote".to_string())
+            }
             CliError::FileExists { .. } | CliError::NotAFile { .. } => {
                 Some("name another file, or move this one away".to_string())
             }
@@ -230,6 +258,7 @@ impl CliError {
             | CliError::Rules { .. }
             | CliError::Event { .. }
             | CliError::Replay(_)
+            | CliError::BundleUnknown(_)
             | CliError::Bundle(_) => None,
         }
     }

@@ -60,6 +60,8 @@ impl Exit {
             | CliError::Kind { .. }
             | CliError::Since { .. }
             | CliError::NoRuleSet { .. }
+            | CliError::NoCases { .. }
+            | CliError::BundleUnknown(_)
             | CliError::FileExists { .. }
             | CliError::NotAFile { .. }
             | CliError::NotEmpty { .. } => Exit::Usage,
@@ -76,7 +78,7 @@ impl Exit {
             }
             CliError::Output(_) | CliError::File { .. } => Exit::Unavailable,
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
-            CliError::Event { .. } => Exit::Damaged,
+            CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,
         }
     }
 

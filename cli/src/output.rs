@@ -55,6 +55,11 @@ pub(crate) fn warn(words: &str) {
     let _deaf = writeln!(anstream::stderr(), "{WARN}warning:{WARN:#} {}", clean(words));
 }
 
+/// Says on stderr what may be worth doing.
+pub(crate) fn note(words: &str) {
+    let _deaf = writeln!(anstream::stderr(), "{GOOD}note:{GOOD:#} {}", clean(words));
+}
+
 /// Tells of an error, its causes and what to do about it.
 pub(crate) fn tell(error: &CliError) {
     let mut err = anstream::stderr();

@@ -786,4 +786,10 @@ fn every_code_that_the_source_can_give_is_tested() {
     let given: BTreeSet<String> =
         files.iter().flat_map(|file| codes_in(&std::fs::read_to_string(file).unwrap())).collect();
     assert_eq!(given, tested);
+
+#[test]
+fn a_bundle_that_is_unknown_is_told_with_those_there_are() {
+    let unknown = Source::builtin("cook").unwrap_err();
+    assert_eq!((unknown.name.as_str(), unknown.known), ("cook", Source::builtin_names()));
+    assert_eq!(unknown.to_string(), "there is no bundle `cook`; there are code");
 }

@@ -14,6 +14,7 @@ use crate::told::Tale;
 use crate::trouble::drive;
 use loom_bundles::{Source, load};
 use loom_core::id::{Actor, Assurance, StreamId, hex};
+use loom_core::process::ASK;
 use loom_core::state::Gate;
 use loom_core::word::{Answer, Verdict};
 use loom_host::HostError;
@@ -43,7 +44,8 @@ struct Document<'a> {
     loom: &'static str,
     run: String,
     verdict: &'static str,
-    branch: &'a str,
+    /// What the run made; none where it was not accepted.
+    branch: Option<&'a str>,
     events: u64,
     is_whole: bool,
     repository: String,
@@ -67,24 +69,26 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let session = Session::open(&environment, &place, Arc::new(Scripted::new(script)), guard);
     let mut session = session.map_err(in_store)?;
     let listening = project::listen(&session, &environment, output);
-    let source = Source::builtin("code").expect("the bundle `code` is compiled in");
+    let source = Source::builtin("code")?;
     let wishes = Wishes { policy: Some("review-final".to_string()), ..Wishes::default() };
     let bundle = Arc::new(load(&source)?);
-    let stream = open_run(&mut session, actor(), demo::TASK, bundle, wishes)?;
+    let mut answerer = Answerer::new(&environment, global.no_input);
+    let stream = open_run(&mut session, answerer.demo.clone(), demo::TASK, bundle, wishes)?;
 
     if let Some(gate) = drive_to_gate(&mut session, stream, &mut tale)? {
         tale.say("somebody is in a hurry and says accept, although a blocking finding stands …");
-        answer(&mut session, stream, &gate, Answer::Accept, actor())?;
+        answer(&mut session, stream, &gate, Answer::Accept, answerer.demo.clone())?;
     }
     while let Some(gate) = drive_to_gate(&mut session, stream, &mut tale)? {
-        let (given, by) = ask(&gate, &tale, global.no_input)?;
+        let (given, by) = answerer.decide(&gate, &tale)?;
         answer(&mut session, stream, &gate, given, by)?;
     }
 
     let store = session.engine().store().clone();
     let report = verify(store.as_ref(), Options { threads: 2, blobs: true })?;
     let state = refold(&StoredRun::new(store.as_ref(), stream), None)?.state;
-    let (branch, verdict) = (state.branch(), state.closed.unwrap_or(Verdict::Failed));
+    let verdict = state.closed.unwrap_or(Verdict::Failed);
+    let branch = (verdict == Verdict::Accepted).then(|| state.branch());
     let store_folder = session.store_folder().to_path_buf();
     // The store has one holder: let it go, so that the log is read like any other.
     drop(store);
@@ -95,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             loom: "demo/1",
             run: hex(&stream.0),
             verdict: verdict.word(),
-            branch: &branch,
+            branch: branch.as_deref(),
             events: report.events,
             is_whole: report.is_whole(),
             repository: place.display().to_string(),
@@ -106,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         let whole = if report.is_whole() { "whole" } else { "NOT whole" };
         let out = &mut output.out;
         writeln!(out, "\nverified    {} events in {} commits: the chain is {whole}", report.events, report.commits)?;
-        writeln!(out, "branch      {branch}")?;
+        writeln!(out, "branch      {}", branch.as_deref().unwrap_or("none: the work was not accepted"))?;
         writeln!(out, "repository  {}", place.display())?;
         writeln!(out, "store       {}", store_folder.display())?;
         let loom = typed(&environment);
@@ -116,15 +120,12 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         writeln!(out, "      what the rules refused; `{loom} show` and an id says why")?;
         writeln!(out, "  {loom} at run:last")?;
         writeln!(out, "      what holds at the end, facts included")?;
-        writeln!(out, "  git show {branch}")?;
-        writeln!(out, "      the work, as a commit")?;
+        if let Some(branch) = branch {
+            writeln!(out, "  git show {branch}")?;
+            writeln!(out, "      the work, as a commit")?;
+        }
     }
     Ok(if report.is_whole() { Exit::of_verdict(verdict) } else { Exit::Damaged })
-}
-
-/// Whoever answers without a terminal: the demo itself, and it says so.
-fn actor() -> Actor {
-    Actor::Person { id: "demo".to_string(), assurance: Assurance::Asserted, descends: None }
 }
 
 /// Drives until the run waits for a person or has ended; returns the gate it waits at.
@@ -145,26 +146,62 @@ fn answer(session: &mut Session, stream: StreamId, gate: &Gate, answer: Answer, 
     asked.map(drop).map_err(|error| CliError::of_host(error, &folder))
 }
 
-/// Asks at the terminal; without one, the demo answers as itself.
-fn ask(gate: &Gate, tale: &Tale, no_input: bool) -> Result<(Answer, Actor), CliError> {
-    if no_input || !std::io::stdin().is_terminal() {
-        let why = if no_input { "not to be asked" } else { "no terminal" };
-        tale.say(&format!("{why}: the demo answers `accept` as actor `demo`, assurance `asserted`"));
-        return Ok((Answer::Accept, actor()));
+/// Who answers gates: the person at the terminal, and the demo itself where nobody can be asked.
+struct Answerer {
+    person: Actor,
+    /// The demo itself; as an actor it says so.
+    demo: Actor,
+    /// Why nobody is asked, where nobody is.
+    alone: Option<&'static str>,
+    /// Whether the demo has answered a question of the kernel.
+    has_answered_question: bool,
+}
+
+impl Answerer {
+    fn new(environment: &Environment, no_input: bool) -> Self {
+        let alone = if no_input {
+            Some("not to be asked")
+        } else if !std::io::stdin().is_terminal() {
+            Some("no terminal")
+        } else {
+            None
+        };
+        let demo =
+            Actor::Person { id: "demo".to_string(), assurance: Assurance::Asserted, descends: environment.descends };
+        Answerer { person: local_actor(environment), demo, alone, has_answered_question: false }
     }
-    let person = local_actor(&Environment::read());
+
+    /// Returns the answer to a gate and who gives it.
+    fn decide(&mut self, gate: &Gate, tale: &Tale) -> Result<(Answer, Actor), CliError> {
+        let why = match self.alone {
+            Some(why) => why,
+            None => match ask(gate, tale)? {
+                Some(answer) => return Ok((answer, self.person.clone())),
+                // A terminal whose input has ended may wait for ever when it is read again.
+                None => *self.alone.insert("the input has ended"),
+            },
+        };
+        // To accept a question is to try again: one that comes back would come back for ever.
+        let comes_back = gate.role == ASK && std::mem::replace(&mut self.has_answered_question, true);
+        let answer = if comes_back { Answer::Abandon } else { Answer::Accept };
+        tale.say(&format!("{why}: the demo answers `{}` as actor `demo`, assurance `asserted`", answer.word()));
+        Ok((answer, self.demo.clone()))
+    }
+}
+
+/// Asks at the terminal; nothing where the input has ended.
+fn ask(gate: &Gate, tale: &Tale) -> Result<Option<Answer>, CliError> {
     loop {
         tale.ask(&format!("gate `{}`: accept, revise, reject or abandon? [accept] ", gate.role))?;
         let mut line = String::new();
         if std::io::stdin().lock().read_line(&mut line)? == 0 {
             tale.ask("\n")?;
-            tale.say("the input has ended: the demo answers `accept` as actor `demo`, assurance `asserted`");
-            return Ok((Answer::Accept, actor()));
+            return Ok(None);
         }
         match line.trim() {
-            "" => return Ok((Answer::Accept, person)),
+            "" => return Ok(Some(Answer::Accept)),
             word => match Answer::of(word) {
-                Some(answer) => return Ok((answer, person)),
+                Some(answer) => return Ok(Some(answer)),
                 None => tale.say(&format!("`{word}` is none of the four")),
             },
         }

@@ -44,7 +44,14 @@ pub(crate) fn whole(store: &dyn Store) -> Result<(), CliError> {
 /// Answers `loom restore`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let folder = global.dir.as_deref().unwrap_or(Path::new(".")).join(FOLDER);
-    let restored = loom_store::restore(&arguments.file, &folder, |store| whole(store))?;
+    let restored = loom_store::restore(&arguments.file, &folder, |store| whole(store));
+    let restored = restored.map_err(|error| match error {
+        // What is damaged is the file; the store that its hints would speak of is not there yet.
+        CliError::Store(source @ StoreError::Damaged(_)) => {
+            CliError::NotABackup { path: arguments.file.clone(), source }
+        }
+        error => error,
+    })?;
     let root = hex(&restored.root);
     if output.json {
         let folder = folder.to_string_lossy().into_owned();

@@ -7,7 +7,7 @@ use crate::identify;
 use crate::output::{BAD, FAINT, GOOD, ID, Output, STRONG};
 use crate::project::{self, Opened};
 use crate::text::{clean, clean_block, clip, short};
-use loom_bundles::{CaseReport, Source, test_rules};
+use loom_bundles::{CaseReport, Source, cases_of, test_rules};
 use loom_core::commit::Blob;
 use loom_core::event::Envelope;
 use loom_core::id::{Digest, hex};
@@ -15,7 +15,7 @@ use loom_core::kind::{Event, RulesAdded, RunOpened};
 use loom_core::rules::{RuleInfo, RuleSet};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Lists, shows and tests rule sets.
@@ -251,18 +251,23 @@ fn test_file(file: &Path) -> Result<CaseReport, CliError> {
         })
     };
     let rules = read(file)?;
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let cases = read(&file.with_file_name(format!("{stem}.cases.toml")))?;
-    Ok(test_rules(&rules, &cases))
+    let beside = file.file_name().map(|name| cases_of(&name.to_string_lossy())).unwrap_or_default();
+    let beside = file.with_file_name(beside);
+    let cases = match read(&beside) {
+        Err(CliError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            return Err(CliError::NoCases { rules: file.to_path_buf(), cases: beside });
+        }
+        cases => cases?,
+    };
+    Ok(test_rules(&file.to_string_lossy(), &rules, &cases))
 }
 
 fn test_builtin() -> Vec<CaseReport> {
     let mut reports = Vec::new();
-    for source in Source::builtin_names().iter().filter_map(|name| Source::builtin(name)) {
+    for source in Source::builtin_names().iter().filter_map(|name| Source::builtin(name).ok()) {
         for path in source.files.keys().filter(|path| path.ends_with(".rules")) {
-            let cases = format!("{}.cases.toml", path.trim_end_matches(".rules"));
             if let Some(rules) = source.text(path) {
-                reports.push(test_rules(rules, source.text(&cases).unwrap_or_default()));
+                reports.push(test_rules(path, rules, source.text(&cases_of(path)).unwrap_or_default()));
             }
         }
     }
@@ -273,7 +278,7 @@ fn test_builtin() -> Vec<CaseReport> {
 fn known(global: &Global, output: &Output) -> Result<Vec<Known>, CliError> {
     let mut sets: Vec<Known> = Vec::new();
     for name in Source::builtin_names() {
-        let Some(source) = Source::builtin(name) else { continue };
+        let source = Source::builtin(name)?;
         for path in source.files.keys().filter(|path| path.ends_with(".rules")) {
             let Some(text) = source.text(path) else { continue };
             let set = RuleSet::load(text).map_err(|errors| CliError::Rules { file: PathBuf::from(path), errors })?;

@@ -1,9 +1,11 @@
 //! `loom demo` as a stranger meets it: what it says, what it leaves, and what it tells to type next.
 
-use crate::driven::{Driven, Users};
+use crate::driven::{Driven, Users, until};
+use crate::missing::skip;
 use crate::rig::{Ran, field, same};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -285,20 +287,159 @@ fn a_folder_with_something_in_it_is_left_alone() {
     assert_eq!(fs::read_dir(&kept).unwrap().count(), 1);
 }
 
+/// The question at a gate.
+const ASKS: &str = "accept, revise, reject or abandon? [accept] ";
+/// What the kernel's line discipline reads as the end of the input.
+const END: char = '\u{4}';
+
+/// Runs the demo at a terminal where this is typed; what it says on stdout and stderr is one text there.
+#[track_caller]
+fn at_terminal(driven: &Driven, more: &str, typed: &str) -> Ran {
+    let (input, said) = (driven.path("input"), driven.path("said"));
+    fs::write(&input, typed).unwrap();
+    let demo = format!("{} demo --keep {}{more}", env!("CARGO_BIN_EXE_loom"), driven.path("kept").display());
+    let mut command = Command::new("script");
+    driven.prepare(&mut command);
+    command.args(["-qec", &demo, "/dev/null"]).stdin(File::open(input).unwrap());
+    let mut child = command.stdout(File::create(&said).unwrap()).spawn().unwrap();
+    let mut status = None;
+    until(|| {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    let out = fs::read_to_string(said).unwrap();
+    if status.is_none() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("it waits: {out}");
+    }
+    Ran { code: status.unwrap().code().unwrap_or(-1), out, err: String::new() }
+}
+
+/// Returns who decided each gate, in order.
+fn deciders(driven: &Driven) -> Vec<String> {
+    let decided = driven.loom("log --jsonl --kind gate.decided").out;
+    let decided = decided.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    decided.map(|gate| gate["body"]["decider"].as_str().unwrap().to_string()).collect()
+}
+
+/// Returns the branches of Loom there are.
+fn branches(driven: &Driven) -> usize {
+    let mut folders = vec![driven.project().join(".git/refs/heads/loom")];
+    let mut found = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found += 1 }
+        }
+    }
+    found
+}
+
 #[test]
 fn an_end_of_the_input_is_said_and_is_no_answer_of_a_person() {
     needs!("git", "sh", "script");
     let driven = Driven::new();
-    // A terminal whose input has ended: the kernel's line discipline reads the byte 4 as the end.
-    let mut command = Command::new("script");
-    driven.prepare(&mut command);
-    let demo = format!("{} demo --keep {}", env!("CARGO_BIN_EXE_loom"), driven.path("kept").display());
-    let file = fs::write(driven.path("input"), [4; 1]).and_then(|()| fs::File::open(driven.path("input"))).unwrap();
-    let ran: Ran = command.args(["-qec", &demo, "/dev/null"]).stdin(file).output().unwrap().into();
+    let ran = at_terminal(&driven, "", &END.to_string());
     assert_eq!(ran.code, 0, "{}", ran.out);
-    assert!(ran.out.contains("gate `final`: accept, revise, reject or abandon? [accept] "), "{}", ran.out);
+    assert!(ran.out.contains(&format!("gate `final`: {ASKS}")), "{}", ran.out);
     assert!(ran.out.contains("the input has ended: the demo answers `accept` as actor `demo`"), "{}", ran.out);
-    let decided = driven.loom("log --jsonl --kind gate.decided").out;
-    let last: Value = serde_json::from_str(decided.lines().last().unwrap()).unwrap();
-    assert_eq!(last["body"]["decider"], "demo");
+    assert_eq!(deciders(&driven).last().unwrap(), "demo");
+}
+
+#[test]
+fn once_the_input_has_ended_nobody_is_asked_again() {
+    needs!("git", "sh", "script");
+    let driven = Driven::new();
+    // The work is sent back, the script has no other, and the kernel asks what is to become of it.
+    let ran = at_terminal(&driven, "", &format!("bogus\nrevise\n{END}"));
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.out.contains("`bogus` is none of the four"), "{}", ran.out);
+    assert_eq!(ran.out.matches(ASKS).count(), 3, "after the two lines the end is read, once: {}", ran.out);
+    for answer in ["accept", "abandon"] {
+        let told = format!("the input has ended: the demo answers `{answer}` as actor `demo`, assurance `asserted`");
+        assert_eq!(ran.out.matches(&told).count(), 1, "{}", ran.out);
+    }
+    assert_eq!(deciders(&driven), ["auto", &user(), "demo", "demo"]);
+    assert!(ran.out.contains("branch      none: the work was not accepted"), "{}", ran.out);
+    assert!(!ran.out.contains("git show"), "{}", ran.out);
+    assert_eq!(branches(&driven), 0);
+}
+
+/// Returns how the user of this process is named where nobody vouches for more.
+fn user() -> String {
+    format!("uid:{}", fs::metadata("/proc/self").unwrap().uid())
+}
+
+#[test]
+fn an_answer_at_the_terminal_is_that_of_its_user() {
+    needs!("git", "sh", "script");
+    let driven = Driven::new();
+    let ran = at_terminal(&driven, "", "bogus\naccept\n");
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert_eq!(ran.out.matches(ASKS).count(), 2, "{}", ran.out);
+    assert_eq!(deciders(&driven), ["auto", &user()]);
+    let answered = driven.loom("log --jsonl --kind gate.answered").out;
+    let last: Value = serde_json::from_str(answered.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["actor"]["id"], &last["actor"]["assurance"]), (&user().into(), &"asserted".into()));
+    assert_eq!(branches(&driven), 1);
+}
+
+#[test]
+fn a_rejection_at_the_terminal_is_1_and_makes_no_branch() {
+    needs!("git", "sh", "script");
+    let driven = Driven::new();
+    let ran = at_terminal(&driven, " --json 2>/dev/null", "reject\n");
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    // The terminal shows what is typed, too.
+    let document: Value = serde_json::from_str(&ran.out[ran.out.find('{').unwrap()..]).unwrap();
+    assert_eq!((&document["verdict"], &document["branch"]), (&"rejected".into(), &Value::Null));
+    assert_eq!(deciders(&driven), ["auto", &user()]);
+    assert_eq!(branches(&driven), 0);
+}
+
+#[test]
+fn who_is_not_to_be_asked_is_not_asked_at_a_terminal_either() {
+    needs!("git", "sh", "script");
+    let driven = Driven::new();
+    let ran = at_terminal(&driven, " --no-input", "reject\n");
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert!(!ran.out.contains(ASKS), "{}", ran.out);
+    assert!(ran.out.contains("not to be asked: the demo answers `accept` as actor `demo`"), "{}", ran.out);
+    assert_eq!(deciders(&driven), ["auto", "demo"]);
+}
+
+#[test]
+fn the_demo_needs_no_network() {
+    needs!("git", "sh", "unshare");
+    let driven = Driven::new();
+    // A network of its own has nothing but a loopback that is down.
+    let alone = |script: &str| {
+        let mut command = Command::new("unshare");
+        driven.prepare(&mut command);
+        command.args(["-rn", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_loom")]).arg(driven.path("kept"));
+        Ran::from(command.output().unwrap())
+    };
+    if alone(":").code != 0 {
+        return skip("a network namespace", "permit `unshare -rn`");
+    }
+    let interfaces = alone("while read -r line; do echo \"$line\"; done < /proc/net/dev").out;
+    let interfaces: Vec<&str> = interfaces.lines().filter_map(|line| Some(line.split_once(':')?.0)).collect();
+    assert_eq!(interfaces, ["lo"]);
+    let ran = alone("exec \"$1\" demo --keep \"$2\"");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(branches(&driven), 1);
+    driven.is_whole();
+}
+
+#[test]
+fn what_descends_from_a_spawn_opens_no_run_and_decides_no_gate() {
+    needs!("git", "sh");
+    let driven = Driven::new();
+    let mut command = driven.command(&format!("demo --keep {}", driven.path("kept").display()));
+    let ran: Ran = command.env("LOOM_SPAWN", "7").output().unwrap().into();
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.ends_with("error: a run is opened by a person\n"), "{}", ran.err);
+    let kinds: Vec<Value> = driven.log().into_iter().map(|mut event| event["kind"].take()).collect();
+    assert_eq!(kinds, ["store.created"]);
 }

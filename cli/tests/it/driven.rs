@@ -3,14 +3,17 @@
 //! On its search path stand a `git` and a `sh` that write down what is really executed, and can be told to linger.
 
 use crate::rig::Ran;
-use loom_core::id::{Actor, Assurance, StreamId};
-use loom_core::state::Gate;
+use loom_bundles::{FoundCheck, Source, discover, load};
+use loom_core::answer::CheckCommand;
+use loom_core::id::{Actor, Assurance, Stamp, StreamId, unhex};
+use loom_core::state::{Amount, Gate};
 use loom_core::word::{Answer, Recovery};
 use loom_host::Engine;
 use loom_host::order::{Executor, Message, Order, Outbox};
-use loom_host::request::{Answered, Ask, Request};
+use loom_host::request::{Answered, Ask, Opening, Request};
 use loom_host::session::request_id;
-use loom_host::world::Machine;
+use loom_host::world::{Machine, World};
+use loom_providers::demo;
 use loom_store::{RedbStore, Store};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,6 +134,55 @@ impl Driven {
         driver
     }
 
+    /// Makes the demo's repository, as a user has it.
+    pub(crate) fn make_project(&self) {
+        fs::create_dir_all(self.project()).unwrap();
+        for (name, content) in demo::FILES {
+            fs::write(self.project().join(name), content).unwrap();
+        }
+        let who = ["-c", "user.name=u", "-c", "user.email=u@x", "-c", "commit.gpgSign=false"];
+        for words in [&["init", "-q"][..], &["add", "--all"], &["commit", "-q", "-m", "first"]] {
+            let mut git = Command::new(program("git"));
+            assert!(git.current_dir(self.project()).args(who).args(words).status().unwrap().success());
+        }
+    }
+
+    /// Opens the demo's run by a clock that is so far ahead, as a driver does that dies at once.
+    pub(crate) fn open_ahead(&self, ms: u64) {
+        let world = Ahead(ms);
+        let origin = loom_core::origin::create([7; 16], "0.1.0", Stamp::after(Stamp::default(), world.now_ms()));
+        let store: Arc<dyn Store> = Arc::new(RedbStore::create(&self.store_folder(), &origin).unwrap());
+        let (outbox, _inbox) = channel();
+        let mut engine = Engine::open(store, Box::new(world), Arc::new(Idle), outbox).unwrap();
+        let bundle = load(&Source::builtin("code").unwrap()).unwrap();
+        let checks = discover(&|name| fs::read(self.project().join(name)).ok()).unwrap();
+        let found = |found: FoundCheck| CheckCommand { check: found.name, argv: found.argv };
+        let limits = &bundle.bundle.limits;
+        let opening = Opening {
+            id: request_id(),
+            actor: demo_actor(),
+            task: demo::TASK.to_string(),
+            rules: Vec::new(),
+            base_commit: unhex(&self.git(&["rev-parse", "HEAD"])).unwrap(),
+            base_tree: unhex(&self.git(&["rev-parse", "HEAD^{tree}"])).unwrap(),
+            flow: None,
+            policies: bundle.policies("review-final").unwrap(),
+            checks: checks.found.into_iter().map(found).collect(),
+            checks_waived: checks.waived,
+            caps: Amount {
+                spawns: limits.spawns,
+                tokens: limits.tokens,
+                money_micro: limits.money_micro,
+                time_ms: limits.time_ms,
+            },
+            owner: "demo".to_string(),
+            bundle: Arc::new(bundle),
+        };
+        let (reply, opened) = channel();
+        engine.turn(vec![Message::Open(Box::new(opening), reply)]).unwrap();
+        assert!(matches!(opened.recv().unwrap(), Answered::Recorded { .. }));
+    }
+
     /// Starts a driver.
     pub(crate) fn start(&self, mut command: Command) -> Driver {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -197,9 +249,8 @@ impl Driven {
                     artifact: Some(gate.artifact),
                 },
             };
-            let actor = Actor::Person { id: "demo".to_string(), assurance: Assurance::Asserted, descends: None };
             let (reply, answered) = channel();
-            let request = Request { stream, id: request_id(), actor, ask };
+            let request = Request { stream, id: request_id(), actor: demo_actor(), ask };
             engine.turn(vec![Message::Request(request, reply)]).unwrap();
             assert!(matches!(answered.recv().unwrap(), Answered::Recorded { .. }));
         }
@@ -396,6 +447,24 @@ impl Driver {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+}
+
+/// The demo as an actor.
+fn demo_actor() -> Actor {
+    Actor::Person { id: "demo".to_string(), assurance: Assurance::Asserted, descends: None }
+}
+
+/// A clock that is so many milliseconds ahead.
+struct Ahead(u64);
+
+impl World for Ahead {
+    fn now_ms(&self) -> u64 {
+        Machine.now_ms() + self.0
+    }
+
+    fn random(&mut self) -> [u8; 16] {
+        Machine.random()
     }
 }
 

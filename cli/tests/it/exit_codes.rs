@@ -62,8 +62,9 @@ const CODES: &[(&str, i32)] = &[
     ("backup store.backup", 0),
     ("backup store.backup", 2),
     ("restore store.backup", 2),
-    ("gc", 0),
-    ("gc --delete", 0),
+    // One of its runs is under way, which is talk.
+    ("gc --quiet", 0),
+    ("gc --delete --quiet", 0),
     ("--dir no-such-folder status", 2),
     ("verify no-such-run-or-file", 2),
     ("restore no-such-file", 2),
@@ -79,17 +80,37 @@ const CODES: &[(&str, i32)] = &[
     ("restore", 2),
     ("gc --no-such-flag", 2),
     ("rules no-such-command", 2),
+    ("verify garbage", 6),
+    ("restore garbage", 6),
+    ("resume --script garbage", 2),
+    ("rules test alone.rules", 2),
 ];
+
+/// What is found bad is an answer, too: it stands on stdout.
+const FOUND_BAD: &[(&str, i32)] = &[("rules test broken.rules", 1), ("rules test broken.rules --json", 1)];
 
 #[test]
 fn every_command_ends_with_its_code() {
     let place = Place::usual();
+    for (name, text) in [
+        ("garbage", "something else"),
+        ("alone.rules", "loom rules 1\n"),
+        ("broken.rules", "loom rules 1\nno such word\n"),
+        ("broken.cases.toml", ""),
+    ] {
+        fs::write(place.path().join(name), text).unwrap();
+    }
     for (arguments, code) in CODES {
         let Ran { code: found, out, err } = place.loom(arguments);
         assert_eq!(found, *code, "loom {arguments}\n{out}\n{err}");
         assert_eq!(found == 0, err.is_empty(), "loom {arguments}: {err}");
         let told = err.starts_with("error: ") || err.starts_with("Runs agents");
         assert!(found == 0 || told, "loom {arguments}: {err}");
+    }
+    for (arguments, code) in FOUND_BAD {
+        let Ran { code: found, out, err } = place.loom(arguments);
+        assert_eq!((found, err.as_str()), (*code, ""), "loom {arguments}\n{out}");
+        assert!(out.contains("broken.rules:2:"), "loom {arguments}: {out}");
     }
 }
 
@@ -204,14 +225,7 @@ fn a_resume_that_leaves_a_run_waiting_is_3() {
 fn a_resume_whose_run_has_no_budget_left_is_5() {
     needs!("git", "sh");
     let driven = Driven::new();
-    let project = driven.path("kept/notes");
-    fs::create_dir_all(&project).unwrap();
-    for (name, content) in demo::FILES {
-        fs::write(project.join(name), content).unwrap();
-    }
-    git(&project, &["init", "-q"]);
-    git(&project, &["add", "--all"]);
-    git(&project, &["commit", "-q", "-m", "first"]);
+    driven.make_project();
     let environment = Environment {
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         state_folder: driven.path("state"),
@@ -219,7 +233,8 @@ fn a_resume_whose_run_has_no_budget_left_is_5() {
         descends: None,
     };
     let script = Script::parse(demo::SCRIPT).unwrap();
-    let mut session = Session::open(&environment, &project, Arc::new(Scripted::new(script)), Guard::None).unwrap();
+    let mut session =
+        Session::open(&environment, &driven.project(), Arc::new(Scripted::new(script)), Guard::None).unwrap();
     let caps = Amount { spawns: 2, tokens: 1_000_000, money_micro: 1_000_000, time_ms: 3_600_000 };
     let bundle = Arc::new(load(&Source::builtin("code").unwrap()).unwrap());
     let actor = Actor::Person { id: "demo".to_string(), assurance: Assurance::Asserted, descends: None };

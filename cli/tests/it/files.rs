@@ -69,6 +69,9 @@ fn a_backup_is_restored_once_and_never_over_a_store() {
     assert_eq!(elsewhere.loom("verify --blobs --redrive").code, 0);
 }
 
+/// What to do about a backup that is none.
+const HINT: &str = "\nhint: nothing was made; restore another copy, or another file that `loom backup` wrote\n";
+
 #[test]
 fn a_damaged_backup_makes_no_store() {
     let place = Place::usual();
@@ -81,7 +84,13 @@ fn a_damaged_backup_makes_no_store() {
     let elsewhere = Place::empty();
     let ran = elsewhere.loom(&format!("restore {}", file.display()));
     assert_eq!(ran.code, 6, "{}", ran.err);
+    assert!(ran.err.starts_with(&format!("error: {} cannot be restored\ncaused by: ", file.display())), "{}", ran.err);
+    assert!(ran.err.ends_with(HINT), "{}", ran.err);
     assert_eq!(elsewhere.loom("status").code, 2);
+    fs::write(&file, "something else").unwrap();
+    let ran = elsewhere.loom(&format!("restore {}", file.display()));
+    assert_eq!(ran.code, 6, "{}", ran.err);
+    assert!(ran.err.ends_with(HINT), "{}", ran.err);
 }
 
 #[test]

@@ -19,7 +19,8 @@ fn every_document_names_its_command_and_version() {
         ("rules test", "rules-test/1"),
         ("export run:last -o a.trace", "export/1"),
         ("backup a.backup", "backup/1"),
-        ("gc", "gc/1"),
+        ("gc --quiet", "gc/1"),
+        ("--version", "version/1"),
     ] {
         let ran = place.loom(&format!("{arguments} --json"));
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{arguments}");
@@ -193,4 +194,47 @@ fn a_gate_is_told_with_what_became_of_it() {
         shown["related"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
     assert_eq!(related, ["finding.raised", "gate.answered", "gate.withdrawn"]);
     assert_eq!(shown["refusal"], Value::Null);
+}
+
+/// Writes the keys of a value: `{a, b{c}}` for an object, `[…]` for what a list has.
+fn keys(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let field = |(key, value): (&String, &Value)| format!("{key}{}", keys(value));
+            format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(items) => {
+            let mut all: Vec<String> = items.iter().map(keys).collect();
+            all.sort();
+            all.dedup();
+            format!("[{}]", all.join(" | "))
+        }
+        _ => String::new(),
+    }
+}
+
+#[test]
+fn documents_have_the_keys_that_scripts_know() {
+    let place = Place::usual();
+    for (arguments, wanted) in [
+        ("--version", "{loom, version}"),
+        (
+            "status",
+            "{commits, damage, encoded_bytes, events, file_bytes, folder, format, gates[{deadline, opened, owner, role, run, \
+             sequence}], index_lag, loom, runs[{events, last, opened, run, slug, state, verdict}], streams, tree{root, size}}",
+        ),
+        ("export run:last -o a.trace", "{absent_blobs, blobs, bytes, events, file, loom, run}"),
+        ("backup a.backup", "{events, file, loom, root}"),
+        ("gc --quiet", "{bytes, deleted, files[], loom}"),
+        ("rules list", "{loom, sets[{about, bundles[], digest, fact_count, rule_count, runs, set}]}"),
+        (
+            "rules show floor",
+            "{about, bundles[], digest, fact_count, facts[{fact, kinds[], line, type}], loom, rule_count, rules[{cost, \
+             expression, kinds[], line, message, origin, rule, severity}], runs, set, text}",
+        ),
+        ("rules test", "{loom, ok, sets[{cases[{case, ok, rule, told}], problems[], set}]}"),
+    ] {
+        let found = keys(&told(&place, &format!("{arguments} --json")));
+        assert_eq!(found, wanted, "{arguments}");
+    }
 }

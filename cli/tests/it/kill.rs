@@ -3,7 +3,11 @@
 //! `LOOM_TEST_KILLS=200 cargo test -p loom-cli --test it kill::` kills as often; the default is a dozen.
 
 use crate::driven::{Driven, Driver, until};
+use loom_host::world::{Machine, World};
+use serde_json::Value;
 use std::fs;
+
+const HOUR_MS: u64 = 3_600_000;
 
 /// How often the drivers of the two long tests are killed, together.
 fn kills() -> u64 {
@@ -171,6 +175,59 @@ fn who_comes_second_reads_along_and_is_told_who_writes() {
     driven.is_whole();
     driven.drive_on();
     driven.ended_well();
+}
+
+#[test]
+fn who_opens_the_store_after_a_kill_is_told_that_a_run_waits_to_be_driven_on() {
+    needs!("git", "sh");
+    let driven = Driven::new();
+    let mut driver = driven.demo();
+    driver.reads_until("planner works");
+    driver.kill();
+    let before = driven.log();
+    let run = before[1]["stream"].as_str().unwrap()[..8].to_string();
+    let told = format!("note: nobody drives run {run}: `loom resume` drives on what is under way\n");
+    for arguments in ["gc", "gc --delete", "gc --json"] {
+        let ran = driven.loom(arguments);
+        assert_eq!((ran.code, &ran.err), (0, &told), "loom {arguments}: {}", ran.out);
+    }
+    let ran = driven.loom("gc --quiet");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(driven.log(), before, "it is said, and nothing is driven");
+    // A run that waits for a person is not under way, nor is one that has ended.
+    assert_eq!(driven.loom("resume").code, 3);
+    assert_eq!(driven.loom("gc").err, "");
+    driven.drive_on();
+    assert_eq!(driven.loom("gc").err, "");
+    driven.ended_well();
+}
+
+#[test]
+fn a_clock_that_was_set_back_by_an_hour_keeps_no_run_from_going_on() {
+    needs!("git", "sh");
+    let driven = Driven::new();
+    driven.make_project();
+    driven.open_ahead(HOUR_MS);
+    let began = driven.log();
+    assert!(stamp(began.last().unwrap()) > Machine.now_ms() + HOUR_MS / 2, "the store is of a time to come");
+    driven.is_whole();
+    driven.drive_on();
+    let log = driven.log();
+    assert!(stamp(log.last().unwrap()) > Machine.now_ms() + HOUR_MS / 2, "what follows is stamped after it");
+    let run = &log[1]["stream"];
+    let ours: Vec<&Value> = log.iter().filter(|event| event["stream"] == *run).collect();
+    for pair in ours.windows(2) {
+        let stamps = [pair[0], pair[1]].map(|event| (stamp(event), event["stamp"]["counter"].as_u64().unwrap()));
+        let same_commit = pair[0]["input"] == pair[1]["input"];
+        assert!(stamps[0] < stamps[1] || same_commit && stamps[0] == stamps[1], "{pair:?}");
+    }
+    assert_eq!(driven.loom("gc").code, 0);
+    driven.ended_well();
+}
+
+/// Returns when an event was recorded, in milliseconds.
+fn stamp(event: &Value) -> u64 {
+    event["stamp"]["ms"].as_u64().unwrap()
 }
 
 #[test]

@@ -68,3 +68,52 @@ ok   small/once: the second one (refused at event 2)
     assert_eq!(ran.code, 1, "{}", ran.out);
     assert!(ran.out.ends_with("1 passed, 1 failed\n"), "{}", ran.out);
 }
+
+#[test]
+fn a_rule_file_that_does_not_load_is_told_with_its_place_and_repair() {
+    let place = Place::empty();
+    let path = |name: &str| place.path().join(name);
+    fs::create_dir(path("mine")).unwrap();
+    fs::write(path("mine/small.rules"), RULES.replace("facts.runs ==", "facts.run ==")).unwrap();
+    fs::write(path("mine/small.cases.toml"), CASES).unwrap();
+    let ran = place.loom("rules test mine/small.rules");
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    same(
+        &ran.out,
+        "
+FAIL mine/small.rules:6:11: there is no fact `run` above (hint: did you mean `runs`?)
+0 passed, 1 failed
+",
+    );
+    // And one whose cases cannot be read, or are about something else.
+    fs::write(path("mine/small.rules"), RULES).unwrap();
+    fs::write(path("mine/small.cases.toml"), format!("given = 7\n{CASES}")).unwrap();
+    let ran = place.loom("rules test mine/small.rules");
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    assert!(ran.out.starts_with("FAIL mine/small.cases.toml:3: TOML_SYNTAX: "), "{}", ran.out);
+    fs::write(path("mine/small.cases.toml"), CASES.replace("once.passes", "twice.passes")).unwrap();
+    let ran = place.loom("rules test mine/small.rules");
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    same(
+        &ran.out,
+        "
+ok   small/once: the second one (refused at event 2)
+FAIL mine/small.cases.toml:5: there is no rule `twice` in the set
+FAIL mine/small.cases.toml: rule `once` has no case that passes: add [[rule.once.passes]]
+1 passed, 2 failed
+",
+    );
+}
+
+#[test]
+fn rules_without_cases_are_told_where_they_were_looked_for() {
+    let place = Place::empty();
+    fs::write(place.path().join("small.rules"), RULES).unwrap();
+    let ran = place.loom("rules test small.rules");
+    let told = "\
+error: there are no cases beside small.rules: small.cases.toml is not there
+hint: write that file, with a case that each rule lets pass and one that it refuses; \
+a bundle's `rules/*.cases.toml` are examples
+";
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (2, "", told));
+}
