@@ -759,6 +759,8 @@ impl<'k> Checker<'k> {
                 return Err(RuleError::new(expr.place, message));
             }
             if let Node::List(literals) = &right.node {
+                // Two literals have no vocabulary between them.
+                let literals = if matches!(left.node, Node::Text(_)) { &[] } else { literals.as_slice() };
                 literals.iter().try_for_each(|literal| vocabulary(literal, &wanted.known))?;
             } else {
                 vocabulary(left, known)?;

@@ -137,6 +137,8 @@ fn lists_are_searched_and_gone_through() {
         event.paths.all(p, event.how.exists(h, h == "modified" && size(p) > 5)) => true
         event.spawn in [1, 2, 3] => true
         event.spawn in [] => false
+        "a" in ["a", "b"] => true
+        "c" in ["a", "b"] => false
         "#,
     );
     let empty = event(5, paths(&[]));

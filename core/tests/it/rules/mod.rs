@@ -1,8 +1,10 @@
 //! The rules language, from outside: rule files and events in, text out.
 
+mod conformance;
 mod expression;
 mod fact;
 mod file;
+mod oracle;
 mod property;
 mod worked;
 
