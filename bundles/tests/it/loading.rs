@@ -758,7 +758,7 @@ fn every_flaw_is_told_with_its_code_and_repair() {
 /// Codes of what stands beside a bundle: cases of its rules, and a project's declaration of its checks.
 fn codes_beside() -> [(&'static str, String); 3] {
     let rules = code().text("rules/budget.rules").unwrap().to_string();
-    let problems = |cases: &str| test_rules(&rules, cases).problems.join("\n");
+    let problems = |cases: &str| test_rules("budget.rules", &rules, cases).problems.join("\n");
     let declared = discover(&|path| (path == "loom.toml").then(|| b"[checks]\ntest = 1\n".to_vec())).unwrap_err();
     [
         ("CASE_GIVEN", problems("[[given]]\nkind = \"gate.opened\"\n")),
@@ -786,6 +786,7 @@ fn every_code_that_the_source_can_give_is_tested() {
     let given: BTreeSet<String> =
         files.iter().flat_map(|file| codes_in(&std::fs::read_to_string(file).unwrap())).collect();
     assert_eq!(given, tested);
+}
 
 #[test]
 fn a_bundle_that_is_unknown_is_told_with_those_there_are() {

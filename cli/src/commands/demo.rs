@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::opening::open_run;
 use crate::output::Output;
 use crate::project::{self, FOLDER};
+use crate::text::{clean, shown};
 use crate::told::Tale;
 use crate::trouble::drive;
 use loom_bundles::{Source, load};
@@ -111,8 +112,8 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         let out = &mut output.out;
         writeln!(out, "\nverified    {} events in {} commits: the chain is {whole}", report.events, report.commits)?;
         writeln!(out, "branch      {}", branch.as_deref().unwrap_or("none: the work was not accepted"))?;
-        writeln!(out, "repository  {}", place.display())?;
-        writeln!(out, "store       {}", store_folder.display())?;
+        writeln!(out, "repository  {}", shown(&place))?;
+        writeln!(out, "store       {}", shown(&store_folder))?;
         let loom = typed(&environment);
         writeln!(out, "\nWorth typing next:")?;
         writeln!(out, "  cd {}", quoted(&place))?;
@@ -219,11 +220,21 @@ fn typed(environment: &Environment) -> String {
     }
 }
 
-/// Returns a path as one word of a shell.
+/// Returns a path as one word of a shell; what a terminal would not show as it is, is written in numbers.
 fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = text.chars().all(|c| c.is_alphanumeric() || "/._-+".contains(c));
-    if is_plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    let bytes = path.as_os_str().as_encoded_bytes();
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.chars().all(|c| c.is_alphanumeric() || "/._-+".contains(c)) => text.to_string(),
+        Ok(text) if clean(text) == text => format!("'{}'", text.replace('\'', "'\\''")),
+        Ok(_) | Err(_) => {
+            let byte = |byte: &u8| match byte {
+                b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+                b' '..=b'~' => char::from(*byte).to_string(),
+                other => format!("\\x{other:02x}"),
+            };
+            format!("$'{}'", bytes.iter().map(byte).collect::<String>())
+        }
+    }
 }
 
 fn place(keep: Option<&Path>) -> Result<PathBuf, CliError> {
@@ -249,9 +260,13 @@ fn make_repository(environment: &Environment, project: &Path) -> Result<(), CliE
         std::fs::write(&path, content).map_err(file("write", &path))?;
     }
     let author = ["-c", "user.name=Demo", "-c", "user.email=demo@localhost"];
-    for words in [&["init", "--quiet", "-b", "main"][..], &["add", "--all"], &["commit", "--quiet", "-m", "Notes"]] {
+    // Nothing of what this machine sets for its users' repositories: no templates, hooks or signatures.
+    let apart = ["GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null"].map(|pair| pair.split_once('='));
+    let init = ["init", "--quiet", "--template=", "--initial-branch=main"];
+    for words in [&init[..], &["add", "--all"], &["commit", "--quiet", "-m", "Notes"]] {
         let argv = ["git"].into_iter().chain(author).chain(words.iter().copied());
-        let variables = minimal_environment(&environment.search_path, project, project);
+        let mut variables = minimal_environment(&environment.search_path, project, project);
+        variables.extend(apart.iter().flatten().map(|(name, value)| (name.into(), value.into())));
         let token = CancelToken::new().map_err(HostError::from)?;
         let exit = run_process(&Command::new(argv, project, variables), &token).map_err(HostError::from)?;
         if exit.status != Status::Exited(0) {

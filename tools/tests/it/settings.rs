@@ -232,7 +232,7 @@ fn work(rig: &Rig) {
     workspace.delta(workspace.base_tree(), tree).unwrap();
     workspace.diff_text(workspace.base_tree(), tree, 10_000).unwrap();
     drop(workspace);
-    let workspace = Workspace::open(&rig.git, &rig.path("run")).unwrap();
+    let workspace = Workspace::open(&project, &rig.path("run")).unwrap();
     workspace.reset_to(workspace.base_tree()).unwrap();
     workspace.reset_to(tree).unwrap();
     workspace.publish(&project, commit(&workspace, tree), "loom/x").unwrap();
