@@ -26,7 +26,7 @@ pub const COST_MAX: u64 = 10_000_000;
 pub enum Severity {
     /// A decision is refused; an input or record is a violation.
     Error,
-    /// It is reported and refuses nothing.
+    /// A decision passes; an input or record is a violation.
     Warn,
 }
 
