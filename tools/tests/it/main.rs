@@ -7,5 +7,6 @@ mod missing;
 mod process;
 mod repository;
 mod rig;
+mod skipping;
 mod snapshot;
 mod workspace;
