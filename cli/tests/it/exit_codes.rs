@@ -1,4 +1,7 @@
 //! The exit codes, frozen: one line a case.
+//!
+//! 1 for a run stands with the demo's terminal, 130 and 143 with the signals. No command comes to 4 or 10: none answers a
+//! gate of a run that goes on, or cancels one.
 
 use crate::driven::Driven;
 use crate::made::{ORIGIN, Until};
