@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::time::Instant as Clock;
 
-const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
-const BLOBS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("blobs");
+const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("floor events");
+const BLOBS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("floor blobs");
 
 /// One commit's bytes.
 #[derive(Clone, Default)]
@@ -37,6 +37,9 @@ pub(crate) struct SpawnSteps {
     pub engine_us: f64,
     /// Median time of the same commits in plain tables.
     pub floor_us: f64,
+    /// Median time of the same commits in plain tables within a copy of the store's own file: what redb takes for a
+    /// commit grows with its file, because quick repair writes the state of the whole file's allocator.
+    pub grown_us: f64,
     /// Encoded bytes of the events that a spawn causes, from its request to its outcome.
     pub bytes_per_step: f64,
 }
@@ -56,23 +59,29 @@ struct Pair {
     bench: Bench,
     bundle: Arc<LoadedBundle>,
     plain: Plain,
+    /// Plain tables within a copy of the store's file.
+    grown: Plain,
     /// Position up to which the tables have what the store has.
     until: u64,
     /// Durable commits of the store before the first step.
     durable: u64,
     times: Vec<f64>,
     plain_times: Vec<f64>,
+    grown_times: Vec<f64>,
     bytes: usize,
 }
 
 impl Pair {
     fn new(folder: &Path) -> Self {
+        let copy = folder.join("grown.redb");
+        std::fs::copy(folder.join(".loom/store.redb"), &copy).expect("a copy");
+        let grown = Plain::within(&copy);
         let bench = open(folder, Instant::default());
         let store = bench.engine.store();
         let (until, durable) = (store.size(), store.health().expect("health").durable_commits);
         let plain = Plain::new(folder, "floor");
-        let (times, plain_times) = (Vec::new(), Vec::new());
-        Pair { bench, bundle: bundle(), plain, until, durable, times, plain_times, bytes: 0 }
+        let (times, plain_times, grown_times) = (Vec::new(), Vec::new(), Vec::new());
+        Pair { bench, bundle: bundle(), plain, grown, until, durable, times, plain_times, grown_times, bytes: 0 }
     }
 
     /// Drives one run to its end.
@@ -92,11 +101,12 @@ impl Pair {
         let store = self.bench.engine.store();
         let commits = commits(store.as_ref(), self.until);
         self.until = store.size();
-        let began = Clock::now();
-        self.plain.put(&commits);
+        let plain = self.plain.timed_put(&commits);
+        let grown = self.grown.timed_put(&commits);
         if is_spawn {
             self.times.push(took);
-            self.plain_times.push(began.elapsed().as_secs_f64() * 1e6);
+            self.plain_times.push(plain);
+            self.grown_times.push(grown);
         }
         let events = commits.iter().flat_map(|commit| &commit.events);
         self.bytes += events.filter(|event| is_of_spawn(event)).map(Vec::len).sum::<usize>();
@@ -109,6 +119,7 @@ impl Pair {
             commits_per_step: durable as f64 / spawns,
             engine_us: median(&mut self.times),
             floor_us: median(&mut self.plain_times),
+            grown_us: median(&mut self.grown_times),
             bytes_per_step: self.bytes as f64 / spawns,
         }
     }
@@ -162,9 +173,21 @@ impl Plain {
     fn new(folder: &Path, name: &str) -> Self {
         let path = folder.join(format!("{name}.redb"));
         let _absent = std::fs::remove_file(&path);
+        Self::within(&path)
+    }
+
+    /// Opens tables of their own within a database, which is made where there is none.
+    fn within(path: &Path) -> Self {
         let mut plain = Plain { database: Database::create(path).expect("a database"), next: 0 };
         plain.put(&[]);
         plain
+    }
+
+    /// Puts commits and returns how long that took, in microseconds.
+    fn timed_put(&mut self, commits: &[Bytes]) -> f64 {
+        let began = Clock::now();
+        self.put(commits);
+        began.elapsed().as_secs_f64() * 1e6
     }
 
     fn put(&mut self, commits: &[Bytes]) {
