@@ -211,9 +211,15 @@ impl Plain {
     }
 }
 
-/// Drives one run through so many inputs (notes, timers, outcomes, answers); returns the median step of the first
-/// and of the last tenth in microseconds.
-pub(crate) fn long_run(folder: &Path, inputs: usize) -> (f64, f64) {
+/// Median times of a tenth of a long run's steps, in microseconds.
+pub(crate) struct Tenth {
+    pub engine_us: f64,
+    /// Of the same commits in plain tables, each right after its step: what the disk took at that time.
+    pub floor_us: f64,
+}
+
+/// Drives one run through so many inputs (notes, timers, outcomes, answers); returns the first and the last tenth.
+pub(crate) fn long_run(folder: &Path, inputs: usize) -> [Tenth; 2] {
     let mut bench = open(folder, Instant { limits: true, ..Instant::default() });
     let (reply, answer) = channel();
     let message = Message::Open(Box::new(opening(&bundle(), 1, "trivial", "human")), reply);
@@ -222,9 +228,12 @@ pub(crate) fn long_run(folder: &Path, inputs: usize) -> (f64, f64) {
         loom_host::request::Answered::Recorded { stream, .. } => stream,
         loom_host::request::Answered::Not(error) => panic!("{error}"),
     };
-    let mut times = Vec::with_capacity(inputs);
+    let mut plain = Plain::new(folder, "floor");
+    let store = bench.engine.store().clone();
+    let tenth = inputs / 10;
+    let mut times = [const { (Vec::new(), Vec::new()) }; 2];
     let mut number: u64 = 0;
-    while times.len() < inputs {
+    for step in 0..inputs {
         let mut messages: Vec<Message> = bench.inbox.try_recv().into_iter().collect();
         let gate = bench.engine.run(stream).expect("the run goes on").state.gate.as_ref().map(|gate| gate.sequence);
         if let (true, Some(gate)) = (messages.is_empty(), gate) {
@@ -237,13 +246,17 @@ pub(crate) fn long_run(folder: &Path, inputs: usize) -> (f64, f64) {
             let request = Request { stream, id: number.to_be_bytes().to_vec(), actor: person(), ask };
             messages.push(Message::Request(request, channel().0));
         }
+        let before = store.size();
         let began = Clock::now();
         bench.engine.turn(messages).expect("a turn");
-        times.push(began.elapsed().as_secs_f64() * 1e6);
+        let took = began.elapsed().as_secs_f64() * 1e6;
+        if step < tenth || step >= inputs - tenth {
+            let (engine, floor) = &mut times[usize::from(step >= tenth)];
+            engine.push(took);
+            floor.push(plain.timed_put(&commits(store.as_ref(), before)));
+        }
     }
-    let tenth = inputs / 10;
-    let (mut first, mut last) = (times[..tenth].to_vec(), times[inputs - tenth..].to_vec());
-    (median(&mut first), median(&mut last))
+    times.map(|(mut engine, mut floor)| Tenth { engine_us: median(&mut engine), floor_us: median(&mut floor) })
 }
 
 /// Drives 64 runs at once, then hands the same commits of 64 threads to one writer; returns commits a second of both.
