@@ -97,6 +97,30 @@ pub(crate) enum CliError {
         /// The file.
         path: PathBuf,
     },
+    /// What was named is no gate that waits.
+    #[error("`{text}` is no gate that waits")]
+    NoGate {
+        /// What was written.
+        text: String,
+    },
+    /// What was written is no digest.
+    #[error("`{text}` is not a digest of 64 hexadecimal digits")]
+    NotADigest {
+        /// What was written.
+        text: String,
+    },
+    /// Who holds the store does not take the request.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// The request could not be put on record.
+    #[error("the request is not on record: {reason}")]
+    Unheard {
+        /// Why.
+        reason: String,
+    },
     /// A device, pipe, link or folder stands where a file would be written.
     #[error("{} is no regular file and is not replaced", .path.display())]
     NotAFile {
@@ -251,10 +275,14 @@ impl CliError {
                 AppendError::Store(error) => store_hint(error),
                 AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
             },
+            CliError::NoGate { .. } => Some("`loom gates` lists what waits".to_string()),
             CliError::NoRuns => Some("`loom demo` makes a project with one".to_string()),
             CliError::ClosedPipe
             | CliError::Output(_)
             | CliError::NotARun { .. }
+            | CliError::NotADigest { .. }
+            | CliError::Refused { .. }
+            | CliError::Unheard { .. }
             | CliError::Rules { .. }
             | CliError::Event { .. }
             | CliError::Replay(_)

@@ -3,7 +3,9 @@
 //! It must never decide what a run does, and has no way into the engine but the one that every client has.
 
 mod app;
+mod asking;
 mod commands;
+mod driving;
 mod error;
 mod exit;
 mod graph;

@@ -151,7 +151,7 @@ impl Tale {
 }
 
 /// Says which rules refused, what they read, and what would clear it.
-fn refusal(body: &Refused, run: Option<&Run>) -> Vec<String> {
+pub(crate) fn refusal(body: &Refused, run: Option<&Run>) -> Vec<String> {
     let mut lines = Vec::new();
     for (rule, message) in body.rules.iter().zip(body.messages.iter()) {
         lines.push(format!("rule    {rule}: {}", clean(message)));

@@ -1,16 +1,21 @@
 //! The commands, one file each.
 
+mod answer;
 mod at;
 mod backup;
+mod cancel;
 mod demo;
 mod export;
+mod gates;
 mod gc;
 mod log;
 mod restore;
 mod resume;
+mod risk;
 mod rules;
 mod show;
 mod status;
+mod steer;
 mod verify;
 
 use crate::app::Global;
@@ -23,6 +28,11 @@ use crate::output::Output;
 pub(crate) enum Command {
     Demo(demo::Arguments),
     Resume(resume::Arguments),
+    Gates(gates::Arguments),
+    Answer(answer::Arguments),
+    Risk(risk::Arguments),
+    Steer(steer::Arguments),
+    Cancel(cancel::Arguments),
     Status(status::Arguments),
     Log(log::Arguments),
     Show(show::Arguments),
@@ -41,6 +51,11 @@ impl Command {
         match self {
             Command::Resume(arguments) => resume::run(arguments, global, output),
             Command::Demo(arguments) => demo::run(arguments, global, output),
+            Command::Gates(arguments) => gates::run(arguments, global, output),
+            Command::Answer(arguments) => answer::run(arguments, global, output),
+            Command::Risk(arguments) => risk::run(arguments, global, output),
+            Command::Steer(arguments) => steer::run(arguments, global, output),
+            Command::Cancel(arguments) => cancel::run(arguments, global, output),
             Command::Status(arguments) => status::run(arguments, global, output),
             Command::Log(arguments) => log::run(arguments, global, output),
             Command::Show(arguments) => show::run(arguments, global, output),

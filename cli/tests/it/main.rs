@@ -6,6 +6,7 @@
 #[path = "../../../tools/tests/it/missing.rs"]
 mod missing;
 
+mod answering;
 mod bad_input;
 mod damage;
 mod demo;

@@ -1,0 +1,64 @@
+//! Gates are listed and answered from another terminal, whether or not somebody drives.
+
+use crate::driven::Driven;
+use serde_json::Value;
+
+/// Returns the demo, killed while it waits for nobody, with its first gate open: a blocker stands.
+fn at_first_gate() -> Driven {
+    let driven = Driven::new();
+    let mut driver = driven.demo();
+    driver.reads_until("reviewer-logic works");
+    driver.kill();
+    assert_eq!(driven.loom("resume").code, 3);
+    driven
+}
+
+fn gates(driven: &Driven) -> Vec<Value> {
+    let ran = driven.loom("gates --json");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(document["loom"], "gates/1");
+    document["gates"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_gate_is_listed_with_what_blocks_and_what_an_answer_is_bound_to() {
+    needs!("git", "sh");
+    let driven = at_first_gate();
+    let waiting = gates(&driven);
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0]["role"], "final");
+    assert_eq!(waiting[0]["blockers"][0]["severity"], "blocking");
+    let told = driven.loom("gates").out;
+    for shown in [waiting[0]["artifact"].as_str().unwrap(), waiting[0]["reason"].as_str().unwrap(), "for demo until"] {
+        assert!(told.contains(shown), "{shown}: {told}");
+    }
+}
+
+#[test]
+fn an_answer_that_a_rule_refuses_is_4_and_the_run_goes_on() {
+    needs!("git", "sh");
+    let driven = at_first_gate();
+    let ran = driven.loom("answer run:last accept -m hurry");
+    assert_eq!(ran.code, 4, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("REFUSED inside the commit: merge.intended"), "{}", ran.out);
+    assert!(ran.out.contains("findings/no-open-blocker"), "{}", ran.out);
+    assert!(ran.out.contains("cleared findings/open_blockers"), "{}", ran.out);
+    // The work walked back, was mended, and waits again: this time nothing stands.
+    let waiting = gates(&driven);
+    assert_eq!(waiting[0]["blockers"], Value::Array(Vec::new()));
+    let gate = format!("run:last#{}", waiting[0]["sequence"]);
+    let wrong = "0".repeat(64);
+    let ran = driven.loom(&format!("answer {gate} accept --digest {wrong} --json"));
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(gates(&driven).len(), 1, "an answer to something else decides nothing");
+    let artifact = waiting[0]["artifact"].as_str().unwrap();
+    let ran = driven.loom(&format!("answer {gate} accept --digest {artifact} --json"));
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert!(document["decided"].as_array().unwrap().iter().any(|kind| kind == "gate.decided"), "{document}");
+    driven.is_whole();
+    let status: Value = serde_json::from_str(&driven.loom("status --json").out).unwrap();
+    assert_eq!(status["runs"][0]["verdict"], "accepted");
+    assert!(driven.loom("answer run:last accept").err.contains("no gate that waits"));
+}
