@@ -31,6 +31,8 @@ pub(crate) struct Recorded {
     sequence: u64,
     /// What the commit decided, by kind.
     decided: Vec<&'static str>,
+    /// Why it decided nothing, where it did not.
+    declined: Option<String>,
     refused: Option<RefusedJson>,
 }
 
@@ -57,7 +59,8 @@ struct Document {
 }
 
 impl Asking<'_> {
-    /// Puts the request on record and tells what followed; 4 where a rule refused what it would have decided.
+    /// Puts the request on record and tells what followed; 4 where a rule refused what it would have decided, 1 where it
+    /// decided nothing.
     pub(crate) fn put(self, dir: Option<&Path>, quiet: bool, output: &mut Output) -> Result<Exit, CliError> {
         let Asking { document, stream, ask, thinker } = self;
         let folder = project::find(dir)?;
@@ -73,7 +76,11 @@ impl Asking<'_> {
             None => (drive(&folder, stream, id, ask, thinker, quiet, output)?, reopened(&folder)?),
         };
         let recorded = followed(store.as_ref(), stream, sequence, output)?;
-        let exit = if recorded.refused.is_some() { Exit::Refused } else { Exit::Ok };
+        let exit = match (&recorded.refused, &recorded.declined) {
+            (Some(_), _) => Exit::Refused,
+            (None, Some(_)) => Exit::Failed,
+            (None, None) => Exit::Ok,
+        };
         if output.json {
             output.document(&Document { loom: document, recorded })?;
         }
@@ -117,7 +124,7 @@ fn reopened(folder: &Path) -> Result<Box<dyn Store>, CliError> {
 
 /// Reads what the commit of a request decided, and tells it.
 fn followed(store: &dyn Store, stream: StreamId, sequence: u64, output: &mut Output) -> Result<Recorded, CliError> {
-    let mut recorded = Recorded { run: hex(&stream.0), sequence, decided: Vec::new(), refused: None };
+    let mut recorded = Recorded { run: hex(&stream.0), sequence, decided: Vec::new(), declined: None, refused: None };
     let mut refused: Option<(u64, Refused)> = None;
     for stored in store.read(stream, sequence, 256)? {
         let envelope = Envelope::decode(&stored.event.bytes)
@@ -129,12 +136,17 @@ fn followed(store: &dyn Store, stream: StreamId, sequence: u64, output: &mut Out
         if schema.class == loom_core::schema::Class::Decision {
             recorded.decided.push(schema.name);
         }
-        if let Event::Refused(body) = envelope.body {
-            refused.get_or_insert((envelope.sequence, body));
+        match envelope.body {
+            Event::Refused(body) => drop(refused.get_or_insert((envelope.sequence, body))),
+            Event::RequestDeclined(body) => recorded.declined = Some(body.reason),
+            _ => {}
         }
     }
     if !output.json {
         writeln!(output.out, "{GOOD}on record{GOOD:#} as {}", told(&stream, sequence))?;
+    }
+    if let (Some(reason), false) = (&recorded.declined, output.json) {
+        writeln!(output.out, "{BAD}declined{BAD:#}: {}", clean(reason))?;
     }
     if let Some((at, body)) = refused {
         if !output.json {

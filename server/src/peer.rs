@@ -28,7 +28,7 @@ impl Refused {
     }
 }
 
-/// Refuses everybody but the same user's processes that descend from no spawn; returns who the others are.
+/// Refuses everybody but the same user's processes that descend from no spawn; returns who the others are (SERVER-5).
 pub(crate) fn check(peer: &UCred) -> Result<Actor, Refused> {
     let own = rustix::process::getuid().as_raw();
     if peer.uid() != own {

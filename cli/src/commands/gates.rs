@@ -9,7 +9,8 @@ use crate::project;
 use crate::text::{clean, rfc3339, time};
 use loom_core::event::Envelope;
 use loom_core::id::{StreamId, hex};
-use loom_core::kind::{Event, GateOpened};
+use loom_core::kind::Event;
+use loom_replay::{StoredRun, refold};
 use loom_store::Store;
 use serde::Serialize;
 use std::io::Write;
@@ -39,6 +40,7 @@ struct GateJson {
     default: &'static str,
     /// What an answer is bound to.
     artifact: String,
+    /// What blocks now.
     blockers: Vec<BlockerJson>,
 }
 
@@ -58,7 +60,7 @@ pub(crate) fn run(_: &Arguments, global: &Global, output: &mut Output) -> Result
     let mut document = Document { loom: "gates/1", gates: Vec::new() };
     for gate in gates {
         let Event::GateOpened(body) = event(store, gate.stream, gate.sequence)? else { continue };
-        let blockers = blockers(store, gate.stream, &body)?;
+        let blockers = blockers(store, gate.stream)?;
         if !output.json {
             let (out, id) = (&mut output.out, told(&gate.stream, gate.sequence));
             let (role, owner) = (clean(&body.role), clean(&body.owner));
@@ -98,12 +100,14 @@ pub(crate) fn run(_: &Arguments, global: &Global, output: &mut Output) -> Result
     Ok(Exit::Ok)
 }
 
-fn blockers(store: &dyn Store, stream: StreamId, gate: &GateOpened) -> Result<Vec<BlockerJson>, CliError> {
+/// Returns the findings that block now: the risk of one may have been taken since the gate was opened.
+fn blockers(store: &dyn Store, stream: StreamId) -> Result<Vec<BlockerJson>, CliError> {
+    let state = refold(&StoredRun::new(store, stream), None)?.state;
     let mut found = Vec::new();
-    for sequence in gate.blockers.iter() {
-        if let Event::FindingRaised(body) = event(store, stream, *sequence)? {
+    for (sequence, _) in state.blockers() {
+        if let Event::FindingRaised(body) = event(store, stream, sequence)? {
             let (severity, summary) = (body.severity.word(), body.summary);
-            found.push(BlockerJson { sequence: *sequence, severity, summary });
+            found.push(BlockerJson { sequence, severity, summary });
         }
     }
     Ok(found)

@@ -8,11 +8,13 @@ mod missing;
 
 mod aside;
 mod clock;
+mod descent;
 mod engine;
 mod hostile;
 mod misbehave;
 mod place;
 mod project;
+mod prompts;
 mod recovery;
 mod request;
 mod rig;
