@@ -12,7 +12,7 @@ use crate::trouble::drive;
 use loom_core::id::{StreamId, hex};
 use loom_host::environment::Environment;
 use loom_host::session::Session;
-use loom_providers::{Script, Scripted, demo};
+use loom_providers::{Provider, Script, Scripted, demo};
 use loom_store::RunState;
 use loom_tools::Guard;
 use serde::Serialize;
@@ -36,6 +36,14 @@ pub(crate) struct RunJson {
 }
 
 impl Thinker {
+    /// Returns who was chosen to think; for a task of one's own nothing stands in.
+    pub(crate) fn chosen(&self) -> Result<Arc<dyn Provider>, CliError> {
+        if self.script.is_none() {
+            return Err(CliError::NoProvider);
+        }
+        Ok(Arc::new(self.provider()?))
+    }
+
     fn provider(&self) -> Result<Scripted, CliError> {
         let file = |doing, path: &Path, source| CliError::File { doing, path: path.to_path_buf(), source };
         let text = match &self.script {

@@ -97,6 +97,12 @@ pub(crate) enum CliError {
         /// The file.
         path: PathBuf,
     },
+    /// The task is not text.
+    #[error("the task is not UTF-8")]
+    TaskNotText,
+    /// Nothing says who thinks.
+    #[error("no model is set up")]
+    NoProvider,
     /// What was named is no gate that waits.
     #[error("`{text}` is no gate that waits")]
     NoGate {
@@ -277,12 +283,16 @@ impl CliError {
                 AppendError::Store(error) => store_hint(error),
                 AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
             },
+            CliError::NoProvider => Some(
+                "`--script FILE` plays a model script; `loom demo` shows a whole run without any model".to_string(),
+            ),
             CliError::NoGate { .. } => Some("`loom gates` lists what waits".to_string()),
             CliError::NoRuns => Some("`loom demo` makes a project with one".to_string()),
             CliError::ClosedPipe
             | CliError::Output(_)
             | CliError::NotARun { .. }
             | CliError::NotADigest { .. }
+            | CliError::TaskNotText
             | CliError::Refused { .. }
             | CliError::Unheard { .. }
             | CliError::Rules { .. }

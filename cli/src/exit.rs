@@ -59,6 +59,7 @@ impl Exit {
             | CliError::NotARun { .. }
             | CliError::NoGate { .. }
             | CliError::NotADigest { .. }
+            | CliError::TaskNotText
             | CliError::Refused { .. }
             | CliError::NoRuns
             | CliError::Kind { .. }
@@ -78,7 +79,9 @@ impl Exit {
             CliError::Host(error) => Exit::of_host(error),
             // The file that was named is not there, or is not what it should be.
             CliError::File { source, .. } if is_named_wrongly(source) => Exit::Usage,
-            CliError::Output(_) | CliError::File { .. } | CliError::Unheard { .. } => Exit::Unavailable,
+            CliError::Output(_) | CliError::File { .. } | CliError::Unheard { .. } | CliError::NoProvider => {
+                Exit::Unavailable
+            }
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,
         }

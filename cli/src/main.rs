@@ -16,6 +16,7 @@ mod opening;
 mod output;
 mod project;
 mod refusal;
+mod terminal;
 mod text;
 mod told;
 mod trouble;

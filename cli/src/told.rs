@@ -37,6 +37,12 @@ impl Tale {
         self.line(QUIET, text);
     }
 
+    /// Shows text of many lines, which is clean.
+    pub(crate) fn block(&self, text: &str) {
+        // Nobody reads the progress any more: the run goes on all the same.
+        let _closed = anstream::stderr().lock().write_all(text.as_bytes());
+    }
+
     /// Asks something; the line stays open.
     pub(crate) fn ask(&self, text: &str) -> Result<(), CliError> {
         let mut err = anstream::stderr().lock();

@@ -82,6 +82,19 @@ impl LocalExecutor {
         Ok(self.shared.workspace(stream, base)?.work().to_path_buf())
     }
 
+    /// Returns the difference of two trees of a run's workspace as a patch, of which at most `bytes_max` bytes are kept.
+    pub fn diff(
+        &self,
+        stream: StreamId,
+        base: &[u8],
+        from: &[u8],
+        to: &[u8],
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, HostError> {
+        let workspace = self.shared.workspace(stream, commit_id(base)?)?;
+        Ok(workspace.diff_text(tree_id(from)?, tree_id(to)?, bytes_max)?.to_bytes())
+    }
+
     /// Removes the workspace of a run that could not be opened.
     pub fn discard(&self, stream: StreamId) {
         self.shared.remove_workspace(stream);

@@ -13,6 +13,7 @@ mod restore;
 mod resume;
 mod risk;
 mod rules;
+mod run;
 mod show;
 mod status;
 mod steer;
@@ -27,6 +28,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Arguments),
+    Run(run::Arguments),
     Resume(resume::Arguments),
     Gates(gates::Arguments),
     Answer(answer::Arguments),
@@ -49,6 +51,7 @@ impl Command {
     /// Answers.
     pub(crate) fn run(&self, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
         match self {
+            Command::Run(arguments) => run::run(arguments, global, output),
             Command::Resume(arguments) => resume::run(arguments, global, output),
             Command::Demo(arguments) => demo::run(arguments, global, output),
             Command::Gates(arguments) => gates::run(arguments, global, output),

@@ -24,4 +24,5 @@ mod odd_places;
 mod reading;
 mod rig;
 mod rules;
+mod running;
 mod signals;
