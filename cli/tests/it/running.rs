@@ -1,9 +1,12 @@
 //! `loom run`: a task of one's own, in a repository of one's own.
 
-use crate::driven::Driven;
+use crate::driven::{Driven, until};
 use loom_providers::demo;
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 /// A project, and a model script beside it.
 fn project() -> Driven {
@@ -72,4 +75,93 @@ fn what_cannot_be_run_is_told() {
         assert_eq!(ran.code, code, "{arguments}: {}", ran.err);
         assert!(ran.err.contains(told), "{arguments}: {}", ran.err);
     }
+}
+
+/// `loom run` at a terminal, watched.
+struct Sitting {
+    child: Child,
+    said: PathBuf,
+}
+
+impl Sitting {
+    fn begin(driven: &Driven, more: &str) -> Self {
+        let said = driven.path("said");
+        let mut command = Command::new("script");
+        driven.prepare(&mut command);
+        let words = format!("{} {}", env!("CARGO_BIN_EXE_loom"), task(driven, more));
+        command.args(["-qec", &words, "/dev/null"]).stdin(Stdio::piped()).stdout(File::create(&said).unwrap());
+        Sitting { child: command.spawn().unwrap(), said }
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.said).unwrap()).into_owned()
+    }
+
+    /// Waits until it has said something so often.
+    #[track_caller]
+    fn says(&self, words: &str, times: usize) {
+        assert!(until(|| self.said().matches(words).count() >= times), "{words}: {}", self.said());
+    }
+
+    fn types(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    fn ends(&mut self) -> Option<i32> {
+        let mut code = None;
+        until(|| {
+            code = self.child.try_wait().unwrap();
+            code.is_some()
+        });
+        code.and_then(|code| code.code())
+    }
+}
+
+const ASKS: &str = "accept, revise NOTE, reject, abandon, or diff?";
+
+#[test]
+fn a_gate_is_shown_and_answered_at_the_terminal() {
+    needs!("git", "sh", "script");
+    let driven = project();
+    let mut sitting = Sitting::begin(&driven, "");
+    sitting.says(ASKS, 1);
+    sitting.types("perhaps");
+    sitting.says("`perhaps` is none of them", 1);
+    sitting.types("diff");
+    sitting.says("+++ b/notes.sh", 1);
+    sitting.says(ASKS, 3);
+    sitting.types("accept");
+    // A rule refuses it; the work is mended and asked about again.
+    sitting.says("REFUSED inside the commit", 1);
+    sitting.says(ASKS, 4);
+    sitting.types("accept");
+    assert_eq!(sitting.ends(), Some(0), "{}", sitting.said());
+    sitting.says("accepted", 2);
+    driven.is_whole();
+}
+
+#[test]
+fn a_gate_that_is_asked_about_at_a_terminal_is_answered_from_another() {
+    needs!("git", "sh", "script");
+    let driven = project();
+    let mut sitting = Sitting::begin(&driven, "");
+    sitting.says(ASKS, 1);
+    let ran = driven.loom("answer run:last accept");
+    assert_eq!((ran.code, ran.err.as_str()), (4, ""), "{}", ran.out);
+    sitting.says(ASKS, 2);
+    let ran = driven.loom("answer run:last reject -m no");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    assert_eq!(sitting.ends(), Some(1), "{}", sitting.said());
+    driven.is_whole();
+}
+
+#[test]
+fn an_end_of_the_input_leaves_the_run_waiting() {
+    needs!("git", "sh", "script");
+    let driven = project();
+    let mut sitting = Sitting::begin(&driven, "");
+    sitting.says(ASKS, 1);
+    sitting.types("\u{4}");
+    assert_eq!(sitting.ends(), Some(3), "{}", sitting.said());
+    assert!(driven.loom("gates").out.contains("final"));
 }
