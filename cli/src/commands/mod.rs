@@ -9,6 +9,7 @@ mod export;
 mod gates;
 mod gc;
 mod log;
+mod recover;
 mod restore;
 mod resume;
 mod risk;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Risk(risk::Arguments),
     Steer(steer::Arguments),
     Cancel(cancel::Arguments),
+    Recover(recover::Arguments),
     Status(status::Arguments),
     Log(log::Arguments),
     Show(show::Arguments),
@@ -58,6 +60,7 @@ impl Command {
             Command::Answer(arguments) => answer::run(arguments, global, output),
             Command::Risk(arguments) => risk::run(arguments, global, output),
             Command::Steer(arguments) => steer::run(arguments, global, output),
+            Command::Recover(arguments) => recover::run(arguments, global, output),
             Command::Cancel(arguments) => cancel::run(arguments, global, output),
             Command::Status(arguments) => status::run(arguments, global, output),
             Command::Log(arguments) => log::run(arguments, global, output),

@@ -121,3 +121,17 @@ fn requests_reach_a_run_that_another_process_drives() {
     driven.is_whole();
     assert_eq!(driven.survivors(), BTreeSet::new());
 }
+
+#[test]
+fn a_run_is_got_out_of_where_it_is_stuck_and_no_gate_is_passed() {
+    needs!("git", "sh");
+    let driven = at_first_gate();
+    let ran = driven.loom("recover run:last retry-failed");
+    assert_ne!(ran.code, 0, "nothing has failed: {}", ran.out);
+    let ran = driven.loom("recover run:last force-close");
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let status: Value = serde_json::from_str(&driven.loom("status --json").out).unwrap();
+    assert_eq!(status["runs"][0]["verdict"], "failed");
+    driven.is_whole();
+    assert!(!driven.log().iter().any(|event| event["kind"] == "merge.intended"));
+}
