@@ -383,6 +383,7 @@ impl Hands for Lent<'_> {
     fn run(&self, program: &Program) -> Ended {
         let mut command = self.shared.command(self.order, &program.argv, self.workspace);
         command.stdin.clone_from(&program.stdin);
+        command.environment.extend(program.variables.iter().map(|(name, value)| (name.into(), value.into())));
         command.timeout_ms = program.time_limit_ms.min(self.order.time_ms);
         command.output_max_bytes = SPAWN_OUTPUT_MAX;
         match run(&command, self.token) {

@@ -3,6 +3,7 @@
 
 /// How programs are got that are not named like their package.
 const PACKAGES: &[(&str, &str)] = &[
+    ("claude", "the npm package @anthropic-ai/claude-code, in the version of .ci/run"),
     ("sh", "dash"),
     ("cp", "coreutils"),
     ("kill", "procps"),
