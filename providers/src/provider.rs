@@ -77,8 +77,8 @@ pub struct Program {
     pub argv: Vec<String>,
     /// What it gets on standard input.
     pub stdin: Vec<u8>,
-    /// Variables that it gets beside those of every program, which they replace where the names are equal. What must stay
-    /// secret stands here and never in `argv`, which everybody on the machine can read.
+    /// Variables that it gets beside those of every program; where the names are equal, those stay. What must stay secret
+    /// stands here and never in `argv`, which everybody on the machine can read.
     pub variables: Vec<(String, String)>,
     /// Most time it may take, in milliseconds.
     pub time_limit_ms: u64,
