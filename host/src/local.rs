@@ -396,6 +396,10 @@ impl Hands for Lent<'_> {
     fn run(&self, program: &Program) -> Ended {
         let mut command = self.shared.command(self.order, &program.argv, self.workspace);
         command.stdin.clone_from(&program.stdin);
+        // What is the executor's stays: no provider takes the mark of a spawn away.
+        for (name, value) in &program.variables {
+            command.environment.entry(name.into()).or_insert_with(|| value.into());
+        }
         command.timeout_ms = program.time_limit_ms.min(self.order.time_ms);
         command.output_max_bytes = SPAWN_OUTPUT_MAX;
         match run(&command, self.token) {
