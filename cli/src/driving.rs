@@ -9,11 +9,14 @@ use crate::project;
 use crate::text::{clean, run8};
 use crate::told::Tale;
 use crate::trouble::drive;
+use loom_core::commit::Blob;
+use loom_core::event::Envelope;
 use loom_core::id::{StreamId, hex};
-use loom_host::environment::Environment;
+use loom_core::kind::Event;
+use loom_host::environment::{Environment, variable};
 use loom_host::session::Session;
-use loom_providers::{Provider, Script, Scripted, demo};
-use loom_store::RunState;
+use loom_providers::{Claude, ClaudeSettings, Provider, Script, Scripted, demo};
+use loom_store::{RedbStore, RunState, Store, StoreError};
 use loom_tools::Guard;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -24,9 +27,22 @@ use std::sync::Arc;
 /// Who thinks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Thinker {
-    /// The model script to go on with; else the demo's.
-    #[arg(long, value_name = "FILE")]
+    /// Who thinks: `claude`, with the credential that ANTHROPIC_API_KEY or its like hold, or a script; else whichever of
+    /// them is set up.
+    #[arg(long, value_name = "NAME")]
+    provider: Option<Backend>,
+    /// The model, for `claude`; else its own choice.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// A model script.
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
     script: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Backend {
+    Claude,
+    Scripted,
 }
 
 #[derive(Serialize)]
@@ -38,24 +54,56 @@ pub(crate) struct RunJson {
 impl Thinker {
     /// Returns who was chosen to think; for a task of one's own nothing stands in.
     pub(crate) fn chosen(&self) -> Result<Arc<dyn Provider>, CliError> {
-        if self.script.is_none() {
-            return Err(CliError::NoProvider);
+        match (&self.script, self.provider) {
+            (Some(path), None | Some(Backend::Scripted)) => scripted(path),
+            (Some(_), Some(Backend::Claude)) | (None, Some(Backend::Scripted)) => Err(CliError::NoProvider),
+            (None, None | Some(Backend::Claude)) => {
+                let settings = ClaudeSettings::of_variables(self.model.as_deref(), variable);
+                Ok(Arc::new(Claude::new(settings.ok_or(CliError::NoProvider)?)))
+            }
         }
-        Ok(Arc::new(self.provider()?))
     }
 
-    fn provider(&self) -> Result<Scripted, CliError> {
-        let file = |doing, path: &Path, source| CliError::File { doing, path: path.to_path_buf(), source };
-        let text = match &self.script {
-            None => demo::SCRIPT.to_string(),
-            Some(path) => std::fs::read_to_string(path).map_err(|source| file("read", path, source))?,
-        };
-        let script = Script::parse(&text).map_err(|error| {
-            let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-            file("read the model script in", self.script.as_deref().unwrap_or(Path::new("")), source)
-        })?;
-        Ok(Scripted::new(script))
+    /// Returns who goes on thinking for what a store has under way: for the demo's run, its script.
+    fn provider(&self, store_folder: &Path) -> Result<Arc<dyn Provider>, CliError> {
+        let is_chosen = self.script.is_some() || self.provider.is_some();
+        if !is_chosen && is_of_demo(store_folder)? {
+            let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
+            return Ok(Arc::new(Scripted::new(script)));
+        }
+        self.chosen()
     }
+}
+
+fn scripted(path: &Path) -> Result<Arc<dyn Provider>, CliError> {
+    let file = |doing, source| CliError::File { doing, path: path.to_path_buf(), source };
+    let text = std::fs::read_to_string(path).map_err(|source| file("read", source))?;
+    let script = Script::parse(&text).map_err(|error| {
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+        file("read the model script in", source)
+    })?;
+    Ok(Arc::new(Scripted::new(script)))
+}
+
+/// Whether a store has no run under way but such that have the demo's task.
+fn is_of_demo(store_folder: &Path) -> Result<bool, CliError> {
+    let store = match RedbStore::open_to_read(store_folder) {
+        Ok(store) => store,
+        Err(StoreError::Damaged(_)) => RedbStore::open_damaged(store_folder)?,
+        Err(error) => return Err(error.into()),
+    };
+    for run in store.runs(usize::MAX)?.into_iter().filter(|run| !matches!(run.state, RunState::Closed(_))) {
+        // What cannot be read is set aside later, and told then.
+        let Ok(Some(stored)) = store.read(run.stream, 0, 1).map(|mut events| events.pop()) else { continue };
+        let Ok(Envelope { body: Event::RunOpened(opened), .. }) = Envelope::decode(&stored.event.bytes) else {
+            continue;
+        };
+        let task = store.blob(&opened.task)?;
+        if task.as_deref().and_then(Blob::content) != Some(demo::TASK.as_bytes()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Says that a run cannot be driven, and why.
@@ -73,7 +121,7 @@ pub(crate) fn drive_on(
 ) -> Result<(Exit, Vec<RunJson>), CliError> {
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
     let environment = Environment::read();
-    let session = Session::reopen(&environment, store_folder, Arc::new(thinker.provider()?), guard);
+    let session = Session::reopen(&environment, store_folder, thinker.provider(store_folder)?, guard);
     let mut session = session.map_err(|error| CliError::of_host(error, store_folder))?;
     let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();

@@ -284,7 +284,9 @@ impl CliError {
                 AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
             },
             CliError::NoProvider => Some(
-                "`--script FILE` plays a model script; `loom demo` shows a whole run without any model".to_string(),
+                "install the agent program `claude` and set ANTHROPIC_API_KEY; or play a model script with --script; \
+                 `loom demo` shows a whole run without a model"
+                    .to_string(),
             ),
             CliError::NoGate { .. } => Some("`loom gates` lists what waits".to_string()),
             CliError::NoRuns => Some("`loom demo` makes a project with one".to_string()),
