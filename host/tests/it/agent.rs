@@ -31,6 +31,7 @@ fn go_with(project: &Project, endpoint: &Endpoint, variables: &[(&str, &str)]) -
         models: BTreeMap::from([("balanced".to_string(), "claude-sonnet-4-5".to_string())]),
         retries_max: 0,
         turns_max: 20,
+        idle_limit_ms: 60_000,
         prices_known: true,
         variables: proxies.into_iter().chain([direct]).chain(variables).collect(),
     });

@@ -43,6 +43,7 @@ fn judge(ended: &Ended, transcript: &Transcript) -> (SpawnOutcome, Option<String
         Broken | Cancelled => return told(ended.outcome, ended.detail.clone()),
         // What it waits for may tell more than that it waited.
         TimedOut => {
+            let ended = last_words(&ended.detail);
             return match &transcript.retry {
                 Some(Retry { status: Some(status), .. }) => {
                     let outcome = of_status(*status);
@@ -50,12 +51,12 @@ fn judge(ended: &Ended, transcript: &Transcript) -> (SpawnOutcome, Option<String
                     let has_spoken = transcript.message != Message::default();
                     let outcome =
                         if outcome == Failed || outcome == Limited && has_spoken { TimedOut } else { outcome };
-                    told(outcome, format!("its time was over; it was refused with {status} and meant to ask again"))
+                    told(outcome, format!("refused with {status}, it meant to ask again: {ended}"))
                 }
                 Some(Retry { status: None, .. }) => {
-                    told(TimedOut, "its time was over; it got no answer and meant to ask again".to_string())
+                    told(TimedOut, format!("without an answer, it meant to ask again: {ended}"))
                 }
-                None => told(TimedOut, "its time was over".to_string()),
+                None => told(TimedOut, ended.to_string()),
             };
         }
         Ok | Failed | SpawnOutcome::Unparsable | Limited => {}

@@ -25,6 +25,8 @@ const PROMPT: &str = "Write the file new.txt. The word of this task is xylograph
 const ENOUGH_MS: u64 = 60_000;
 /// Time for a run that never would.
 const HANG_MS: u64 = 10_000;
+/// Time for a silence of a run that never would end it.
+const IDLE_MS: u64 = 6_000;
 
 /// A folder to work in and everything that a run leaves.
 struct Place {
@@ -94,6 +96,7 @@ impl Hands for Real<'_> {
         let mut command = Command::new(&program.argv, &self.place.work(), environment);
         command.stdin.clone_from(&program.stdin);
         command.timeout_ms = program.time_limit_ms;
+        command.idle_ms = program.idle_limit_ms;
         command.output_max_bytes = 2 * 1024 * 1024;
         let exit = match run(&command, &self.token) {
             Ok(exit) => exit,
@@ -105,7 +108,7 @@ impl Hands for Real<'_> {
         let outcome = match exit.status {
             Status::Exited(0) => SpawnOutcome::Ok,
             Status::Exited(_) | Status::Signalled(_) => SpawnOutcome::Failed,
-            Status::TimedOut => SpawnOutcome::TimedOut,
+            Status::TimedOut | Status::Idle => SpawnOutcome::TimedOut,
             Status::Cancelled => SpawnOutcome::Cancelled,
         };
         let complaint = String::from_utf8_lossy(&exit.stderr.to_bytes()).into_owned();
@@ -124,6 +127,7 @@ fn settings(endpoint: &Endpoint) -> ClaudeSettings {
         models: BTreeMap::from([("balanced".to_string(), "claude-sonnet-4-5".to_string())]),
         retries_max: 0,
         turns_max: 20,
+        idle_limit_ms: ENOUGH_MS,
         prices_known: true,
         variables: proxies.into_iter().chain([direct]).collect(),
     }
@@ -186,6 +190,46 @@ fn nothing_of_the_task_or_the_credential_is_on_the_command_line() {
     assert!(!line.contains(KEY) && !line.contains("xylograph") && !line.contains("127.0.0.1"), "{line}");
     assert!(!format!("{:?}", ran[0]).contains(KEY) && !format!("{:?}", settings(&endpoint)).contains(KEY));
     assert!(String::from_utf8_lossy(&endpoint.asked().pop().unwrap().body).contains("xylograph"), "it was told");
+}
+
+#[test]
+fn files_that_a_prompt_names_are_not_sent_along() {
+    needs!("claude");
+    let place = Place::new();
+    let outside = place.folder.path().join("outside.txt");
+    fs::write(&outside, "a petrichor").unwrap();
+    fs::write(place.work().join("inside.txt"), "a petrichor").unwrap();
+    let endpoint = Endpoint::start(KEY, Script::new().then(Reply::text("Done."))).unwrap();
+    // As a diff that another agent wrote may have it; and long.
+    let prompt = format!("See @{} and @inside.txt.\n{}It ends.", outside.display(), "word ".repeat(300_000));
+    let report = drive(&place, &endpoint, &SpawnOrder { prompt, ..place.order(false, ENOUGH_MS) });
+    assert_eq!((report.outcome, report.detail), (SpawnOutcome::Ok, None));
+    for asked in endpoint.asked() {
+        let body = String::from_utf8_lossy(&asked.body);
+        assert!(!body.contains("petrichor"), "a file was sent along");
+        assert!(body.is_empty() || body.contains("It ends."), "the prompt was cut");
+    }
+}
+
+#[test]
+fn a_spawn_that_only_reads_reads_nothing_outside() {
+    needs!("claude");
+    let place = Place::new();
+    let outside = place.folder.path().join("outside.txt");
+    fs::write(&outside, "a petrichor").unwrap();
+    std::os::unix::fs::symlink(&outside, place.work().join("link.txt")).unwrap();
+    let folder = place.folder.path();
+    let script = Script::new()
+        .then(Reply::call("Read", json!({"file_path": outside})))
+        .then(Reply::call("Read", json!({"file_path": "link.txt"})))
+        .then(Reply::call("Grep", json!({"pattern": "pet", "path": folder, "output_mode": "content"})))
+        .then(Reply::text("Done."));
+    let endpoint = Endpoint::start(KEY, script).unwrap();
+    let report = drive(&place, &endpoint, &place.order(false, ENOUGH_MS));
+    let sent: String = endpoint.asked().iter().map(|asked| String::from_utf8_lossy(&asked.body).into_owned()).collect();
+    assert!(!sent.contains("petrichor"));
+    assert_eq!(report.detail.as_deref(), Some("it was denied the use of Read, Read, Grep"));
+    assert_eq!(report.outcome, SpawnOutcome::Failed);
 }
 
 #[test]
@@ -263,18 +307,24 @@ struct Fault {
     name: &'static str,
     script: Script,
     time_limit_ms: u64,
+    idle_limit_ms: u64,
     retries_max: u32,
     key: &'static str,
 }
 
 impl Fault {
     fn new(name: &'static str, script: Script) -> Self {
-        Fault { name, script, time_limit_ms: ENOUGH_MS, retries_max: 0, key: KEY }
+        Fault { name, script, time_limit_ms: ENOUGH_MS, idle_limit_ms: ENOUGH_MS, retries_max: 0, key: KEY }
     }
 
     /// The same with a time limit: it does not end by itself.
     fn hangs(self) -> Self {
         Fault { time_limit_ms: HANG_MS, ..self }
+    }
+
+    /// The same with a limit for silence.
+    fn is_silent(self) -> Self {
+        Fault { idle_limit_ms: IDLE_MS, ..self }
     }
 
     /// The same with a command that asks again.
@@ -340,8 +390,9 @@ fn faults(place: &Place) -> Vec<Fault> {
         .retried(1),
         Fault::new("a cut call, cleanly", only(Answer::Cut { reply: write(), clean: true })),
         Fault::new("a cut call, closed", only(Answer::Cut { reply: write(), clean: false })),
-        Fault::new("silence before the headers", only(Answer::Silence)).hangs(),
-        Fault::new("silence in mid-stream", edit(Answer::Stall(done()))).hangs(),
+        Fault::new("silence before the headers", only(Answer::Silence)).is_silent(),
+        Fault::new("silence in mid-stream", edit(Answer::Stall(done()))).is_silent(),
+        Fault::new("silence, no limit to it", edit(Answer::Stall(done()))).hangs(),
         Fault::new("drip", only(Answer::Drip { reply: done(), gap: Duration::from_millis(2_000) })).hangs(),
         Fault::new("garbage", only(Answer::Garbage)),
         Fault::new("an empty message", edit(Reply::empty().into())),
@@ -383,7 +434,8 @@ fn concluded(index: usize) -> String {
     let place = Place::new();
     let fault = faults(&place).swap_remove(index);
     let endpoint = Endpoint::start(KEY, fault.script.clone()).unwrap();
-    let mut settings = ClaudeSettings { retries_max: fault.retries_max, ..settings(&endpoint) };
+    let mut settings = settings(&endpoint);
+    (settings.retries_max, settings.idle_limit_ms) = (fault.retries_max, fault.idle_limit_ms);
     settings.credential.1 = fault.key.to_string();
     let report = Claude::new(settings).run(&place.order(true, fault.time_limit_ms), &Real::new(&place));
     assert!(!place.folder.path().join("outside.txt").exists());
