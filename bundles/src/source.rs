@@ -1,4 +1,4 @@
-//! Where a bundle's files come from: compiled in, or a folder that a person named; never a workspace.
+//! Where a bundle's files come from: compiled in, or a folder, which no command names yet; never a workspace.
 
 use crate::builtin;
 use std::collections::BTreeMap;

@@ -223,7 +223,9 @@ impl CliError {
             }
             CliError::Unknown { .. } => Some("`loom log` lists events, `loom status` lists runs".to_string()),
             CliError::Ambiguous { .. } => Some("write more digits".to_string()),
-            CliError::Since { .. } => Some("write a span like 7d or 90m, or a time like 2026-11-21T08:00Z".to_string()),
+            CliError::Since { .. } => {
+                Some("write a span like 7d or 90m, a day like 2026-11-21, or a time like 2026-11-21T08:00Z".to_string())
+            }
             CliError::NoRuleSet { .. } => Some("`loom rules list` lists them".to_string()),
             CliError::Kind { kind } => nearest_kind(kind).map(|near| format!("did you mean `{near}`?")),
             CliError::NoCases { .. } => Some(

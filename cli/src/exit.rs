@@ -73,9 +73,7 @@ impl Exit {
             },
             CliError::Host(error) => Exit::of_host(error),
             // The file that was named is not there, or is not what it should be.
-            CliError::File { source, .. } if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
-                Exit::Usage
-            }
+            CliError::File { source, .. } if is_named_wrongly(source) => Exit::Usage,
             CliError::Output(_) | CliError::File { .. } => Exit::Unavailable,
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,
@@ -124,7 +122,7 @@ impl Exit {
             StoreError::Damaged(_) => Exit::Damaged,
             StoreError::Missing(_) | StoreError::Exists(_) => Exit::Usage,
             // A backup that was named is not there.
-            StoreError::Io { source, .. } if source.kind() == ErrorKind::NotFound => Exit::Usage,
+            StoreError::Io { source, .. } if is_named_wrongly(source) => Exit::Usage,
             StoreError::Held { .. }
             | StoreError::Newer { .. }
             | StoreError::NewerEvent { .. }
@@ -149,6 +147,18 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)
     }
+}
+
+/// Whether what was named is not there, or is something else than it should be.
+fn is_named_wrongly(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound
+            | ErrorKind::InvalidData
+            | ErrorKind::AlreadyExists
+            | ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory
+    )
 }
 
 #[cfg(test)]

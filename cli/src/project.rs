@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Loom's folder in a project.
 pub(crate) const FOLDER: &str = ".loom";
 /// The store's file in it.
-const FILE: &str = "store.redb";
+pub(crate) const FILE: &str = "store.redb";
 
 /// An open store and where it lies.
 pub(crate) struct Opened {

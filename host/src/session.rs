@@ -169,17 +169,18 @@ impl Session {
         bundle: Arc<LoadedBundle>,
         wishes: Wishes,
     ) -> Result<StreamId, HostError> {
-        let stream = self.engine.stream_of(&request);
-        let ground = match self.engine.ground(stream)? {
-            Some(ground) => ground,
-            None => self.present_ground(stream).inspect_err(|_| self.executor.discard(stream))?,
-        };
+        // Before a workspace is made, which somebody would have to remove.
         let mut policies = wishes.policies;
         for (role, policy) in wishes.policy.map(|name| bundle.policies(&name)).transpose()?.into_iter().flatten() {
             if policies.iter().all(|(given, _)| *given != role) {
                 policies.push((role, policy));
             }
         }
+        let stream = self.engine.stream_of(&request);
+        let ground = match self.engine.ground(stream)? {
+            Some(ground) => ground,
+            None => self.present_ground(stream).inspect_err(|_| self.executor.discard(stream))?,
+        };
         let limits = &bundle.bundle.limits;
         let caps = wishes.caps.unwrap_or(Amount {
             spawns: limits.spawns,

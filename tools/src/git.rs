@@ -36,7 +36,7 @@ const SWITCHES: [&str; 20] = [
     "maintenance.auto=false",
     "safe.directory=*",
     // Nothing we made may be lost once we said that it is there.
-    "core.fsync=none,objects,reference",
+    "core.fsync=objects,reference",
     "core.fsyncMethod=batch",
     "checkout.workers=4",
 ];

@@ -31,23 +31,23 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     // The store is held, so that nobody writes a file for a commit to come.
     let store = RedbStore::open(&project::find(global.dir.as_deref())?)?;
     let garbage = if arguments.delete { store.collect()? } else { store.garbage()? };
-    left_under_way(&store, global)?;
     let files: Vec<String> = garbage.files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
     if output.json {
         output.document(&Document { loom: "gc/1", deleted: arguments.delete, bytes: garbage.bytes, files })?;
-        return Ok(Exit::Ok);
+    } else {
+        for file in &files {
+            writeln!(output.out, "{}", crate::text::clean(file))?;
+        }
+        let (count, size) = (files.len(), bytes(garbage.bytes));
+        let done = if arguments.delete { "removed" } else { "could be removed; --delete removes them" };
+        writeln!(output.out, "{FAINT}{count} files, {size} {done}{FAINT:#}")?;
     }
-    for file in &files {
-        writeln!(output.out, "{}", crate::text::clean(file))?;
-    }
-    let (count, size) = (files.len(), bytes(garbage.bytes));
-    let done = if arguments.delete { "removed" } else { "could be removed; --delete removes them" };
-    writeln!(output.out, "{FAINT}{count} files, {size} {done}{FAINT:#}")?;
+    tell_left_under_way(&store, global)?;
     Ok(Exit::Ok)
 }
 
 /// Says which runs wait to be driven on: whoever holds the store for writing knows that nobody drives them.
-fn left_under_way(store: &RedbStore, global: &Global) -> Result<(), CliError> {
+fn tell_left_under_way(store: &RedbStore, global: &Global) -> Result<(), CliError> {
     let open = store.runs(usize::MAX)?.into_iter().filter(|run| run.state == RunState::Open);
     let runs: Vec<String> = open.map(|run| run8(&run.stream)).collect();
     if !runs.is_empty() && !global.quiet {

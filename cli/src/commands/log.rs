@@ -10,6 +10,8 @@ use crate::line::{Line, line};
 use crate::output::{FAINT, ID, Output};
 use crate::project;
 use crate::text::{run8, short};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SpanRelativeTo, Timestamp};
 use loom_core::event::Envelope;
 use loom_core::id::{EventId, StreamId, hex};
@@ -38,7 +40,7 @@ pub(crate) struct Arguments {
     /// Only events of this kind; may be given several times, `gate` stands for all of `gate.*`.
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
-    /// Only events since then: a span like 7d, 12h or 90m, or an RFC 3339 time.
+    /// Only events since then: a span like 7d, 12h or 90m, a day (UTC), or an RFC 3339 time.
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
     /// One JSON object a line.
@@ -109,9 +111,10 @@ fn kinds(words: &[String]) -> Result<BTreeSet<u64>, CliError> {
 /// Returns a point in time, milliseconds since the epoch.
 fn since(text: &str) -> Result<u64, CliError> {
     let fail = |source| CliError::Since { text: text.to_string(), source };
-    let ms = match text.parse::<Timestamp>() {
-        Ok(at) => at.as_millisecond(),
-        Err(_) => {
+    let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
+    let ms = match text.parse::<Timestamp>().ok().or_else(day) {
+        Some(at) => at.as_millisecond(),
+        None => {
             let span: jiff::Span = text.parse().map_err(fail)?;
             let back = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(fail)?;
             Timestamp::now().checked_sub(back.abs()).map_err(fail)?.as_millisecond()
@@ -252,8 +255,10 @@ fn draw(
     for ((event, envelope), drawing) in found.events.iter().zip(&envelopes).zip(&drawings) {
         let Line { subject, verdict, cost } = line(&envelope.body);
         let kind = envelope.body.schema().name;
-        let run = if streams.len() > 1 { run8(&envelope.stream) } else { String::new() };
-        let place = format!("{run}#{}", envelope.sequence);
+        let place = match streams.len() {
+            1 => format!("#{}", envelope.sequence),
+            _ => identify::told(&envelope.stream, envelope.sequence),
+        };
         let place_width = if streams.len() > 1 { 13 } else { 5 };
         let id = short(&event.event.id);
         write!(output.out, "{drawing:<width$} {ID}{id}{ID:#} {FAINT}{place:<place_width$}{FAINT:#} ")?;

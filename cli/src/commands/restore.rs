@@ -4,7 +4,7 @@ use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::project::FOLDER;
+use crate::project::{FILE, FOLDER};
 use crate::text::shown;
 use loom_core::id::hex;
 use loom_replay::{Bad, Options, verify};
@@ -43,7 +43,12 @@ pub(crate) fn whole(store: &dyn Store) -> Result<(), CliError> {
 
 /// Answers `loom restore`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
-    let folder = global.dir.as_deref().unwrap_or(Path::new(".")).join(FOLDER);
+    let place = global.dir.as_deref().unwrap_or(Path::new("."));
+    // What is named is a project's folder: a store has none within it.
+    if place.join(FILE).exists() {
+        return Err(StoreError::Exists(place.join(FILE)).into());
+    }
+    let folder = place.join(FOLDER);
     let restored = loom_store::restore(&arguments.file, &folder, |store| whole(store));
     let restored = restored.map_err(|error| match error {
         // What is damaged is the file; the store that its hints would speak of is not there yet.

@@ -23,7 +23,8 @@ const READERS: &[&str] = &[
     "verify --blobs --redrive",
     "verify run:last",
     "export run:last -o a.trace --force",
-    "gc",
+    // It says of a run that it is under way, which is no trouble.
+    "gc --quiet",
 ];
 
 /// SplitMix64: the same places each time.
@@ -152,7 +153,7 @@ fn a_newer_store_is_refused_by_every_command() {
     drop(database);
     let before = fs::read(&file).unwrap();
     for arguments in READERS.iter().chain(&["backup all.backup", "gc --delete"]) {
-        if *arguments == "gc" {
+        if *arguments == "gc --quiet" {
             // Who only reads writes nothing; who wants to write opens the file for that before it sees the format.
             assert_eq!(fs::read(&file).unwrap(), before);
         }

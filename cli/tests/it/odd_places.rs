@@ -134,3 +134,29 @@ fn so_many_threads_are_refused() {
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("256"), "{}", ran.err);
 }
+
+#[test]
+fn a_folder_where_a_file_should_be_is_usage() {
+    let place = Place::with(&[Until::Spawned]);
+    fs::write(place.path().join("file"), "mine").unwrap();
+    fs::write(place.path().join("sole.backup"), "").unwrap();
+    for arguments in
+        ["demo --keep file", "rules test .", "restore .", "resume --script .", "restore sole.backup --dir .loom"]
+    {
+        let ran = place.loom(arguments);
+        assert_eq!(ran.code, 2, "{arguments}: {}", ran.err);
+    }
+    assert!(!place.store_folder().join(".loom").exists());
+}
+
+#[test]
+fn a_day_is_a_time_to_log_from() {
+    let place = Place::usual();
+    let all = place.loom("log --jsonl").out;
+    assert_eq!(place.loom("log --jsonl --since 2001-01-01").out, all);
+    assert_eq!(place.loom("log --jsonl --since 2999-01-01").out, "");
+    // What the log calls an event is what `show` takes.
+    let told = place.loom("log -n 0").out;
+    let id = told.split_whitespace().find(|word| word.ends_with("store#0")).unwrap();
+    assert_eq!(place.loom(&format!("show {id}")).code, 0);
+}

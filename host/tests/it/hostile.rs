@@ -167,6 +167,11 @@ fn what_is_no_repository_to_work_in_is_refused_and_left_alone() {
     let bare = Project::empty(OsStr::new("bare"));
     bare.git(&["init", "-q", "--bare"]);
     assert_refused(&bare, "HERE is a bare repository");
+}
+
+#[test]
+fn a_repository_that_keeps_its_refs_in_tables_is_refused_and_left_alone() {
+    needs!("git 2.45", "sh");
     let tables = Project::empty(OsStr::new("tables"));
     tables.git(&["init", "-q", "--ref-format=reftable"]);
     assert_refused(&tables, "HERE keeps refs as reftable, which is not supported");

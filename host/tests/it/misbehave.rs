@@ -517,6 +517,31 @@ fn a_check_that_prints_a_hundred_megabytes_is_capped() {
 }
 
 #[test]
+fn a_check_sees_nothing_of_our_environment() {
+    needs!("git", "sh", "env");
+    let project = Project::new();
+    project.write("check.sh", "env\n");
+    project.commit();
+    let going = project.go(WORKS);
+    let finished = going.events().into_iter().find_map(|event| match event.body {
+        Event::CheckFinished(finished) => Some(finished),
+        _ => None,
+    });
+    let finished = finished.unwrap();
+    let output = String::from_utf8(content(&going, finished.output)).unwrap();
+    assert_eq!(names(&output), ["HOME", "LANG", "LOOM_SPAWN", "PATH", "PWD", "TMPDIR"]);
+    let mark = format!("LOOM_SPAWN={}", finished.request);
+    assert!(output.lines().any(|line| line == mark), "it is marked by what asked for it: {output}");
+}
+
+/// Returns the names of the variables that `env` printed, sorted.
+fn names(output: &str) -> Vec<&str> {
+    let mut names: Vec<&str> = output.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
 fn what_a_check_does_to_the_files_is_not_what_is_merged() {
     needs!("git", "sh");
     let project = Project::new();
@@ -576,11 +601,9 @@ fn a_program_that_cannot_be_started_is_broken_and_not_tried_again() {
 
 #[test]
 fn a_program_of_an_agent_sees_nothing_of_our_environment() {
-    needs!("git", "sh");
+    needs!("git", "sh", "env");
     let project = Project::new();
     let going = project.go(&runs("env; echo more >> notes.txt"));
     let output = String::from_utf8(content(&going, going.spawns()[0].output)).unwrap();
-    let mut names: Vec<&str> = output.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["HOME", "LANG", "LOOM_SPAWN", "PATH", "PWD", "TMPDIR"]);
+    assert_eq!(names(&output), ["HOME", "LANG", "LOOM_SPAWN", "PATH", "PWD", "TMPDIR"]);
 }

@@ -2,10 +2,12 @@
 //! process. What cannot be done is told with its place, and nothing of it is done by half.
 
 use crate::project::{Footprint, Going, Project, WORKS, assert_dead, by_person, code, guard, person, scripted};
-use loom_core::id::StreamId;
+use loom_core::id::{Digest, StreamId};
+use loom_core::kind::Event;
 use loom_core::word::Answer;
 use loom_host::error::HostError;
 use loom_host::local::told;
+use loom_host::request::Ask;
 use loom_host::session::{Session, Wishes};
 use loom_store::StoreError;
 use loom_tools::Guard;
@@ -103,10 +105,77 @@ fn a_run_that_is_refused_leaves_nothing_behind() {
         open(&mut session, "r", task, wishes).unwrap_err();
         assert_eq!(workspaces(&project), [""; 0]);
     }
+    let preset = Wishes { policy: Some("no-such-preset".to_string()), ..by_person("trivial") };
+    let error = open(&mut session, "r", "Write a note", preset).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`no-such-preset` is no policy; there are human, on-blockers and auto, and bundle `code` has the presets \
+         autonomous, full-supervised, on-blockers, review-final, review-plan"
+    );
+    assert_eq!(workspaces(&project), [""; 0]);
     // The id was never used up.
     open(&mut session, "r", "Write a note", by_person("trivial")).unwrap();
     assert_eq!(workspaces(&project).len(), 1);
     assert_eq!(before, project.footprint());
+}
+
+/// Accepts a gate by its number and the digest that was shown; returns what became of that, in the log's words.
+fn accept(going: &mut Going, gate: u64, artifact: Option<Digest>) -> String {
+    let before = going.events().len();
+    going.ask(Ask::Answer { gate, answer: Answer::Accept, note: None, artifact }).unwrap();
+    let after = going.events().split_off(before);
+    let told = after.into_iter().map(|event| match event.body {
+        Event::RequestDeclined(declined) => declined.reason,
+        body => body.schema().name.to_string(),
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn an_answer_to_a_gate_that_does_not_wait_decides_nothing_and_makes_nothing() {
+    needs!("git", "sh");
+    const STALE: &str = "gate.answered, the digest is stale: what is to be approved has changed since it was shown";
+    let declined =
+        |gate: u64| format!("gate.answered, gate {gate} is not waiting: it was decided, withdrawn or never opened");
+    let project = Project::new();
+    let before = project.footprint();
+    let mut session = project.session(WORKS).unwrap();
+    let [other, stream] =
+        ["other", "mine"].map(|id| open(&mut session, id, "Write a note", by_person("trivial")).unwrap());
+    let mut going = Going { session, stream: other };
+    going.drive();
+    going.answer(Answer::Revise);
+    let foreign = going.gate().unwrap();
+    going.stream = stream;
+    going.drive();
+    let first = going.gate().unwrap();
+    assert_ne!(first.sequence, foreign.sequence);
+    // By this driver and by the next one.
+    for _ in 0..2 {
+        for gate in [foreign.sequence, 0, 1_000_000] {
+            assert_eq!(accept(&mut going, gate, None), declined(gate));
+        }
+        for shown in [foreign.artifact, Digest([7; 32])] {
+            assert_eq!(accept(&mut going, first.sequence, Some(shown)), STALE);
+        }
+        assert_eq!(going.gate().as_ref(), Some(&first));
+        drop(going);
+        going = Going { session: project.session(WORKS).unwrap(), stream };
+    }
+    // Sent back, the work is another: the old number is decided, the old digest stale.
+    going.answer(Answer::Revise);
+    let second = going.gate().unwrap();
+    assert_eq!(accept(&mut going, first.sequence, Some(first.artifact)), declined(first.sequence));
+    assert_eq!(accept(&mut going, second.sequence, Some(first.artifact)), STALE);
+    assert_eq!((going.gate(), going.count("gate.decided")), (Some(second.clone()), 1));
+    assert_eq!(before, project.footprint(), "nothing was made of it");
+    going.answer(Answer::Accept);
+    assert_eq!(going.closing(), Some("accepted"));
+    let accepted = project.footprint();
+    before.assert_kept(&accepted, Some(&going.branch()));
+    let late = accept(&mut going, second.sequence, Some(second.artifact));
+    assert_eq!(late, "gate.answered, the run has ended");
+    assert_eq!(accepted, project.footprint());
 }
 
 #[test]
@@ -193,7 +262,7 @@ fn open_to_all(folder: &Path) {
 
 #[test]
 fn a_project_that_cannot_be_written_is_refused_with_its_place() {
-    needs!("git", "sh");
+    needs!("git", "sh", "cp");
     let project = Project::new();
     fs::create_dir(project.beside("state")).unwrap();
     mode(&project.beside("state"), 0o777);
@@ -228,7 +297,7 @@ fn a_state_folder_of_somebody_else_is_refused() {
 
 #[test]
 fn a_state_folder_that_cannot_be_written_is_refused_with_its_place() {
-    needs!("git", "sh");
+    needs!("git", "sh", "cp");
     let project = Project::new();
     fs::create_dir(project.beside("state")).unwrap();
     mode(project.root(), 0o777);
@@ -244,7 +313,7 @@ fn a_state_folder_that_cannot_be_written_is_refused_with_its_place() {
 
 #[test]
 fn a_store_that_cannot_be_written_is_refused_with_its_place() {
-    needs!("git", "sh");
+    needs!("git", "sh", "cp");
     let project = Project::new();
     drop(project.session(WORKS).unwrap());
     open_to_all(&project.beside("state"));
@@ -258,7 +327,7 @@ fn a_store_that_cannot_be_written_is_refused_with_its_place() {
 
 #[test]
 fn a_second_driver_is_told_who_holds_the_store() {
-    needs!("git", "sh");
+    needs!("git", "sh", "cp");
     let project = Project::new();
     let session = project.session(WORKS).unwrap();
     let here = std::process::id();

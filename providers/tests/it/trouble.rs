@@ -97,7 +97,7 @@ fn the_workspace_can_be_deleted() {
 
 #[test]
 fn a_child_can_be_left_behind() {
-    needs!("sleep");
+    needs!("sleep", "kill");
     let folder = tempfile::tempdir().unwrap();
     let report = run(&with("trouble = ['spawn-child']"), folder.path(), "a", 1, 1);
     let detail = report.detail.unwrap();

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+#[macro_use]
+#[path = "../../../tools/tests/it/missing.rs"]
+mod missing;
+
 mod relay;
 
 use loom_server::{Holder, RemoteStore, socket_of};
@@ -9,13 +13,19 @@ use loom_store::conformance::{assert_equal, sample, suite};
 use loom_store::{AppendError, MemoryStore, RedbStore, Store, StoreError};
 use relay::Relay;
 use sample::{Author, Dice};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-/// Tells the test below, run as a child, where to ask.
+/// Tells a test below, run as a child, where to ask.
 const SOCKET_VARIABLE: &str = "TEST_HOLDER_SOCKET";
+/// A user who owns nothing.
+const NOBODY: u32 = 65_534;
 
 #[test]
 fn what_is_read_through_a_holder_conforms() {
@@ -136,4 +146,48 @@ fn a_process_that_descends_from_a_spawn_is_not_answered() {
         .output()
         .unwrap();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
+/// Asks for a path and returns the first line of the answer.
+fn status_of(socket: &Path, path: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: loom\r\n\r\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line.trim_end().to_string()
+}
+
+#[test]
+fn another_user_is_not_answered_whatever_is_asked() {
+    if let Some(socket) = std::env::var_os(SOCKET_VARIABLE) {
+        for path in ["/v1/health", "/v1/runs?max=1", "/no-such-path"] {
+            assert_eq!(status_of(socket.as_ref(), path), "HTTP/1.1 403 Forbidden", "{path}");
+        }
+        let refused = RemoteStore::connect(socket.as_ref()).err().expect("refused");
+        let StoreError::Io { source, .. } = refused else { panic!("{refused}") };
+        let told = format!("this store answers its own user only, not uid {NOBODY}");
+        assert!(source.to_string().contains(&told), "{source}");
+        println!("it was refused");
+        return;
+    }
+    needs!("cp");
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return missing::skip("a second user", "run the tests as root");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (socket, binary) = (folder.path().join("socket"), folder.path().join("asks"));
+    let _holder = Holder::listen(socket.clone(), Arc::new(MemoryStore::create(&sample::origin()))).unwrap();
+    assert_eq!(status_of(&socket, "/v1/health"), "HTTP/1.1 200 OK");
+    // The modes would keep it out before it could ask.
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&socket, Permissions::from_mode(0o666)).unwrap();
+    // Not copied by this process: a child that another test starts meanwhile would hold it open for writing.
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&binary).status().unwrap();
+    assert!(copied.success());
+    let mut child = Command::new(&binary);
+    child.args(["--exact", "another_user_is_not_answered_whatever_is_asked", "--nocapture"]);
+    child.env(SOCKET_VARIABLE, &socket).current_dir("/").uid(NOBODY).gid(NOBODY);
+    let child = child.output().unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("it was refused"), "{said}");
 }

@@ -152,7 +152,8 @@ fn a_lock_that_outlives_its_holder_for_a_moment_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("store");
     drop(RedbStore::create(&dir, &origin()).unwrap());
-    let mut ended = Command::new("true").spawn().unwrap();
+    let itself = Command::new(std::env::current_exe().unwrap()).arg("--list").stdout(Stdio::null()).spawn();
+    let mut ended = itself.unwrap();
     ended.wait().unwrap();
     // What the child of a killed process has until it becomes the other program: the lock, and nobody's name.
     let lock = redb::Database::open(dir.join("store.redb")).unwrap();

@@ -8,5 +8,6 @@ mod process;
 mod repository;
 mod rig;
 mod settings;
+mod skipping;
 mod snapshot;
 mod workspace;

@@ -62,7 +62,7 @@ fn what_is_no_repository_is_refused_by_kind() {
 
 #[test]
 fn refs_in_tables_are_refused() {
-    needs!("git");
+    needs!("git 2.45");
     let rig = Rig::empty();
     rig.user(&["init", "-q", "--ref-format=reftable", "../tables"]);
     let error = Project::open(&rig.git, &rig.path("tables")).unwrap_err();

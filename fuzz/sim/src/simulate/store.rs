@@ -14,6 +14,7 @@ use loom_store::{
     Stored, Tip,
 };
 use std::ops::ControlFlow;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -28,6 +29,8 @@ pub enum Lie {
     ForgetsRequests,
     /// Its disk answers a sync and makes nothing durable.
     ForgetsSyncs,
+    /// Panics in an append, as any code may that the engine calls.
+    Panics,
 }
 
 impl Lie {
@@ -38,12 +41,13 @@ impl Lie {
             Lie::DropsBlobs => "drops-blobs",
             Lie::ForgetsRequests => "forgets-requests",
             Lie::ForgetsSyncs => "forgets-syncs",
+            Lie::Panics => "panics",
         }
     }
 
     /// Returns the lie of a word.
     pub fn of(word: &str) -> Option<Self> {
-        [Lie::Acknowledges, Lie::DropsBlobs, Lie::ForgetsRequests, Lie::ForgetsSyncs]
+        [Lie::Acknowledges, Lie::DropsBlobs, Lie::ForgetsRequests, Lie::ForgetsSyncs, Lie::Panics]
             .into_iter()
             .find(|lie| lie.word() == word)
     }
@@ -170,6 +174,10 @@ impl Store for TroubledStore {
         if self.happens(30) {
             locked(&self.counts).full += 1;
             return fail(&commits, &StoreError::Full);
+        }
+        if self.lies(Lie::Panics, 40) {
+            // Not `panic!`: no hook prints what is meant to happen.
+            resume_unwind(Box::new("the store panics"));
         }
         if self.lies(Lie::Acknowledges, 40) {
             let position = self.size();

@@ -132,7 +132,7 @@ fn no_chosen_crash_breaks_a_law_in_memory_or_on_a_disk() {
 
 #[test]
 fn a_store_that_lies_is_found_out_and_the_seed_replays() {
-    for lie in [Lie::Acknowledges, Lie::DropsBlobs, Lie::ForgetsRequests] {
+    for lie in [Lie::Acknowledges, Lie::DropsBlobs, Lie::ForgetsRequests, Lie::Panics] {
         let setup = Setup::plain().lying(lie);
         let found = (0..SEEDS_MAX).find_map(|seed| simulate(seed, &setup).err());
         let failure = found.unwrap_or_else(|| panic!("{lie:?} was not found out within {SEEDS_MAX} seeds"));
