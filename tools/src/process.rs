@@ -64,7 +64,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// Makes a command with no input, ten minutes of time to speak or be silent in, one second of grace, 1 MiB of each stream and no guard.
+    /// Makes a command with no input, ten minutes of time to speak or be silent in, one second of grace, 1 MiB of each
+    /// stream and no guard.
     pub fn new(argv: impl IntoIterator<Item = impl Into<OsString>>, cwd: &Path, environment: Environment) -> Self {
         Self {
             argv: argv.into_iter().map(Into::into).collect(),

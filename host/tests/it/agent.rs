@@ -1,4 +1,5 @@
-//! A whole run with a real agent's program: a real repository, the command `claude`, and an endpoint of ours for a model.
+//! A whole run with a real agent's program: a real repository, the command `claude`, and an endpoint of ours for a
+//! model.
 
 use crate::project::{Footprint, Going, Project, SEARCH_PATH, assert_dead, by_person, code, guard, person};
 use loom_core::word::Answer;

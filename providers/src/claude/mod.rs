@@ -1,9 +1,10 @@
 //! The harness `claude`: Anthropic's agent, run once for each spawn, without a person.
 //!
 //! Relies on the lent hands for time, cancelling and its own home folder; on the command's report for everything else.
-//! Nothing of a task, a prompt or a credential stands on its command line (HARNESS-1). What it is kept from: the project's own
-//! settings, which may name hooks, other endpoints (and so send the credential there) and servers to start. So a
-//! project's `CLAUDE.md` is not read by itself either (HARNESS-2). It never decides whether an answer is one.
+//! Nothing of a task, a prompt or a credential stands on its command line (HARNESS-1). It is kept from settings of the
+//! project and of the home folder, which earlier agents of the run may have written: they may name hooks, servers to
+//! start and other endpoints, which would get the credential. So a project's `CLAUDE.md` is not read by itself either
+//! (HARNESS-2). It never decides whether an answer is one.
 
 mod report;
 mod transcript;
@@ -31,8 +32,8 @@ const ARGUMENTS: &[&str] = &[
 ];
 
 /// Variables that keep it from calling anybody but the model's endpoint, and from doing more than it is told: it would
-/// send every file along that a prompt names as `@path`, from anywhere; remember things for the run's other agents; go on
-/// with commands after its answer.
+/// send every file along that a prompt names as `@path`, from anywhere; remember things for the run's other agents; go
+/// on with commands after its answer.
 const QUIET: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_ATTACHMENTS", "1"),
     ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),

@@ -1,8 +1,8 @@
 //! What is concluded from a run of the command.
 //!
-//! Exit status 0 is not success, and neither is `"subtype":"success"`. A run is `ok` when the command exited with 0, its
-//! report came and names no error, nothing was denied, and its last message says something (HARNESS-4). Whether that is an answer, and
-//! whether anything was done, is found by whoever asked.
+//! Exit status 0 is not success, and neither is `"subtype":"success"`. A run is `ok` when the command exited with 0,
+//! its report came and names no error, nothing was denied, and its last message says something (HARNESS-4). Whether
+//! that is an answer, and whether anything was done, is found by whoever asked.
 
 use super::transcript::{Ending, Message, Retry, Transcript, read};
 use crate::provider::{Ended, SpawnReport};
