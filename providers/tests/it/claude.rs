@@ -435,10 +435,18 @@ fn faults(place: &Place) -> Vec<Fault> {
 
 /// Tells in one line what came of a fault, without the words of the command and the service.
 fn concluded(index: usize) -> String {
-    // On a machine under load the command may not come to the fault in the shortest time.
-    let lines = || [1, 2, 4].into_iter().map(|patience| played(index, patience));
-    let told = |line: &String| CONCLUDED.lines().any(|wanted| wanted == line);
-    lines().find(told).unwrap_or_else(|| played(index, 1)) + "\n"
+    let fault = faults(&Place::new()).swap_remove(index);
+    let has_short_time = fault.time_limit_ms < ENOUGH_MS || fault.idle_limit_ms < ENOUGH_MS;
+    // On a machine under load the command may not come to the fault in the shortest time. Others get one try.
+    let patiences: &[u64] = if has_short_time { &[1, 2, 4] } else { &[1] };
+    let mut line = String::new();
+    for patience in patiences {
+        line = played(index, *patience) + "\n";
+        if CONCLUDED.contains(&line) {
+            break;
+        }
+    }
+    line
 }
 
 /// Plays a fault, with limits that are so many times the shortest.
@@ -451,6 +459,10 @@ fn played(index: usize, patience: u64) -> String {
     settings.credential.1 = fault.key.to_string();
     let report = Claude::new(settings).run(&place.order(true, fault.time_limit_ms * patience), &Real::new(&place));
     assert!(!place.folder.path().join("outside.txt").exists());
+    if fault.key == KEY {
+        // Nothing wanted to reach another machine, and what was asked was well formed.
+        assert_eq!(endpoint.refused(), Vec::<String>::new(), "{}", fault.name);
+    }
     let mut told = vec![match report.wake_ms {
         Some(wake_ms) => format!("{} for {} s", report.outcome.word(), wake_ms.div_ceil(1000)),
         None => report.outcome.word().to_string(),
