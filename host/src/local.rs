@@ -334,7 +334,7 @@ impl Shared {
             Status::Exited(0) => (CheckOutcome::Pass, Some(0)),
             Status::Exited(code) => (CheckOutcome::Fail, u64::try_from(code).ok()),
             Status::Signalled(_) => (CheckOutcome::Fail, None),
-            Status::TimedOut => (CheckOutcome::TimedOut, None),
+            Status::TimedOut | Status::Idle => (CheckOutcome::TimedOut, None),
             Status::Cancelled => (CheckOutcome::Unusable, None),
         };
         report(outcome, code, output, exit.duration_ms)
@@ -401,6 +401,7 @@ impl Hands for Lent<'_> {
             command.environment.entry(name.into()).or_insert_with(|| value.into());
         }
         command.timeout_ms = program.time_limit_ms.min(self.order.time_ms);
+        command.idle_ms = program.idle_limit_ms;
         command.output_max_bytes = SPAWN_OUTPUT_MAX;
         match run(&command, self.token) {
             Ok(exit) => ended(&exit),
@@ -413,7 +414,7 @@ fn ended(exit: &Exit) -> Ended {
     let outcome = match exit.status {
         Status::Exited(0) => SpawnOutcome::Ok,
         Status::Exited(_) | Status::Signalled(_) => SpawnOutcome::Failed,
-        Status::TimedOut => SpawnOutcome::TimedOut,
+        Status::TimedOut | Status::Idle => SpawnOutcome::TimedOut,
         Status::Cancelled => SpawnOutcome::Cancelled,
     };
     let complaint = exit.stderr.to_bytes();

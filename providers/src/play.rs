@@ -94,7 +94,13 @@ fn perform(
         apply(edit, work_dir)?;
     }
     if !turn.run.is_empty() {
-        let program = Program { argv: turn.run.clone(), stdin: Vec::new(), variables: Vec::new(), time_limit_ms };
+        let program = Program {
+            argv: turn.run.clone(),
+            stdin: Vec::new(),
+            variables: Vec::new(),
+            time_limit_ms,
+            idle_limit_ms: None,
+        };
         let Ended { outcome, output, detail } = hands.run(&program);
         played.output = output;
         if outcome != SpawnOutcome::Ok {

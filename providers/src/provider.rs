@@ -77,11 +77,13 @@ pub struct Program {
     pub argv: Vec<String>,
     /// What it gets on standard input.
     pub stdin: Vec<u8>,
-    /// Variables that it gets beside those of every program; where the names are equal, those stay. What must stay secret
-    /// stands here and never in `argv`, which everybody on the machine can read.
+    /// Variables that it gets beside those of every program; where the names are equal, those stay. What must stay
+    /// secret stands here and never in `argv`, which everybody on the machine can read.
     pub variables: Vec<(String, String)>,
     /// Most time it may take, in milliseconds.
     pub time_limit_ms: u64,
+    /// Most time for which it may print nothing, in milliseconds; absent, it may be silent to its end.
+    pub idle_limit_ms: Option<u64>,
 }
 
 impl fmt::Debug for Program {
@@ -93,6 +95,7 @@ impl fmt::Debug for Program {
             .field("stdin", &self.stdin.len())
             .field("variables", &names)
             .field("time_limit_ms", &self.time_limit_ms)
+            .field("idle_limit_ms", &self.idle_limit_ms)
             .finish()
     }
 }
@@ -113,9 +116,9 @@ pub trait Hands {
     /// Whether the spawn is to be given up.
     fn is_cancelled(&self) -> bool;
 
-    /// Runs a program in the spawn's folder, watched: it ends with its descendants when its time is over or the spawn is
-    /// given up, its output is capped while it is read, its environment is minimal. A program that cannot be started is
-    /// `broken`.
+    /// Runs a program in the spawn's folder, watched: it ends with its descendants when its time is over, it is silent
+    /// for too long or the spawn is given up, its output is capped while it is read, its environment is minimal. A
+    /// program that cannot be started is `broken`.
     fn run(&self, program: &Program) -> Ended;
 }
 

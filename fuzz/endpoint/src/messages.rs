@@ -1,6 +1,7 @@
 //! What the Messages API takes, checked as strictly as the service does or more so.
 //!
-//! Source: <https://docs.anthropic.com/en/api/messages>, version `2023-06-01`, and the fields of betas that clients send.
+//! Source: <https://docs.anthropic.com/en/api/messages>, version `2023-06-01`, and the fields of betas that clients
+//! send.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
-//! A whole run with a real agent's program: a real repository, the command `claude`, and an endpoint of ours for a model.
+//! A whole run with a real agent's program: a real repository, the command `claude`, and an endpoint of ours for a
+//! model.
 
-use crate::project::{Footprint, Going, Project, SEARCH_PATH, by_person, code, person};
+use crate::project::{Footprint, Going, Project, SEARCH_PATH, assert_dead, by_person, code, guard, person};
 use loom_core::word::Answer;
 use loom_endpoint::{Endpoint, Reply, Script};
 use loom_host::session::{Session, request_id};
@@ -15,11 +16,11 @@ const KEY: &str = "sk-scripted-7741";
 
 /// Opens a run of the flow `trivial` whose agents ask this endpoint, and drives it as far as it goes.
 fn go(project: &Project, endpoint: &Endpoint) -> Going {
-    go_with(project, endpoint, &[])
+    go_with(project, endpoint, Guard::None, &[])
 }
 
-/// The same with further variables in the provider's settings.
-fn go_with(project: &Project, endpoint: &Endpoint, variables: &[(&str, &str)]) -> Going {
+/// The same with a guard and further variables in the provider's settings.
+fn go_with(project: &Project, endpoint: &Endpoint, guard: Guard, variables: &[(&str, &str)]) -> Going {
     // What wants to reach another machine asks the endpoint, which refuses and tells.
     let proxies = ["HTTP_PROXY", "HTTPS_PROXY"].map(|name| (name.to_string(), endpoint.url()));
     let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
@@ -31,12 +32,13 @@ fn go_with(project: &Project, endpoint: &Endpoint, variables: &[(&str, &str)]) -
         models: BTreeMap::from([("balanced".to_string(), "claude-sonnet-4-5".to_string())]),
         retries_max: 0,
         turns_max: 20,
+        idle_limit_ms: 60_000,
         prices_known: true,
         variables: proxies.into_iter().chain([direct]).chain(variables).collect(),
     });
     let mut environment = project.environment();
     environment.search_path = std::env::var_os("PATH").unwrap_or_else(|| SEARCH_PATH.into());
-    let mut session = Session::open(&environment, project.root(), Arc::new(claude), Guard::None).unwrap();
+    let mut session = Session::open(&environment, project.root(), Arc::new(claude), guard).unwrap();
     let stream = session.open_run(request_id(), person(), "Write a note", code(), by_person("trivial")).unwrap();
     let mut going = Going { session, stream };
     going.drive();
@@ -84,13 +86,34 @@ fn the_credential_is_in_no_file_and_the_spawn_keeps_its_mark() {
         .then(Reply::call("Bash", json!({"command": "echo \"more $LOOM_SPAWN.\" >> notes.txt", "description": "edit"})))
         .then(Reply::text("{\"summary\": \"done\"}"));
     let endpoint = Endpoint::start(KEY, script).unwrap();
-    let going = go_with(&project, &endpoint, &[("LOOM_SPAWN", "0"), ("HOME", "/")]);
+    let going = go_with(&project, &endpoint, Guard::None, &[("LOOM_SPAWN", "0"), ("HOME", "/")]);
     assert_eq!(going.outcomes(), ["ok"], "{:?}", going.spawns());
     let spawn = going.spawns().remove(0).spawn;
     let places = Footprint::of(&project.beside(""));
     assert!(places.texts().any(|(_, text)| text.contains(&format!("more {spawn}."))), "the work folder is among them");
     let told: Vec<_> = places.texts().filter(|(_, text)| text.contains(KEY)).collect();
     assert!(told.is_empty(), "{told:?}");
+}
+
+#[test]
+fn what_an_agent_leaves_running_ends_with_it() {
+    needs!("claude", "git", "sh", "setsid");
+    let Some(guard) = guard() else { return };
+    let project = Project::new();
+    let pids = project.beside("pids");
+    let leave = format!(
+        "echo more >> notes.txt; setsid sh -c 'echo $$ >> \"{0}\"; exec sleep 1000' > log 2>&1 < /dev/null &\n\
+         while ! test -s '{0}'; do sleep 0.01; done; rm log",
+        pids.display()
+    );
+    let script = Script::new()
+        .then(Reply::call("Bash", json!({"command": leave, "description": "leave something behind"})))
+        .then(Reply::text("{\"summary\": \"done\"}"));
+    let endpoint = Endpoint::start(KEY, script).unwrap();
+    let going = go_with(&project, &endpoint, guard, &[]);
+    assert_eq!(going.outcomes(), ["ok"], "{:?}", going.spawns());
+    assert_eq!(going.changes(), ["modified notes.txt"]);
+    assert_dead(&pids, 1);
 }
 
 #[test]

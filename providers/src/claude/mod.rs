@@ -1,9 +1,10 @@
 //! The harness `claude`: Anthropic's agent, run once for each spawn, without a person.
 //!
 //! Relies on the lent hands for time, cancelling and its own home folder; on the command's report for everything else.
-//! Nothing of a task, a prompt or a credential stands on its command line (HARNESS-1). What it is kept from: the project's own
-//! settings, which may name hooks, other endpoints (and so send the credential there) and servers to start. So a
-//! project's `CLAUDE.md` is not read by itself either (HARNESS-2). It never decides whether an answer is one.
+//! Nothing of a task, a prompt or a credential stands on its command line (HARNESS-1). It is kept from settings of the
+//! project and of the home folder, which earlier agents of the run may have written: they may name hooks, servers to
+//! start and other endpoints, which would get the credential. So a project's `CLAUDE.md` is not read by itself either
+//! (HARNESS-2). It never decides whether an answer is one.
 
 mod report;
 mod transcript;
@@ -30,8 +31,14 @@ const ARGUMENTS: &[&str] = &[
     "--disable-slash-commands",
 ];
 
-/// Variables that keep it from calling anybody but the model's endpoint.
+/// Variables that keep it from calling anybody but the model's endpoint, and from doing more than it is told: it would
+/// send every file along that a prompt names as `@path`, from anywhere; remember things for the run's other agents; go
+/// on with commands after its answer.
 const QUIET: &[(&str, &str)] = &[
+    ("CLAUDE_CODE_DISABLE_ATTACHMENTS", "1"),
+    ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
+    ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
+    ("CLAUDE_CODE_DISABLE_CRON", "1"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
     ("DISABLE_AUTOUPDATER", "1"),
     ("DISABLE_ERROR_REPORTING", "1"),
@@ -54,6 +61,9 @@ pub struct ClaudeSettings {
     pub retries_max: u32,
     /// How many turns it may take: calls of the model with what the tools answered, without those that are sent again.
     pub turns_max: u32,
+    /// Most time for which it may print nothing, in milliseconds. It prints each message once that is whole, and what a
+    /// tool says once the tool has ended: a model may think for minutes, and its shell gives a command up to ten.
+    pub idle_limit_ms: u64,
     /// Whether the command knows what these models cost. It invents a price for those that it does not know, so
     /// otherwise the cost is unknown.
     pub prices_known: bool,
@@ -99,6 +109,7 @@ impl fmt::Debug for ClaudeSettings {
             .field("models", &self.models)
             .field("retries_max", &self.retries_max)
             .field("turns_max", &self.turns_max)
+            .field("idle_limit_ms", &self.idle_limit_ms)
             .field("prices_known", &self.prices_known)
             .field("variables", &names)
             .finish()
@@ -141,7 +152,13 @@ impl Claude {
             variables.push(("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK".to_string(), "1".to_string()));
         }
         variables.push(settings.credential.clone());
-        Program { argv, stdin: order.prompt.clone().into_bytes(), variables, time_limit_ms: order.time_limit_ms }
+        Program {
+            argv,
+            stdin: order.prompt.clone().into_bytes(),
+            variables,
+            time_limit_ms: order.time_limit_ms,
+            idle_limit_ms: Some(settings.idle_limit_ms),
+        }
     }
 }
 

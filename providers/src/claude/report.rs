@@ -1,8 +1,8 @@
 //! What is concluded from a run of the command.
 //!
-//! Exit status 0 is not success, and neither is `"subtype":"success"`. A run is `ok` when the command exited with 0, its
-//! report came and names no error, nothing was denied, and its last message says something (HARNESS-4). Whether that is an answer, and
-//! whether anything was done, is found by whoever asked.
+//! Exit status 0 is not success, and neither is `"subtype":"success"`. A run is `ok` when the command exited with 0,
+//! its report came and names no error, nothing was denied, and its last message says something (HARNESS-4). Whether
+//! that is an answer, and whether anything was done, is found by whoever asked.
 
 use super::transcript::{Ending, Message, Retry, Transcript, read};
 use crate::provider::{Ended, SpawnReport};
@@ -43,6 +43,7 @@ fn judge(ended: &Ended, transcript: &Transcript) -> (SpawnOutcome, Option<String
         Broken | Cancelled => return told(ended.outcome, ended.detail.clone()),
         // What it waits for may tell more than that it waited.
         TimedOut => {
+            let ended = last_words(&ended.detail);
             return match &transcript.retry {
                 Some(Retry { status: Some(status), .. }) => {
                     let outcome = of_status(*status);
@@ -50,12 +51,12 @@ fn judge(ended: &Ended, transcript: &Transcript) -> (SpawnOutcome, Option<String
                     let has_spoken = transcript.message != Message::default();
                     let outcome =
                         if outcome == Failed || outcome == Limited && has_spoken { TimedOut } else { outcome };
-                    told(outcome, format!("its time was over; it was refused with {status} and meant to ask again"))
+                    told(outcome, format!("refused with {status}, it meant to ask again: {ended}"))
                 }
                 Some(Retry { status: None, .. }) => {
-                    told(TimedOut, "its time was over; it got no answer and meant to ask again".to_string())
+                    told(TimedOut, format!("without an answer, it meant to ask again: {ended}"))
                 }
-                None => told(TimedOut, "its time was over".to_string()),
+                None => told(TimedOut, ended.to_string()),
             };
         }
         Ok | Failed | SpawnOutcome::Unparsable | Limited => {}

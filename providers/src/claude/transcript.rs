@@ -1,7 +1,7 @@
 //! What the command prints: one JSON object a line, as `--output-format stream-json` has it (seen with 2.1.197).
 //!
-//! Whatever a model says may stand in it, and its middle or end may be missing: a line that is not understood says nothing,
-//! and no line is an error (HARNESS-6). Lines end with LF only; U+2028 stands raw in strings.
+//! Whatever a model says may stand in it, and its middle or end may be missing: a line that is not understood says
+//! nothing, and no line is an error (HARNESS-6). Lines end with LF only; U+2028 stands raw in strings.
 
 use serde_json::Value;
 

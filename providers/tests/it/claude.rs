@@ -22,9 +22,11 @@ const KEY: &str = "sk-scripted-5417";
 /// The whole prompt of these tests.
 const PROMPT: &str = "Write the file new.txt. The word of this task is xylograph.";
 /// Time for a run that is to come to its end by itself.
-const ENOUGH_MS: u64 = 60_000;
+const ENOUGH_MS: u64 = 120_000;
 /// Time for a run that never would.
 const HANG_MS: u64 = 10_000;
+/// Time for a silence of a run that never would end it.
+const IDLE_MS: u64 = 6_000;
 
 /// A folder to work in and everything that a run leaves.
 struct Place {
@@ -94,6 +96,7 @@ impl Hands for Real<'_> {
         let mut command = Command::new(&program.argv, &self.place.work(), environment);
         command.stdin.clone_from(&program.stdin);
         command.timeout_ms = program.time_limit_ms;
+        command.idle_ms = program.idle_limit_ms;
         command.output_max_bytes = 2 * 1024 * 1024;
         let exit = match run(&command, &self.token) {
             Ok(exit) => exit,
@@ -105,7 +108,7 @@ impl Hands for Real<'_> {
         let outcome = match exit.status {
             Status::Exited(0) => SpawnOutcome::Ok,
             Status::Exited(_) | Status::Signalled(_) => SpawnOutcome::Failed,
-            Status::TimedOut => SpawnOutcome::TimedOut,
+            Status::TimedOut | Status::Idle => SpawnOutcome::TimedOut,
             Status::Cancelled => SpawnOutcome::Cancelled,
         };
         let complaint = String::from_utf8_lossy(&exit.stderr.to_bytes()).into_owned();
@@ -124,6 +127,7 @@ fn settings(endpoint: &Endpoint) -> ClaudeSettings {
         models: BTreeMap::from([("balanced".to_string(), "claude-sonnet-4-5".to_string())]),
         retries_max: 0,
         turns_max: 20,
+        idle_limit_ms: ENOUGH_MS,
         prices_known: true,
         variables: proxies.into_iter().chain([direct]).collect(),
     }
@@ -189,7 +193,47 @@ fn nothing_of_the_task_or_the_credential_is_on_the_command_line() {
 }
 
 #[test]
-fn settings_of_the_project_are_not_followed() {
+fn files_that_a_prompt_names_are_not_sent_along() {
+    needs!("claude");
+    let place = Place::new();
+    let outside = place.folder.path().join("outside.txt");
+    fs::write(&outside, "a petrichor").unwrap();
+    fs::write(place.work().join("inside.txt"), "a petrichor").unwrap();
+    let endpoint = Endpoint::start(KEY, Script::new().then(Reply::text("Done."))).unwrap();
+    // As a diff that another agent wrote may have it; and long.
+    let prompt = format!("See @{} and @inside.txt.\n{}It ends.", outside.display(), "word ".repeat(300_000));
+    let report = drive(&place, &endpoint, &SpawnOrder { prompt, ..place.order(false, ENOUGH_MS) });
+    assert_eq!((report.outcome, report.detail), (SpawnOutcome::Ok, None));
+    for asked in endpoint.asked() {
+        let body = String::from_utf8_lossy(&asked.body);
+        assert!(!body.contains("petrichor"), "a file was sent along");
+        assert!(body.is_empty() || body.contains("It ends."), "the prompt was cut");
+    }
+}
+
+#[test]
+fn a_spawn_that_only_reads_reads_nothing_outside() {
+    needs!("claude");
+    let place = Place::new();
+    let outside = place.folder.path().join("outside.txt");
+    fs::write(&outside, "a petrichor").unwrap();
+    std::os::unix::fs::symlink(&outside, place.work().join("link.txt")).unwrap();
+    let folder = place.folder.path();
+    let script = Script::new()
+        .then(Reply::call("Read", json!({"file_path": outside})))
+        .then(Reply::call("Read", json!({"file_path": "link.txt"})))
+        .then(Reply::call("Grep", json!({"pattern": "pet", "path": folder, "output_mode": "content"})))
+        .then(Reply::text("Done."));
+    let endpoint = Endpoint::start(KEY, script).unwrap();
+    let report = drive(&place, &endpoint, &place.order(false, ENOUGH_MS));
+    let sent: String = endpoint.asked().iter().map(|asked| String::from_utf8_lossy(&asked.body).into_owned()).collect();
+    assert!(!sent.contains("petrichor"));
+    assert_eq!(report.detail.as_deref(), Some("it was denied the use of Read, Read, Grep"));
+    assert_eq!(report.outcome, SpawnOutcome::Failed);
+}
+
+#[test]
+fn settings_of_project_and_home_are_not_followed() {
     needs!("claude", "sh");
     let place = Place::new();
     let trace = place.folder.path().join("trace");
@@ -201,12 +245,16 @@ fn settings_of_the_project_are_not_followed() {
         "apiKeyHelper": touch,
         "permissions": {"deny": ["Write"]},
     });
-    fs::create_dir(place.work().join(".claude")).unwrap();
-    for name in ["settings.json", "settings.local.json"] {
-        fs::write(place.work().join(".claude").join(name), evil.to_string()).unwrap();
+    for folder in [place.work(), place.folder.path().join("home")] {
+        fs::create_dir(folder.join(".claude")).unwrap();
+        for name in ["settings.json", "settings.local.json"] {
+            fs::write(folder.join(".claude").join(name), evil.to_string()).unwrap();
+        }
     }
     let server = json!({"mcpServers": {"evil": {"command": "sh", "args": ["-c", touch]}}});
-    fs::write(place.work().join(".mcp.json"), server.to_string()).unwrap();
+    for path in ["work/.mcp.json", "home/.claude.json"] {
+        fs::write(place.folder.path().join(path), server.to_string()).unwrap();
+    }
     let endpoint = Endpoint::start(KEY, Script::new().then(write_call(&place)).then(Reply::text("Done."))).unwrap();
     let report = drive(&place, &endpoint, &place.order(true, ENOUGH_MS));
     assert_eq!((report.outcome, report.detail), (SpawnOutcome::Ok, None));
@@ -263,18 +311,24 @@ struct Fault {
     name: &'static str,
     script: Script,
     time_limit_ms: u64,
+    idle_limit_ms: u64,
     retries_max: u32,
     key: &'static str,
 }
 
 impl Fault {
     fn new(name: &'static str, script: Script) -> Self {
-        Fault { name, script, time_limit_ms: ENOUGH_MS, retries_max: 0, key: KEY }
+        Fault { name, script, time_limit_ms: ENOUGH_MS, idle_limit_ms: ENOUGH_MS, retries_max: 0, key: KEY }
     }
 
     /// The same with a time limit: it does not end by itself.
     fn hangs(self) -> Self {
         Fault { time_limit_ms: HANG_MS, ..self }
+    }
+
+    /// The same with a limit for silence.
+    fn falls_silent(self) -> Self {
+        Fault { idle_limit_ms: IDLE_MS, ..self }
     }
 
     /// The same with a command that asks again.
@@ -311,12 +365,12 @@ fn faults(place: &Place) -> Vec<Fault> {
             Script::new().tries([Answer::Status { code: 429, retry_after_s: Some(1) }, write().into()]).then(done()),
         )
         .retried(1),
-        Fault::new("429, retry-after 40 s, retries", only(Answer::Status { code: 429, retry_after_s: Some(40) }))
+        Fault::new("429, retry-after 50 s, retries", only(Answer::Status { code: 429, retry_after_s: Some(50) }))
             .retried(1)
             .hangs(),
         Fault::new(
-            "429 after the edit, retry-after 40 s, retries",
-            edit(Answer::Status { code: 429, retry_after_s: Some(40) }),
+            "429 after the edit, retry-after 50 s, retries",
+            edit(Answer::Status { code: 429, retry_after_s: Some(50) }),
         )
         .retried(1)
         .hangs(),
@@ -340,9 +394,10 @@ fn faults(place: &Place) -> Vec<Fault> {
         .retried(1),
         Fault::new("a cut call, cleanly", only(Answer::Cut { reply: write(), clean: true })),
         Fault::new("a cut call, closed", only(Answer::Cut { reply: write(), clean: false })),
-        Fault::new("silence before the headers", only(Answer::Silence)).hangs(),
-        Fault::new("silence in mid-stream", edit(Answer::Stall(done()))).hangs(),
-        Fault::new("drip", only(Answer::Drip { reply: done(), gap: Duration::from_millis(2_000) })).hangs(),
+        Fault::new("silence before the headers", only(Answer::Silence)).falls_silent(),
+        Fault::new("silence in mid-stream", edit(Answer::Stall(done()))).falls_silent(),
+        Fault::new("silence, no limit to it", edit(Answer::Stall(done()))).hangs(),
+        Fault::new("drip", only(Answer::Drip { reply: done(), gap: Duration::from_secs(60) })).hangs(),
         Fault::new("garbage", only(Answer::Garbage)),
         Fault::new("an empty message", edit(Reply::empty().into())),
         Fault::new("a message of spaces", edit(Reply::text(" \n ").into())),
@@ -378,15 +433,36 @@ fn faults(place: &Place) -> Vec<Fault> {
     ]
 }
 
-/// Plays a fault and tells in one line what came of it, without the words of the command and the service.
+/// Tells in one line what came of a fault, without the words of the command and the service.
 fn concluded(index: usize) -> String {
+    let fault = faults(&Place::new()).swap_remove(index);
+    let has_short_time = fault.time_limit_ms < ENOUGH_MS || fault.idle_limit_ms < ENOUGH_MS;
+    // On a machine under load the command may not come to the fault in the shortest time. Others get one try.
+    let patiences: &[u64] = if has_short_time { &[1, 2, 4] } else { &[1] };
+    let mut line = String::new();
+    for patience in patiences {
+        line = played(index, *patience) + "\n";
+        if CONCLUDED.contains(&line) {
+            break;
+        }
+    }
+    line
+}
+
+/// Plays a fault, with limits that are so many times the shortest.
+fn played(index: usize, patience: u64) -> String {
     let place = Place::new();
     let fault = faults(&place).swap_remove(index);
     let endpoint = Endpoint::start(KEY, fault.script.clone()).unwrap();
-    let mut settings = ClaudeSettings { retries_max: fault.retries_max, ..settings(&endpoint) };
+    let mut settings = settings(&endpoint);
+    (settings.retries_max, settings.idle_limit_ms) = (fault.retries_max, fault.idle_limit_ms * patience);
     settings.credential.1 = fault.key.to_string();
-    let report = Claude::new(settings).run(&place.order(true, fault.time_limit_ms), &Real::new(&place));
+    let report = Claude::new(settings).run(&place.order(true, fault.time_limit_ms * patience), &Real::new(&place));
     assert!(!place.folder.path().join("outside.txt").exists());
+    if fault.key == KEY {
+        // Nothing wanted to reach another machine, and what was asked was well formed.
+        assert_eq!(endpoint.refused(), Vec::<String>::new(), "{}", fault.name);
+    }
     let mut told = vec![match report.wake_ms {
         Some(wake_ms) => format!("{} for {} s", report.outcome.word(), wake_ms.div_ceil(1000)),
         None => report.outcome.word().to_string(),
@@ -402,7 +478,7 @@ fn concluded(index: usize) -> String {
     let number = |number: Option<u64>| number.map_or("?".to_string(), |number| number.to_string());
     let (tokens_in, tokens_out) = (number(report.tokens_in), number(report.tokens_out));
     told.push(format!("{tokens_in} and {tokens_out} tokens for {}", number(report.money_micro)));
-    format!("{}: {}\n", fault.name, told.join("; "))
+    format!("{}: {}", fault.name, told.join("; "))
 }
 
 #[test]
