@@ -97,6 +97,36 @@ pub(crate) enum CliError {
         /// The file.
         path: PathBuf,
     },
+    /// The task is not text.
+    #[error("the task is not UTF-8")]
+    TaskNotText,
+    /// Nothing says who thinks.
+    #[error("no model is set up")]
+    NoProvider,
+    /// What was named is no gate that waits.
+    #[error("`{text}` is no gate that waits")]
+    NoGate {
+        /// What was written.
+        text: String,
+    },
+    /// What was written is no digest.
+    #[error("`{text}` is not a digest of 64 hexadecimal digits")]
+    NotADigest {
+        /// What was written.
+        text: String,
+    },
+    /// Who holds the store does not take the request.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// The request could not be put on record.
+    #[error("the request is not on record: {reason}")]
+    Unheard {
+        /// Why.
+        reason: String,
+    },
     /// A device, pipe, link or folder stands where a file would be written.
     #[error("{} is no regular file and is not replaced", .path.display())]
     NotAFile {
@@ -253,10 +283,20 @@ impl CliError {
                 AppendError::Store(error) => store_hint(error),
                 AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
             },
+            CliError::NoProvider => Some(
+                "install the agent program `claude` and set ANTHROPIC_API_KEY; or play a model script with --script; \
+                 `loom demo` shows a whole run without a model"
+                    .to_string(),
+            ),
+            CliError::NoGate { .. } => Some("`loom gates` lists what waits".to_string()),
             CliError::NoRuns => Some("`loom demo` makes a project with one".to_string()),
             CliError::ClosedPipe
             | CliError::Output(_)
             | CliError::NotARun { .. }
+            | CliError::NotADigest { .. }
+            | CliError::TaskNotText
+            | CliError::Refused { .. }
+            | CliError::Unheard { .. }
             | CliError::Rules { .. }
             | CliError::Event { .. }
             | CliError::Replay(_)

@@ -20,7 +20,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The run waits at a gate.
     Parked = 3,
-    // 4 is kept for an answer that a rule refuses: no command answers yet.
+    /// A rule refused what an answer would have decided.
+    Refused = 4,
     /// A budget is exhausted.
     Exhausted = 5,
     /// The log is damaged.
@@ -56,6 +57,10 @@ impl Exit {
             | CliError::Unknown { .. }
             | CliError::Ambiguous { .. }
             | CliError::NotARun { .. }
+            | CliError::NoGate { .. }
+            | CliError::NotADigest { .. }
+            | CliError::TaskNotText
+            | CliError::Refused { .. }
             | CliError::NoRuns
             | CliError::Kind { .. }
             | CliError::Since { .. }
@@ -74,7 +79,9 @@ impl Exit {
             CliError::Host(error) => Exit::of_host(error),
             // The file that was named is not there, or is not what it should be.
             CliError::File { source, .. } if is_named_wrongly(source) => Exit::Usage,
-            CliError::Output(_) | CliError::File { .. } => Exit::Unavailable,
+            CliError::Output(_) | CliError::File { .. } | CliError::Unheard { .. } | CliError::NoProvider => {
+                Exit::Unavailable
+            }
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,
         }

@@ -3,7 +3,9 @@
 //! It must never decide what a run does, and has no way into the engine but the one that every client has.
 
 mod app;
+mod asking;
 mod commands;
+mod driving;
 mod error;
 mod exit;
 mod graph;
@@ -14,6 +16,7 @@ mod opening;
 mod output;
 mod project;
 mod refusal;
+mod terminal;
 mod text;
 mod told;
 mod trouble;

@@ -4,19 +4,20 @@ use crate::error::CliError;
 use crate::output::warn;
 use loom_bundles::LoadedBundle;
 use loom_core::id::{Actor, StreamId};
-use loom_host::session::{Session, Wishes, request_id};
+use loom_host::session::{Session, Wishes};
 use std::sync::Arc;
 
 /// Opens a run; warns where the project has changes that are not committed.
 pub(crate) fn open_run(
     session: &mut Session,
+    id: Vec<u8>,
     actor: Actor,
     task: &str,
     bundle: Arc<LoadedBundle>,
     wishes: Wishes,
 ) -> Result<StreamId, CliError> {
     let folder = session.store_folder().to_path_buf();
-    let opened = session.open_run(request_id(), actor, task, bundle, wishes);
+    let opened = session.open_run(id, actor, task, bundle, wishes);
     let stream = opened.map_err(|error| CliError::of_host(error, &folder))?;
     match session.unseen() {
         Ok(None) => {}

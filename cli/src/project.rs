@@ -61,7 +61,7 @@ pub(crate) fn open(dir: Option<&Path>, output: &Output) -> Result<Opened, CliErr
 }
 
 /// Connects to the process that holds the store, where it listens.
-fn ask_holder(folder: &Path) -> Option<RemoteStore> {
+pub(crate) fn ask_holder(folder: &Path) -> Option<RemoteStore> {
     let socket = socket_of(&Environment::read().state_folder, folder).ok()?;
     RemoteStore::connect(&socket).ok()
 }
@@ -69,6 +69,6 @@ fn ask_holder(folder: &Path) -> Option<RemoteStore> {
 /// Lets other processes read the store while this one holds it; without it they would have to wait.
 pub(crate) fn listen(session: &Session, environment: &Environment, output: &Output) -> Option<Holder> {
     let listening = socket_of(&environment.state_folder, session.store_folder())
-        .and_then(|socket| Holder::listen(socket, session.engine().store().clone()));
+        .and_then(|socket| Holder::listen(socket, session.engine().store().clone(), Some(session.outbox())));
     listening.inspect_err(|error| output.warn(&format!("{error}; other processes cannot read along"))).ok()
 }

@@ -37,6 +37,12 @@ impl Tale {
         self.line(QUIET, text);
     }
 
+    /// Shows text of many lines, which is clean.
+    pub(crate) fn block(&self, text: &str) {
+        // Nobody reads the progress any more: the run goes on all the same.
+        let _closed = anstream::stderr().lock().write_all(text.as_bytes());
+    }
+
     /// Asks something; the line stays open.
     pub(crate) fn ask(&self, text: &str) -> Result<(), CliError> {
         let mut err = anstream::stderr().lock();
@@ -151,7 +157,7 @@ impl Tale {
 }
 
 /// Says which rules refused, what they read, and what would clear it.
-fn refusal(body: &Refused, run: Option<&Run>) -> Vec<String> {
+pub(crate) fn refusal(body: &Refused, run: Option<&Run>) -> Vec<String> {
     let mut lines = Vec::new();
     for (rule, message) in body.rules.iter().zip(body.messages.iter()) {
         lines.push(format!("rule    {rule}: {}", clean(message)));

@@ -17,11 +17,19 @@ pub(crate) fn drive(
     session: &mut Session,
     mut until: impl FnMut(&Engine) -> Result<bool, CliError>,
 ) -> Result<(), CliError> {
+    attend(session, |engine| Ok(until(engine)? || !engine.is_busy()))
+}
+
+/// Drives until `until` says so, also while nothing is under way: somebody may ask something.
+pub(crate) fn attend(
+    session: &mut Session,
+    mut until: impl FnMut(&Engine) -> Result<bool, CliError>,
+) -> Result<(), CliError> {
     let folder = session.store_folder().to_path_buf();
     let mut since: Option<Instant> = None;
     let mut failed = None;
     session
-        .drive(|engine| {
+        .attend(|engine| {
             let done = match engine.trouble() {
                 None => {
                     since = None;

@@ -261,7 +261,7 @@ impl Engine {
         match message {
             Message::Open(opening, _) => Some((self.stream_of(&opening.id), opening.id.clone())),
             Message::Request(request, _) => Some((request.stream, request.id.clone())),
-            Message::Finished { .. } => None,
+            Message::Finished { .. } | Message::Look => None,
         }
     }
 
@@ -403,6 +403,7 @@ impl Engine {
                 let answer = self.prepare_request(&request, turn);
                 stage_or_answer(answer, reply)
             }
+            Message::Look => Prepared::Done,
             Message::Finished { stream, id, report } => {
                 if let Some(aside) = self.aside.get_mut(&stream) {
                     aside.outcomes.push(Message::Finished { stream, id, report });

@@ -52,6 +52,11 @@ impl Environment {
     }
 }
 
+/// Returns a variable that a setting names, such as the one that holds a credential; one that is empty counts as absent.
+pub fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// Returns the spawn or check that a process descends from: looks for the mark in the environments that the process
 /// and its ancestors were started with.
 pub fn spawn_of_process(process: i32) -> Option<u64> {

@@ -82,6 +82,19 @@ impl LocalExecutor {
         Ok(self.shared.workspace(stream, base)?.work().to_path_buf())
     }
 
+    /// Returns the difference of two trees of a run's workspace as a patch, of which at most `bytes_max` bytes are kept.
+    pub fn diff(
+        &self,
+        stream: StreamId,
+        base: &[u8],
+        from: &[u8],
+        to: &[u8],
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, HostError> {
+        let workspace = self.shared.workspace(stream, commit_id(base)?)?;
+        Ok(workspace.diff_text(tree_id(from)?, tree_id(to)?, bytes_max)?.to_bytes())
+    }
+
     /// Removes the workspace of a run that could not be opened.
     pub fn discard(&self, stream: StreamId) {
         self.shared.remove_workspace(stream);
@@ -321,7 +334,7 @@ impl Shared {
             Status::Exited(0) => (CheckOutcome::Pass, Some(0)),
             Status::Exited(code) => (CheckOutcome::Fail, u64::try_from(code).ok()),
             Status::Signalled(_) => (CheckOutcome::Fail, None),
-            Status::TimedOut => (CheckOutcome::TimedOut, None),
+            Status::TimedOut | Status::Idle => (CheckOutcome::TimedOut, None),
             Status::Cancelled => (CheckOutcome::Unusable, None),
         };
         report(outcome, code, output, exit.duration_ms)
@@ -383,7 +396,12 @@ impl Hands for Lent<'_> {
     fn run(&self, program: &Program) -> Ended {
         let mut command = self.shared.command(self.order, &program.argv, self.workspace);
         command.stdin.clone_from(&program.stdin);
+        // What is the executor's stays: no provider takes the mark of a spawn away.
+        for (name, value) in &program.variables {
+            command.environment.entry(name.into()).or_insert_with(|| value.into());
+        }
         command.timeout_ms = program.time_limit_ms.min(self.order.time_ms);
+        command.idle_ms = program.idle_limit_ms;
         command.output_max_bytes = SPAWN_OUTPUT_MAX;
         match run(&command, self.token) {
             Ok(exit) => ended(&exit),
@@ -396,7 +414,7 @@ fn ended(exit: &Exit) -> Ended {
     let outcome = match exit.status {
         Status::Exited(0) => SpawnOutcome::Ok,
         Status::Exited(_) | Status::Signalled(_) => SpawnOutcome::Failed,
-        Status::TimedOut => SpawnOutcome::TimedOut,
+        Status::TimedOut | Status::Idle => SpawnOutcome::TimedOut,
         Status::Cancelled => SpawnOutcome::Cancelled,
     };
     let complaint = exit.stderr.to_bytes();

@@ -19,6 +19,8 @@ pub enum Message {
     Open(Box<Opening>, Sender<Answered>),
     /// A person's request.
     Request(Request, Sender<Answered>),
+    /// Nothing: whoever drives looks again whether to go on.
+    Look,
     /// An order's outcome.
     Finished {
         /// The run.

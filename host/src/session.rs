@@ -265,6 +265,23 @@ impl Session {
         drive(&mut self.engine, &self.inbox, |engine| until(engine) || !engine.is_busy())
     }
 
+    /// Drives all runs until `until` says so, also while nothing is under way: somebody may ask something.
+    pub fn attend(&mut self, until: impl FnMut(&Engine) -> bool) -> Result<(), HostError> {
+        drive(&mut self.engine, &self.inbox, until)
+    }
+
+    /// Returns what a run has changed so far, as a patch of which at most `bytes_max` bytes are kept.
+    pub fn diff(&self, stream: StreamId, bytes_max: usize) -> Result<Vec<u8>, HostError> {
+        let run = self.engine.run(stream).ok_or(HostError::RunUnknown)?;
+        self.executor.diff(
+            stream,
+            &run.state.opened.base_commit,
+            &run.state.opened.base_tree,
+            &run.state.tree,
+            bytes_max,
+        )
+    }
+
     /// Returns where messages for the drive loop are put.
     pub fn outbox(&self) -> Sender<Message> {
         self.outbox.clone()

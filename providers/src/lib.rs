@@ -1,14 +1,16 @@
-//! Thinks: the seam behind which models work, and the scripted model.
+//! Thinks: the seam behind which models work, an agent harness, and the scripted model.
 //!
 //! A provider gets an order, works in the folder that the order names, and reports what came of it. It decides
 //! nothing, stores nothing and keeps nothing in memory that a repeated order would need: equal orders get equal
 //! work. This is the only room that knows vendors.
 
+mod claude;
 pub mod demo;
 mod play;
 mod provider;
 mod script;
 
+pub use claude::{Claude, ClaudeSettings};
 pub use play::{Played, play};
 pub use provider::{Ended, Hands, Program, Provider, SpawnOrder, SpawnReport};
 pub use script::{Edit, Script, ScriptError, Trouble, Turn};

@@ -94,8 +94,14 @@ fn perform(
         apply(edit, work_dir)?;
     }
     if !turn.run.is_empty() {
-        let Ended { outcome, output, detail } =
-            hands.run(&Program { argv: turn.run.clone(), stdin: Vec::new(), time_limit_ms });
+        let program = Program {
+            argv: turn.run.clone(),
+            stdin: Vec::new(),
+            variables: Vec::new(),
+            time_limit_ms,
+            idle_limit_ms: None,
+        };
+        let Ended { outcome, output, detail } = hands.run(&program);
         played.output = output;
         if outcome != SpawnOutcome::Ok {
             return Err(Stop::Program(outcome, detail));

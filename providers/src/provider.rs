@@ -1,6 +1,7 @@
 //! The seam: what a model, an agent harness or a script is asked, what it is lent, and what it reports.
 
 use loom_core::word::SpawnOutcome;
+use std::fmt;
 use std::path::PathBuf;
 
 /// One spawn, as its provider sees it. Everything in it comes from the log, so a re-issued spawn gives an equal order.
@@ -50,8 +51,13 @@ pub struct SpawnReport {
 impl SpawnReport {
     /// Returns the report of a spawn that trying again cannot mend.
     pub fn broken(detail: String) -> Self {
+        SpawnReport::without_answer(SpawnOutcome::Broken, detail)
+    }
+
+    /// Returns the report of a spawn of which nothing is known but how it ended.
+    pub(crate) fn without_answer(outcome: SpawnOutcome, detail: String) -> Self {
         SpawnReport {
-            outcome: SpawnOutcome::Broken,
+            outcome,
             output: Vec::new(),
             tokens_in: None,
             tokens_out: None,
@@ -65,14 +71,33 @@ impl SpawnReport {
 }
 
 /// A program that a provider wants run in the folder it works in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Program {
     /// The program and its arguments; no shell reads them.
     pub argv: Vec<String>,
     /// What it gets on standard input.
     pub stdin: Vec<u8>,
+    /// Variables that it gets beside those of every program; where the names are equal, those stay. What must stay
+    /// secret stands here and never in `argv`, which everybody on the machine can read.
+    pub variables: Vec<(String, String)>,
     /// Most time it may take, in milliseconds.
     pub time_limit_ms: u64,
+    /// Most time for which it may print nothing, in milliseconds; absent, it may be silent to its end.
+    pub idle_limit_ms: Option<u64>,
+}
+
+impl fmt::Debug for Program {
+    /// Names the variables and hides their values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.variables.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Program")
+            .field("argv", &self.argv)
+            .field("stdin", &self.stdin.len())
+            .field("variables", &names)
+            .field("time_limit_ms", &self.time_limit_ms)
+            .field("idle_limit_ms", &self.idle_limit_ms)
+            .finish()
+    }
 }
 
 /// What came of a program. None of its descendants is left.
@@ -91,9 +116,9 @@ pub trait Hands {
     /// Whether the spawn is to be given up.
     fn is_cancelled(&self) -> bool;
 
-    /// Runs a program in the spawn's folder, watched: it ends with its descendants when its time is over or the spawn is
-    /// given up, its output is capped while it is read, its environment is minimal. A program that cannot be started is
-    /// `broken`.
+    /// Runs a program in the spawn's folder, watched: it ends with its descendants when its time is over, it is silent
+    /// for too long or the spawn is given up, its output is capped while it is read, its environment is minimal. A
+    /// program that cannot be started is `broken`.
     fn run(&self, program: &Program) -> Ended;
 }
 

@@ -1,10 +1,10 @@
 //! The client's side: a store whose answers come from its holder.
 
 use crate::wire::{
-    AnsweredWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, ResolutionWire, RunWire, SizeWire,
-    TreeWire, frames,
+    AnsweredWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, RecordedWire, RequestWire,
+    ResolutionWire, RunWire, SizeWire, TreeWire, frames,
 };
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
@@ -13,6 +13,7 @@ use loom_core::commit::Head;
 use loom_core::event::Recorded;
 use loom_core::id::{Digest, EventHasher, StreamId, hex};
 use loom_core::tree::NodeHash;
+use loom_host::request::Ask;
 use loom_store::{
     Answered, Append, AppendError, Appended, Gate, Health, Resolution, Run, Snapshot, Store, StoreError, Stored, Tip,
 };
@@ -40,12 +41,23 @@ pub struct RemoteStore {
     tip: OnceLock<Arc<Tip>>,
 }
 
+/// Why a request is not on record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// Whoever asks should ask otherwise.
+    #[error("{0}")]
+    Refused(String),
+    /// It cannot be recorded now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
 /// The connection, made anew where it broke.
 struct Wire {
     socket: PathBuf,
     answer_ms: u64,
     runtime: Runtime,
-    sender: Mutex<Option<http1::SendRequest<Empty<Bytes>>>>,
+    sender: Mutex<Option<http1::SendRequest<Full<Bytes>>>>,
 }
 
 /// An answer as it came.
@@ -70,6 +82,29 @@ impl RemoteStore {
         let store = RemoteStore { wire, tip: OnceLock::new() };
         store.wire.json::<SizeWire>("/v1/size")?;
         Ok(store)
+    }
+
+    /// Puts a request to a run, through the process that drives it, and returns the sequence that it has on record.
+    ///
+    /// # Errors
+    /// [`AskError::Refused`] with the reason where another request would do; [`AskError::Unavailable`] where nobody
+    /// drives, or what was asked could not be recorded.
+    pub fn ask(&self, stream: StreamId, id: &[u8], ask: &Ask) -> Result<u64, AskError> {
+        let body = serde_json::to_vec(&RequestWire { id: hex(id), ask: ask.into() });
+        let body = body.map_err(|error| AskError::Unavailable(error.to_string()))?;
+        let path = format!("/v1/streams/{}/requests", hex(&stream.0));
+        let reply = self.wire.send(&path, Some(body)).map_err(|error| AskError::Unavailable(error.to_string()))?;
+        let reason = || match serde_json::from_slice::<ErrorWire>(&reply.body) {
+            Ok(said) => said.error,
+            Err(_) => reply.status.to_string(),
+        };
+        match reply.status {
+            StatusCode::OK => read::<RecordedWire>(&reply.body)
+                .map(|recorded| recorded.sequence)
+                .map_err(|error| AskError::Unavailable(error.to_string())),
+            status if status.is_client_error() && status != StatusCode::FORBIDDEN => Err(AskError::Refused(reason())),
+            _ => Err(AskError::Unavailable(reason())),
+        }
     }
 
     fn events_at(&self, path: &str, from: u64, max: usize) -> Result<Vec<Stored>, StoreError> {
@@ -248,19 +283,24 @@ impl Wire {
         self.get(path)?.good().cloned()
     }
 
-    /// Asks once, and once more on a new connection where the old one had been closed. Neither may take for ever.
     fn get(&self, path: &str) -> Result<Reply, StoreError> {
+        self.send(path, None)
+    }
+
+    /// Asks once, and once more on a new connection where the old one had been closed. Neither may take for ever.
+    fn send(&self, path: &str, body: Option<Vec<u8>>) -> Result<Reply, StoreError> {
+        let body = body.map(Bytes::from);
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = sender.take();
         let asking = async {
             if let Some(mut kept) = kept
-                && let Ok(reply) = ask(&mut kept, path).await
+                && let Ok(reply) = ask(&mut kept, path, body.clone()).await
             {
                 *sender = Some(kept);
                 return Ok(reply);
             }
             let mut fresh = connect(&self.socket).await.map_err(|error| cannot("be reached", error))?;
-            let reply = ask(&mut fresh, path).await.map_err(|error| cannot("answer", io::Error::other(error)))?;
+            let reply = ask(&mut fresh, path, body).await.map_err(|error| cannot("answer", io::Error::other(error)))?;
             *sender = Some(fresh);
             Ok(reply)
         };
@@ -270,7 +310,7 @@ impl Wire {
     }
 }
 
-async fn connect(socket: &Path) -> Result<http1::SendRequest<Empty<Bytes>>, io::Error> {
+async fn connect(socket: &Path) -> Result<http1::SendRequest<Full<Bytes>>, io::Error> {
     let stream = UnixStream::connect(socket).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::spawn(async {
@@ -280,8 +320,14 @@ async fn connect(socket: &Path) -> Result<http1::SendRequest<Empty<Bytes>>, io::
     Ok(sender)
 }
 
-async fn ask(sender: &mut http1::SendRequest<Empty<Bytes>>, path: &str) -> Result<Reply, hyper::Error> {
-    let request = Request::get(path).header(header::HOST, "loom").body(Empty::new());
+async fn ask(
+    sender: &mut http1::SendRequest<Full<Bytes>>,
+    path: &str,
+    body: Option<Bytes>,
+) -> Result<Reply, hyper::Error> {
+    let request = if body.is_some() { Request::post(path) } else { Request::get(path) };
+    let request = request.header(header::HOST, "loom").header(header::CONTENT_TYPE, "application/json");
+    let request = request.body(Full::new(body.unwrap_or_default()));
     let request = request.expect("paths are made of digits and words");
     sender.ready().await?;
     let response = sender.send_request(request).await?;

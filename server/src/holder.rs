@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use loom_core::id::{digest, hex};
+use loom_host::order::Outbox;
 use loom_store::Store;
 use std::fs;
 use std::io;
@@ -54,10 +55,11 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Begins to listen at `socket`, in the name of who holds `store`.
+    /// Begins to listen at `socket`, in the name of who holds `store`. Requests go to `outbox`; without one, nothing but
+    /// reading is offered.
     ///
     /// A socket that a killed holder left is replaced: only one process holds a store.
-    pub fn listen(socket: PathBuf, store: Arc<dyn Store>) -> Result<Self, ServerError> {
+    pub fn listen(socket: PathBuf, store: Arc<dyn Store>, outbox: Option<Outbox>) -> Result<Self, ServerError> {
         let folder = socket.parent().unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("make", folder))?;
         match fs::remove_file(&socket) {
@@ -72,12 +74,12 @@ impl Holder {
         };
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).map_err(failed("protect", &socket))?;
         let ends = Arc::new(AtomicBool::new(false));
-        let routes = router(Shared { store, ends: ends.clone() });
+        let shared = Shared { store, ends: ends.clone(), outbox, actor: None };
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("loom-holder".to_string()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = accept(listener, routes) => {}
+                    () = accept(listener, shared) => {}
                     _ = ended => {}
                 }
             });
@@ -102,11 +104,11 @@ impl Drop for Holder {
     }
 }
 
-async fn accept(listener: UnixListener, routes: Router) {
+async fn accept(listener: UnixListener, shared: Shared) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(serve(stream, routes.clone()));
+                tokio::spawn(serve(stream, shared.clone()));
             }
             // Out of file descriptors, as a rule; those that are served free some.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -114,10 +116,10 @@ async fn accept(listener: UnixListener, routes: Router) {
     }
 }
 
-async fn serve(stream: UnixStream, routes: Router) {
+async fn serve(stream: UnixStream, shared: Shared) {
     let Ok(peer) = stream.peer_cred() else { return };
     let routes = match peer::check(&peer) {
-        Ok(()) => routes,
+        Ok(actor) => router(Shared { actor: Some(actor), ..shared }),
         Err(refused) => {
             let reason = refused.reason();
             Router::new().fallback(move || {

@@ -13,5 +13,5 @@ mod peer;
 mod routes;
 mod wire;
 
-pub use client::RemoteStore;
+pub use client::{AskError, RemoteStore};
 pub use holder::{Holder, ServerError, socket_of};

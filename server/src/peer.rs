@@ -1,5 +1,6 @@
 //! Who is at the other end of the socket: what the kernel says, never what the peer claims (SERVER-2).
 
+use loom_core::id::{Actor, Assurance};
 use loom_host::environment::spawn_of_process;
 use tokio::net::unix::UCred;
 
@@ -27,8 +28,8 @@ impl Refused {
     }
 }
 
-/// Refuses everybody but the same user's processes that descend from no spawn.
-pub(crate) fn check(peer: &UCred) -> Result<(), Refused> {
+/// Refuses everybody but the same user's processes that descend from no spawn; returns who the others are (SERVER-5).
+pub(crate) fn check(peer: &UCred) -> Result<Actor, Refused> {
     let own = rustix::process::getuid().as_raw();
     if peer.uid() != own {
         return Err(Refused::User(peer.uid()));
@@ -36,6 +37,6 @@ pub(crate) fn check(peer: &UCred) -> Result<(), Refused> {
     let process = peer.pid().ok_or(Refused::Unknown)?;
     match spawn_of_process(process) {
         Some(spawn) => Err(Refused::Descends(spawn)),
-        None => Ok(()),
+        None => Ok(Actor::Person { id: format!("uid:{}", peer.uid()), assurance: Assurance::Asserted, descends: None }),
     }
 }

@@ -8,24 +8,29 @@
 //! GET /v1/positions?at_ms=T                GET /v1/blobs/DIGEST
 //! GET /v1/ids/PREFIX                       GET /v1/runs?max=N
 //! GET /v1/tree                             GET /v1/gates
-//! GET /v1/tree/HEIGHT/INDEX
+//! GET /v1/tree/HEIGHT/INDEX                POST /v1/streams/STREAM/requests
 //! ```
 
 use crate::wire::{
-    AnsweredWire, BYTES_MAX, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, ResolutionWire, RunWire,
-    SizeWire, TreeWire, put_frame,
+    AnsweredWire, BYTES_MAX, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, RecordedWire, RequestWire,
+    ResolutionWire, RunWire, SizeWire, TreeWire, put_frame,
 };
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use loom_core::id::{Digest, StreamId, unhex};
+use loom_core::id::{Actor, Digest, StreamId, unhex};
+use loom_host::error::HostError;
+use loom_host::local::told;
+use loom_host::order::{Message, Outbox};
+use loom_host::request::{Answered, Ask, Request};
 use loom_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// Longest wait of one question, in milliseconds.
@@ -38,6 +43,10 @@ const SLICE_MS: u64 = 100;
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) ends: Arc<AtomicBool>,
+    /// Where requests go; none where nobody drives.
+    pub(crate) outbox: Option<Outbox>,
+    /// Who asks, once it is known.
+    pub(crate) actor: Option<Actor>,
 }
 
 /// Returns all routes.
@@ -51,6 +60,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/streams/{stream}", get(head))
         .route("/v1/streams/{stream}/events", get(stream_events))
         .route("/v1/streams/{stream}/requests/{request}", get(request))
+        .route("/v1/streams/{stream}/requests", post(put_request))
         .route("/v1/commits/{position}/blobs", get(carried))
         .route("/v1/blobs/{digest}", get(blob))
         .route("/v1/runs", get(runs))
@@ -203,6 +213,42 @@ async fn request(
     let request = unhex(&request).ok_or_else(|| bad("a request id is bytes in hexadecimal"))?;
     let found = ask(&shared, move |store| store.request(stream, &request)).await?;
     found.map(|found| Json(found.into())).ok_or_else(|| absent("no such request is on record"))
+}
+
+/// Puts a request to a run, in the name of the peer, and answers when it is on record.
+async fn put_request(
+    State(shared): State<Shared>,
+    Path(stream): Path<String>,
+    Json(asked): Json<RequestWire>,
+) -> Answer<Json<RecordedWire>> {
+    let stream = stream_of(&stream)?;
+    let id = unhex(&asked.id).filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| bad("a request id is bytes in hexadecimal"))?;
+    let ask = Ask::try_from(asked.ask).map_err(|what| bad(&what))?;
+    let nobody = || Failed(StatusCode::SERVICE_UNAVAILABLE, ErrorWire::sentence("nobody drives this store"));
+    let (Some(outbox), Some(actor)) = (shared.outbox.clone(), shared.actor.clone()) else { return Err(nobody()) };
+    let answered = tokio::task::spawn_blocking(move || {
+        let (reply, answer) = channel();
+        outbox.send(Message::Request(Request { stream, id, actor, ask }, reply)).ok()?;
+        answer.recv().ok()
+    });
+    match answered.await {
+        Ok(Some(Answered::Recorded { sequence, again, .. })) => Ok(Json(RecordedWire { sequence, again })),
+        Ok(Some(Answered::Not(error))) => Err(refused(&error)),
+        // The driver ended before it could say: whoever drives next finds what is on record.
+        Ok(None) | Err(_) => Err(nobody()),
+    }
+}
+
+/// Tells what the asker can mend from what the store cannot do.
+fn refused(error: &HostError) -> Failed {
+    let status = match error {
+        HostError::RunUnknown => StatusCode::NOT_FOUND,
+        HostError::RequestReused { .. } => StatusCode::CONFLICT,
+        HostError::Declined(_) | HostError::TooLong { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Failed(status, ErrorWire::sentence(told(error)))
 }
 
 #[derive(Deserialize)]

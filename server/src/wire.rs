@@ -4,7 +4,8 @@
 //! (eight and four bytes, big-endian), because a reader hashes exactly those bytes.
 
 use loom_core::id::{Digest, Stamp, StreamId, hex, unhex};
-use loom_core::word::Verdict;
+use loom_core::word::{Answer, Recovery, Verdict};
+use loom_host::request::Ask;
 use loom_store::{Answered, Damage, Gate, Health, Resolution, Run, RunState, StoreError};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -266,6 +267,99 @@ impl From<HealthWire> for Health {
         let HealthWire { events, commits, streams, encoded_bytes, file_bytes, index_lag, durable_commits, format } =
             health;
         Health { events, commits, streams, encoded_bytes, file_bytes, index_lag, durable_commits, format }
+    }
+}
+
+/// What is asked of a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum AskWire {
+    /// Decide a gate.
+    Answer {
+        gate: u64,
+        answer: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+        /// What was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        artifact: Option<Hex<32>>,
+    },
+    Steer {
+        note: String,
+    },
+    Recover {
+        choice: String,
+        #[serde(default)]
+        spawns: Vec<u64>,
+    },
+    AcceptRisk {
+        finding: u64,
+        reason: String,
+    },
+    AddRules {
+        text: String,
+    },
+    Cancel {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+/// A request, with its id.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequestWire {
+    /// Unique in the stream for ever, in hexadecimal.
+    pub(crate) id: String,
+    pub(crate) ask: AskWire,
+}
+
+/// A request that is on record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RecordedWire {
+    pub(crate) sequence: u64,
+    pub(crate) again: bool,
+}
+
+impl From<&Ask> for AskWire {
+    fn from(ask: &Ask) -> Self {
+        match ask.clone() {
+            Ask::Answer { gate, answer, note, artifact } => AskWire::Answer {
+                gate,
+                answer: answer.word().to_string(),
+                note,
+                artifact: artifact.map(|artifact| Hex(artifact.0)),
+            },
+            Ask::Steer { note } => AskWire::Steer { note },
+            Ask::Recover { choice, spawns } => AskWire::Recover { choice: choice.word().to_string(), spawns },
+            Ask::AcceptRisk { finding, reason } => AskWire::AcceptRisk { finding, reason },
+            Ask::AddRules { text } => AskWire::AddRules { text },
+            Ask::Cancel { reason } => AskWire::Cancel { reason },
+        }
+    }
+}
+
+impl TryFrom<AskWire> for Ask {
+    type Error = String;
+
+    /// Errors with a sentence where a word is none of the vocabulary.
+    fn try_from(ask: AskWire) -> Result<Self, String> {
+        Ok(match ask {
+            AskWire::Answer { gate, answer, note, artifact } => Ask::Answer {
+                gate,
+                answer: Answer::of(&answer).ok_or_else(|| format!("`{answer}` is no answer"))?,
+                note,
+                artifact: artifact.map(|artifact| Digest(artifact.0)),
+            },
+            AskWire::Steer { note } => Ask::Steer { note },
+            AskWire::Recover { choice, spawns } => Ask::Recover {
+                choice: Recovery::of(&choice).ok_or_else(|| format!("`{choice}` is no way out"))?,
+                spawns,
+            },
+            AskWire::AcceptRisk { finding, reason } => Ask::AcceptRisk { finding, reason },
+            AskWire::AddRules { text } => Ask::AddRules { text },
+            AskWire::Cancel { reason } => Ask::Cancel { reason },
+        })
     }
 }
 

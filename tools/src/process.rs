@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! start -> watch --exited----------------------------> sweep group (SIGKILL) -> reap -> drain -> Exit
-//!             \--timed out, cancelled -> ask (SIGTERM) --exited or grace over--^
+//!             \--out of time, silent, cancelled -> ask (SIGTERM) --exited or grace over--^
 //! ```
 //!
 //! The leader is held as a zombie until its group has been swept, so a group id is never somebody else's by then.
@@ -53,6 +53,8 @@ pub struct Command {
     pub stdin: Vec<u8>,
     /// Wall time until the child is asked to stop.
     pub timeout_ms: u64,
+    /// Time without a byte of output until the child is asked to stop; absent, it may be silent as long as it likes.
+    pub idle_ms: Option<u64>,
     /// Time between asking (SIGTERM) and killing (SIGKILL).
     pub grace_ms: u64,
     /// Bytes kept of each output stream, half from its start and half from its end.
@@ -62,7 +64,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// Makes a command with no input, ten minutes of time, one second of grace, 1 MiB of each stream and no guard.
+    /// Makes a command with no input, ten minutes of time to speak or be silent in, one second of grace, 1 MiB of each
+    /// stream and no guard.
     pub fn new(argv: impl IntoIterator<Item = impl Into<OsString>>, cwd: &Path, environment: Environment) -> Self {
         Self {
             argv: argv.into_iter().map(Into::into).collect(),
@@ -70,6 +73,7 @@ impl Command {
             environment,
             stdin: Vec::new(),
             timeout_ms: 600_000,
+            idle_ms: None,
             grace_ms: 1_000,
             output_max_bytes: 1024 * 1024,
             guard: Guard::None,
@@ -110,6 +114,8 @@ pub enum Status {
     Signalled(i32),
     /// Stopped because its time was over.
     TimedOut,
+    /// Stopped because it had printed nothing for as long as it may.
+    Idle,
     /// Stopped because the token was cancelled.
     Cancelled,
 }
@@ -120,6 +126,7 @@ impl fmt::Display for Status {
             Self::Exited(code) => write!(f, "exit code {code}"),
             Self::Signalled(signal) => write!(f, "signal {signal}"),
             Self::TimedOut => write!(f, "a time-out"),
+            Self::Idle => write!(f, "a time-out after silence"),
             Self::Cancelled => write!(f, "cancellation"),
         }
     }
@@ -208,8 +215,9 @@ pub fn run(command: &Command, cancel: &CancelToken) -> Result<Exit, Error> {
     let started = Instant::now();
     let mut running = Running::start(command)?;
     let deadline = started.checked_add(Duration::from_millis(command.timeout_ms));
-    let stopped = match running.watch(deadline, Some(cancel))? {
+    let stopped = match running.watch(deadline, command.idle_ms, Some(cancel))? {
         Woke::Exited => None,
+        Woke::Silence => Some(Status::Idle),
         Woke::Cancelled => Some(Status::Cancelled),
         Woke::Deadline => Some(Status::TimedOut),
     };
@@ -229,6 +237,7 @@ pub fn run(command: &Command, cancel: &CancelToken) -> Result<Exit, Error> {
 enum Woke {
     Exited,
     Cancelled,
+    Silence,
     Deadline,
 }
 
@@ -241,6 +250,8 @@ struct Running {
     stdin: Option<Feed>,
     stdout: Stream<ChildStdout>,
     stderr: Stream<ChildStderr>,
+    /// When it last printed something.
+    heard: Instant,
     reaped: bool,
 }
 
@@ -282,7 +293,8 @@ impl Running {
         let stdout = Stream::new(child.stdout.take(), command.output_max_bytes);
         let stderr = Stream::new(child.stderr.take(), command.output_max_bytes);
         // From here on dropping `running` kills and reaps.
-        let running = Self { child, group, guarded, exited, stdin, stdout, stderr, reaped: false };
+        let running =
+            Self { child, group, guarded, exited, stdin, stdout, stderr, heard: Instant::now(), reaped: false };
         for fd in [
             running.stdin.as_ref().map(|feed| feed.pipe.as_fd()),
             running.stdout.pipe.as_ref().map(AsFd::as_fd),
@@ -304,10 +316,16 @@ impl Running {
         Ok(running)
     }
 
-    /// Moves bytes until the child exits, the token is cancelled or the time is over.
-    fn watch(&mut self, deadline: Option<Instant>, cancel: Option<&CancelToken>) -> Result<Woke, Error> {
+    /// Moves bytes until the child exits, the token is cancelled, the time is over or the child silent for too long.
+    fn watch(
+        &mut self,
+        deadline: Option<Instant>,
+        idle_ms: Option<u64>,
+        cancel: Option<&CancelToken>,
+    ) -> Result<Woke, Error> {
         loop {
-            let ready = self.pump(deadline, cancel)?;
+            let silent_at = idle_ms.and_then(|idle_ms| self.heard.checked_add(Duration::from_millis(idle_ms)));
+            let ready = self.pump(deadline.into_iter().chain(silent_at).min(), cancel)?;
             if ready.exited {
                 return Ok(Woke::Exited);
             }
@@ -316,6 +334,10 @@ impl Running {
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(Woke::Deadline);
+            }
+            // What was read just now moves the end of the silence.
+            if silent_at.is_some_and(|silent_at| !ready.spoke && Instant::now() >= silent_at) {
+                return Ok(Woke::Silence);
             }
         }
     }
@@ -330,9 +352,9 @@ impl Running {
             command.grace_ms
         };
         let deadline = Instant::now().checked_add(Duration::from_millis(grace_ms));
-        if let Woke::Deadline = self.watch(deadline, None)? {
+        if let Woke::Deadline = self.watch(deadline, None, None)? {
             self.signal(Signal::KILL);
-            self.watch(None, None)?;
+            self.watch(None, None, None)?;
         }
         Ok(())
     }
@@ -393,7 +415,11 @@ impl Running {
         if stderr {
             self.stderr.read();
         }
-        Ok(Ready { exited, cancelled })
+        let spoke = stdout || stderr;
+        if spoke {
+            self.heard = Instant::now();
+        }
+        Ok(Ready { exited, cancelled, spoke })
     }
 
     fn signal(&self, signal: Signal) {
@@ -414,6 +440,7 @@ impl Drop for Running {
 struct Ready {
     exited: bool,
     cancelled: bool,
+    spoke: bool,
 }
 
 /// Bytes on their way into the child.

@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let wishes = Wishes { policy: Some("review-final".to_string()), ..Wishes::default() };
     let bundle = Arc::new(load(&source)?);
     let mut answerer = Answerer::new(&environment, global.no_input);
-    let stream = open_run(&mut session, answerer.demo.clone(), demo::TASK, bundle, wishes)?;
+    let stream = open_run(&mut session, request_id(), answerer.demo.clone(), demo::TASK, bundle, wishes)?;
 
     if let Some(gate) = drive_to_gate(&mut session, stream, &mut tale)? {
         tale.say("somebody is in a hurry and says accept, although a blocking finding stands …");

@@ -1,16 +1,23 @@
 //! The commands, one file each.
 
+mod answer;
 mod at;
 mod backup;
+mod cancel;
 mod demo;
 mod export;
+mod gates;
 mod gc;
 mod log;
+mod recover;
 mod restore;
 mod resume;
+mod risk;
 mod rules;
+mod run;
 mod show;
 mod status;
+mod steer;
 mod verify;
 
 use crate::app::Global;
@@ -22,7 +29,14 @@ use crate::output::Output;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Arguments),
+    Run(run::Arguments),
     Resume(resume::Arguments),
+    Gates(gates::Arguments),
+    Answer(answer::Arguments),
+    Risk(risk::Arguments),
+    Steer(steer::Arguments),
+    Cancel(cancel::Arguments),
+    Recover(recover::Arguments),
     Status(status::Arguments),
     Log(log::Arguments),
     Show(show::Arguments),
@@ -39,8 +53,15 @@ impl Command {
     /// Answers.
     pub(crate) fn run(&self, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
         match self {
+            Command::Run(arguments) => run::run(arguments, global, output),
             Command::Resume(arguments) => resume::run(arguments, global, output),
             Command::Demo(arguments) => demo::run(arguments, global, output),
+            Command::Gates(arguments) => gates::run(arguments, global, output),
+            Command::Answer(arguments) => answer::run(arguments, global, output),
+            Command::Risk(arguments) => risk::run(arguments, global, output),
+            Command::Steer(arguments) => steer::run(arguments, global, output),
+            Command::Recover(arguments) => recover::run(arguments, global, output),
+            Command::Cancel(arguments) => cancel::run(arguments, global, output),
             Command::Status(arguments) => status::run(arguments, global, output),
             Command::Log(arguments) => log::run(arguments, global, output),
             Command::Show(arguments) => show::run(arguments, global, output),

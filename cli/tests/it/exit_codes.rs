@@ -1,7 +1,7 @@
 //! The exit codes, frozen: one line a case.
 //!
-//! 1 for a run stands with the demo's terminal, 130 and 143 with the signals. No command comes to 4 or 10: none answers a
-//! gate of a run that goes on, or cancels one.
+//! 1 for a run stands with the demo's terminal, 4 and 10 with the answers from another terminal, 130 and 143 with the
+//! signals.
 
 use crate::driven::Driven;
 use crate::made::{ORIGIN, Until};
@@ -354,9 +354,24 @@ fn git(folder: &Path, arguments: &[&str]) {
     assert!(git.unwrap().success());
 }
 
+#[test]
+fn nobody_to_think_is_9_and_says_what_to_do() {
+    needs!("git");
+    let place = Place::usual();
+    let ran: Ran = place.command("resume").env_remove("ANTHROPIC_API_KEY").output().unwrap().into();
+    assert_eq!(ran.code, 9, "{}", ran.err);
+    assert!(ran.err.starts_with("error: no model is set up\nhint: install the agent program `claude`"), "{}", ran.err);
+}
+
 /// Runs `loom resume`, which opens the store for driving.
 fn resume(place: &Place) -> Ran {
-    place.command("resume").env("LOOM_STATE_DIR", place.path().join("state")).output().unwrap().into()
+    fs::write(place.path().join("script.toml"), demo::SCRIPT).unwrap();
+    place
+        .command("resume --script script.toml")
+        .env("LOOM_STATE_DIR", place.path().join("state"))
+        .output()
+        .unwrap()
+        .into()
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn what_is_read_through_the_holder_is_what_would_be_read_from_the_file() {
     assert!(said.contains(&format!("held by process {}", std::process::id())), "{said}");
 
     let socket = socket_of(&state, &place.store_folder()).unwrap();
-    let _holder = Holder::listen(socket, store.clone()).unwrap();
+    let _holder = Holder::listen(socket, store.clone(), None).unwrap();
     for (arguments, before) in READING.iter().zip(before) {
         assert_eq!(before.0, Some(0), "{arguments}: {}", before.2);
         assert_eq!(read(arguments), before, "{arguments}");

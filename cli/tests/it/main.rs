@@ -6,6 +6,7 @@
 #[path = "../../../tools/tests/it/missing.rs"]
 mod missing;
 
+mod answering;
 mod bad_input;
 mod damage;
 mod demo;
@@ -23,4 +24,5 @@ mod odd_places;
 mod reading;
 mod rig;
 mod rules;
+mod running;
 mod signals;

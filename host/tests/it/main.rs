@@ -1,4 +1,5 @@
-//! The host from outside: the engine over a store in memory, and whole projects with real git and a scripted model.
+//! The host from outside: the engine over a store in memory, and whole projects with real git and a scripted model or a real
+//! agent's program.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -6,6 +7,7 @@
 #[path = "../../../tools/tests/it/missing.rs"]
 mod missing;
 
+mod agent;
 mod aside;
 mod clock;
 mod descent;

@@ -12,6 +12,7 @@ use loom_host::request::{Answered, Ask, Request};
 use loom_host::session::{Session, Wishes, request_id};
 use loom_providers::{Provider, Script, Scripted};
 use loom_tools::Guard;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -329,6 +330,11 @@ impl Footprint {
             }
         }
         Footprint(all)
+    }
+
+    /// Returns every file as a text, what is none of it read as best it can be.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&Path, Cow<'_, str>)> {
+        self.0.iter().map(|(path, (_, bytes))| (path.as_path(), String::from_utf8_lossy(bytes)))
     }
 
     /// Compares with a later footprint: nothing may have changed but new objects and, if named, one new branch.

@@ -6,6 +6,7 @@
 #[path = "../../../tools/tests/it/missing.rs"]
 mod missing;
 
+mod claude;
 mod demo;
 mod script;
 mod trouble;
@@ -26,7 +27,8 @@ impl Hands for Pretended<'_> {
     }
 
     fn run(&self, program: &Program) -> Ended {
-        Ended { outcome: self.ends, output: program.argv.join(" ").into_bytes(), detail: self.ends.word().to_string() }
+        let output = program.argv.join(" ").into_bytes();
+        Ended { outcome: self.ends, output, detail: self.ends.word().to_string() }
     }
 }
 

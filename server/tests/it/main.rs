@@ -45,7 +45,7 @@ fn a_client_reads_a_store_that_is_held_and_grows() {
     let store: Arc<dyn Store> = Arc::new(RedbStore::create(&dir, &sample::origin()).unwrap());
     assert!(matches!(RedbStore::open_to_read(&dir), Err(StoreError::Held { .. })));
     let socket = socket_of(folder.path(), &dir).unwrap();
-    let holder = Holder::listen(socket.clone(), store.clone()).unwrap();
+    let holder = Holder::listen(socket.clone(), store.clone(), None).unwrap();
     let client = RemoteStore::connect(&socket).unwrap();
     let mut author = Author::new(1);
     let mut dice = Dice::new(5);
@@ -101,7 +101,7 @@ fn damage_keeps_its_place_on_the_way() {
         Err(_) => Arc::new(RedbStore::open_damaged(&dir).unwrap()),
     };
     let socket = folder.path().join("socket");
-    let _holder = Holder::listen(socket.clone(), store.clone()).unwrap();
+    let _holder = Holder::listen(socket.clone(), store.clone(), None).unwrap();
     let client = RemoteStore::connect(&socket).unwrap();
     let (Err(StoreError::Damaged(here)), Err(StoreError::Damaged(there))) =
         (store.read(author.stream, 0, usize::MAX), client.read(author.stream, 0, usize::MAX))
@@ -122,7 +122,7 @@ fn the_socket_is_its_owners_alone_and_a_dead_holders_is_replaced() {
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     assert!(socket.exists() && RemoteStore::connect(&socket).is_err());
     let store = Arc::new(MemoryStore::create(&sample::origin()));
-    let _holder = Holder::listen(socket.clone(), store).unwrap();
+    let _holder = Holder::listen(socket.clone(), store, None).unwrap();
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(RemoteStore::connect(&socket).unwrap().size(), 1);
 }
@@ -137,7 +137,7 @@ fn a_process_that_descends_from_a_spawn_is_not_answered() {
     }
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
-    let _holder = Holder::listen(socket.clone(), Arc::new(MemoryStore::create(&sample::origin()))).unwrap();
+    let _holder = Holder::listen(socket.clone(), Arc::new(MemoryStore::create(&sample::origin())), None).unwrap();
     assert!(RemoteStore::connect(&socket).is_ok());
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "a_process_that_descends_from_a_spawn_is_not_answered"])

@@ -22,7 +22,7 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) fn new(socket: PathBuf) -> Self {
         let here = Arc::new(MemoryStore::create(&sample::origin()));
-        let holder = Holder::listen(socket.clone(), here.clone()).unwrap();
+        let holder = Holder::listen(socket.clone(), here.clone(), None).unwrap();
         Relay { here, there: RemoteStore::connect(&socket).unwrap(), _holder: holder }
     }
 }

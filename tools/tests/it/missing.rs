@@ -6,6 +6,7 @@ use std::process::Command;
 
 /// How programs are got that are not named like their package.
 const PACKAGES: &[(&str, &str)] = &[
+    ("claude", "the npm package @anthropic-ai/claude-code, in the version of .ci/run"),
     ("sh", "dash"),
     ("chmod", "coreutils"),
     ("cp", "coreutils"),

@@ -199,6 +199,31 @@ fn hang_past_the_time_kills_the_whole_group() {
 }
 
 #[test]
+fn a_child_that_is_silent_for_too_long_is_stopped_and_one_that_speaks_is_not() {
+    needs!("sh", "sleep");
+    let folder = tempfile::tempdir().unwrap();
+    for guard in both() {
+        // On a machine under load the child may not come to its first line in the shortest time.
+        let spoke = [200, 2_000, 20_000].into_iter().any(|idle_ms| {
+            let mut command = shell(folder.path(), guard.clone(), "echo one; sleep 600");
+            command.idle_ms = Some(idle_ms);
+            let exit = go(&command);
+            assert_eq!(exit.status, Status::Idle);
+            assert!(exit.duration_ms >= idle_ms, "{} ms", exit.duration_ms);
+            text(&exit) == "one\n"
+        });
+        assert!(spoke);
+        // It speaks on either stream, and for longer than it may be silent.
+        let script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; echo $i >&2; sleep 0.3; done";
+        let mut command = shell(folder.path(), guard, script);
+        command.idle_ms = Some(3_000);
+        let exit = go(&command);
+        assert_eq!(exit.status, Status::Exited(0));
+        assert!(exit.duration_ms >= 3_000, "{} ms", exit.duration_ms);
+    }
+}
+
+#[test]
 fn child_that_minds_the_asking_may_say_goodbye() {
     needs!("sh", "sleep");
     for guard in both() {

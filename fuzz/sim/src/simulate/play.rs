@@ -467,6 +467,7 @@ impl Play {
                 Message::Request(request, _) => {
                     format!("asks {:?} {:02x?} {:?}", request.stream, request.id, request.ask)
                 }
+                Message::Look => "looks".to_string(),
                 Message::Finished { stream, id, report } => format!("finished {stream:?} {id} {report:?}"),
             };
             self.trace.push(format!("  {}", loom_core::answer::clip(&told, 400)));

@@ -1,0 +1,167 @@
+//! `loom run`: a task of one's own, in a repository of one's own.
+
+use crate::driven::{Driven, until};
+use loom_providers::demo;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// A project, and a model script beside it.
+fn project() -> Driven {
+    let driven = Driven::new();
+    driven.make_project();
+    fs::write(driven.path("model.toml"), demo::SCRIPT).unwrap();
+    fs::write(driven.path("task.txt"), demo::TASK).unwrap();
+    driven
+}
+
+fn task(driven: &Driven, more: &str) -> String {
+    let path = |name: &str| driven.path(name).display().to_string();
+    format!("run --file {} --script {} --policy review-final {more}", path("task.txt"), path("model.toml"))
+}
+
+#[test]
+fn a_task_is_driven_to_a_gate_and_answered_from_elsewhere() {
+    needs!("git", "sh");
+    let driven = project();
+    let before = driven.users();
+    let ran = driven.loom(&task(&driven, "--json"));
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&document["loom"], &document["state"]), (&"run/1".into(), &"waiting".into()));
+    let script = format!("--script {}", driven.path("model.toml").display());
+    let gate = format!("run:last#{}", document["gate"]);
+    assert_eq!(driven.loom(&format!("answer {gate} accept {script}")).code, 4);
+    assert_eq!(driven.loom(&format!("answer run:last accept {script}")).code, 0);
+    driven.is_whole();
+    assert_eq!(driven.users(), before);
+    let status: Value = serde_json::from_str(&driven.loom("status --json").out).unwrap();
+    assert_eq!(status["runs"][0]["verdict"], "accepted");
+}
+
+#[test]
+fn the_same_request_is_the_same_run() {
+    needs!("git", "sh");
+    let driven = project();
+    let runs = [0, 1].map(|_| {
+        let ran = driven.loom(&task(&driven, "--json --request-id tuesday"));
+        assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+        let document: Value = serde_json::from_str(&ran.out).unwrap();
+        document["run"].clone()
+    });
+    assert_eq!(runs[0], runs[1]);
+    let status: Value = serde_json::from_str(&driven.loom("status --json").out).unwrap();
+    assert_eq!(status["runs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_run_is_told() {
+    needs!("git", "sh");
+    let driven = project();
+    let script = format!("--script {}", driven.path("model.toml").display());
+    for (arguments, code, told) in [
+        ("run a-task".to_string(), 9, "no model is set up"),
+        (format!("run {script}"), 2, "TASK"),
+        (format!("run a-task {script} --bundle cook"), 2, "there is no bundle `cook`; there are code"),
+        (format!("run a-task {script} --policy humane"), 2, "humane"),
+        (format!("run a-task {script} --complexity hard"), 2, "hard"),
+        (format!("run a-task {script} --budget-usd 1,50"), 2, "it is no amount like 2.50"),
+        (format!("run a-task {script} --max-time soon"), 2, "it is no span like 90m"),
+        (format!("run --file /dev/zero {script}"), 2, "the task"),
+    ] {
+        let ran = driven.loom(&arguments);
+        assert_eq!(ran.code, code, "{arguments}: {}", ran.err);
+        assert!(ran.err.contains(told), "{arguments}: {}", ran.err);
+    }
+}
+
+/// `loom run` at a terminal, watched.
+struct Sitting {
+    child: Child,
+    said: PathBuf,
+}
+
+impl Sitting {
+    fn begin(driven: &Driven, more: &str) -> Self {
+        let said = driven.path("said");
+        let mut command = Command::new("script");
+        driven.prepare(&mut command);
+        let words = format!("{} {}", env!("CARGO_BIN_EXE_loom"), task(driven, more));
+        command.args(["-qec", &words, "/dev/null"]).stdin(Stdio::piped()).stdout(File::create(&said).unwrap());
+        Sitting { child: command.spawn().unwrap(), said }
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.said).unwrap()).into_owned()
+    }
+
+    /// Waits until it has said something so often.
+    #[track_caller]
+    fn says(&self, words: &str, times: usize) {
+        assert!(until(|| self.said().matches(words).count() >= times), "{words}: {}", self.said());
+    }
+
+    fn types(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    fn ends(&mut self) -> Option<i32> {
+        let mut code = None;
+        until(|| {
+            code = self.child.try_wait().unwrap();
+            code.is_some()
+        });
+        code.and_then(|code| code.code())
+    }
+}
+
+const ASKS: &str = "accept, revise NOTE, reject, abandon, or diff?";
+
+#[test]
+fn a_gate_is_shown_and_answered_at_the_terminal() {
+    needs!("git", "sh", "script");
+    let driven = project();
+    let mut sitting = Sitting::begin(&driven, "");
+    sitting.says(ASKS, 1);
+    sitting.types("perhaps");
+    sitting.says("`perhaps` is none of them", 1);
+    sitting.types("diff");
+    sitting.says("+++ b/notes.sh", 1);
+    sitting.says(ASKS, 3);
+    sitting.types("accept");
+    // A rule refuses it; the work is mended and asked about again.
+    sitting.says("REFUSED inside the commit", 1);
+    sitting.says(ASKS, 4);
+    sitting.types("accept");
+    assert_eq!(sitting.ends(), Some(0), "{}", sitting.said());
+    sitting.says("accepted", 2);
+    driven.is_whole();
+}
+
+#[test]
+fn a_gate_that_is_asked_about_at_a_terminal_is_answered_from_another() {
+    needs!("git", "sh", "script");
+    let driven = project();
+    let mut sitting = Sitting::begin(&driven, "");
+    sitting.says(ASKS, 1);
+    let ran = driven.loom("answer run:last accept");
+    assert_eq!((ran.code, ran.err.as_str()), (4, ""), "{}", ran.out);
+    sitting.says(ASKS, 2);
+    let ran = driven.loom("answer run:last reject -m no");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    assert_eq!(sitting.ends(), Some(1), "{}", sitting.said());
+    driven.is_whole();
+}
+
+#[test]
+fn an_end_of_the_input_leaves_the_run_waiting() {
+    needs!("git", "sh", "script");
+    let driven = project();
+    let mut sitting = Sitting::begin(&driven, "");
+    sitting.says(ASKS, 1);
+    sitting.types("\u{4}");
+    assert_eq!(sitting.ends(), Some(3), "{}", sitting.said());
+    assert!(driven.loom("gates").out.contains("final"));
+}

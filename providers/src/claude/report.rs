@@ -1,0 +1,243 @@
+//! What is concluded from a run of the command.
+//!
+//! Exit status 0 is not success, and neither is `"subtype":"success"`. A run is `ok` when the command exited with 0,
+//! its report came and names no error, nothing was denied, and its last message says something (HARNESS-4). Whether
+//! that is an answer, and whether anything was done, is found by whoever asked.
+
+use super::transcript::{Ending, Message, Retry, Transcript, read};
+use crate::provider::{Ended, SpawnReport};
+use loom_core::answer::clip;
+use loom_core::word::SpawnOutcome;
+
+/// Longest text of what went wrong, in bytes.
+const DETAIL_BYTES_MAX: usize = 1_000;
+/// What a service says that has no room for anybody just now.
+const OVERLOADED: u64 = 529;
+
+/// Returns the report of a run that ended so.
+pub(super) fn conclude(ended: &Ended, prices_known: bool) -> SpawnReport {
+    let transcript = read(&ended.output);
+    let (outcome, detail) = judge(ended, &transcript);
+    let wake_ms = (outcome == SpawnOutcome::Limited).then(|| transcript.retry.as_ref()?.delay_ms).flatten();
+    let ending = transcript.ending.unwrap_or_default();
+    let says = ending.text.unwrap_or_default();
+    // The report has the last block only; a message that ends with it is the one that it speaks of.
+    let says = if transcript.message.text.ends_with(&says) { transcript.message.text } else { says };
+    SpawnReport {
+        outcome,
+        output: says.into_bytes(),
+        tokens_in: ending.tokens_in,
+        tokens_out: ending.tokens_out,
+        money_micro: ending.money_micro.filter(|_| prices_known),
+        model: transcript.model,
+        session: transcript.session,
+        wake_ms,
+        detail: detail.map(|detail| clip(&detail, DETAIL_BYTES_MAX)),
+    }
+}
+
+fn judge(ended: &Ended, transcript: &Transcript) -> (SpawnOutcome, Option<String>) {
+    use SpawnOutcome::{Broken, Cancelled, Failed, Limited, Ok, TimedOut};
+    let told = |outcome, detail: String| (outcome, Some(detail));
+    match ended.outcome {
+        Broken | Cancelled => return told(ended.outcome, ended.detail.clone()),
+        // What it waits for may tell more than that it waited.
+        TimedOut => {
+            let ended = last_words(&ended.detail);
+            return match &transcript.retry {
+                Some(Retry { status: Some(status), .. }) => {
+                    let outcome = of_status(*status);
+                    // What it used before is not known then, and of a limited spawn nothing counts that is not known.
+                    let has_spoken = transcript.message != Message::default();
+                    let outcome =
+                        if outcome == Failed || outcome == Limited && has_spoken { TimedOut } else { outcome };
+                    told(outcome, format!("refused with {status}, it meant to ask again: {ended}"))
+                }
+                Some(Retry { status: None, .. }) => {
+                    told(TimedOut, format!("without an answer, it meant to ask again: {ended}"))
+                }
+                None => told(TimedOut, ended.to_string()),
+            };
+        }
+        Ok | Failed | SpawnOutcome::Unparsable | Limited => {}
+    }
+    let Some(ending) = &transcript.ending else {
+        // Also of more than some 500 KB at once: then the command may exit with 0 before its pipe has taken them.
+        return told(Failed, format!("its report is missing or cut: {}", last_words(&ended.detail)));
+    };
+    let says = ending.text.as_deref().unwrap_or_default();
+    if let Some(status) = ending.api_status.filter(|_| ending.is_error) {
+        return told(of_status(status), format!("it was refused with {status}: {says}"));
+    }
+    if ending.is_error || ending.subtype != "success" {
+        return told(Failed, format!("it reports {}: {says}", error_name(ending)));
+    }
+    if ended.outcome != Ok {
+        return told(Failed, format!("it reports success, but {}", last_words(&ended.detail)));
+    }
+    if ending.stop_reason.as_deref() == Some("refusal") {
+        return told(Failed, format!("the model refused: {says}"));
+    }
+    if !ending.denied.is_empty() {
+        return told(Failed, format!("it was denied the use of {}", ending.denied.join(", ")));
+    }
+    if says.trim().is_empty() {
+        return told(Failed, "its last message is empty".to_string());
+    }
+    (Ok, None)
+}
+
+/// What a refusal by the endpoint means for trying again.
+fn of_status(status: u64) -> SpawnOutcome {
+    match status {
+        429 | OVERLOADED => SpawnOutcome::Limited,
+        // Too slow, in conflict, too early: these pass.
+        408 | 409 | 425 => SpawnOutcome::Failed,
+        400..=499 => SpawnOutcome::Broken,
+        _ => SpawnOutcome::Failed,
+    }
+}
+
+fn error_name(ending: &Ending) -> &str {
+    if ending.subtype == "success" { "an error" } else { &ending.subtype }
+}
+
+/// Returns the end of a text, where a program says why it gave up; before that it may print its own source.
+fn last_words(text: &str) -> &str {
+    let mut start = text.len().saturating_sub(DETAIL_BYTES_MAX / 2);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    /// Returns what the command printed when it was seen to do well, with parts of its last line replaced.
+    fn printed(replaced: &Value) -> Vec<u8> {
+        let mut result = json!({
+            "type": "result", "subtype": "success", "is_error": false, "api_error_status": null, "result": "Done.",
+            "stop_reason": "end_turn", "session_id": "s", "total_cost_usd": 0.001_2, "permission_denials": [],
+            "modelUsage": {"m": {
+                "inputTokens": 150, "outputTokens": 40, "cacheReadInputTokens": 49, "cacheCreationInputTokens": 1
+            }},
+        });
+        for (key, value) in replaced.as_object().into_iter().flatten() {
+            result[key] = value.clone();
+        }
+        let lines = [
+            json!({"type": "system", "subtype": "init", "model": "m", "session_id": "s"}),
+            json!({"type": "assistant", "message": {"id": "1", "content": [{"type": "text", "text": "Do"}]}}),
+            json!({"type": "assistant", "message": {"id": "1", "content": [{"type": "text", "text": "Done."}]}}),
+            result,
+        ];
+        lines.map(|line| format!("{line}\n")).concat().into_bytes()
+    }
+
+    fn concluded(outcome: SpawnOutcome, output: Vec<u8>) -> SpawnReport {
+        conclude(&Ended { outcome, output, detail: "it ended with exit code 1: words".to_string() }, true)
+    }
+
+    #[track_caller]
+    fn check(replaced: &Value, outcome: SpawnOutcome, detail: Option<&str>) {
+        let report = concluded(SpawnOutcome::Ok, printed(replaced));
+        assert_eq!((report.outcome, report.detail.as_deref()), (outcome, detail));
+    }
+
+    #[test]
+    fn a_whole_report_is_read() {
+        let report = concluded(SpawnOutcome::Ok, printed(&json!({})));
+        assert_eq!((report.outcome, report.detail), (SpawnOutcome::Ok, None));
+        assert_eq!((report.tokens_in, report.tokens_out, report.money_micro), (Some(200), Some(40), Some(1200)));
+        assert_eq!((report.model.as_deref(), report.session.as_deref()), (Some("m"), Some("s")));
+        assert_eq!(report.output, b"DoDone.");
+    }
+
+    #[test]
+    fn success_is_more_than_the_word() {
+        let failed = SpawnOutcome::Failed;
+        check(&json!({"is_error": true}), failed, Some("it reports an error: Done."));
+        check(&json!({"is_error": null}), failed, Some("it reports an error: Done."));
+        check(&json!({"subtype": "error_during_execution"}), failed, Some("it reports error_during_execution: Done."));
+        check(&json!({"stop_reason": "refusal"}), failed, Some("the model refused: Done."));
+        check(&json!({"result": null}), failed, Some("its last message is empty"));
+        let denied = json!({"permission_denials": [{"tool_name": "Bash"}, {"tool_name": "Write"}]});
+        check(&denied, failed, Some("it was denied the use of Bash, Write"));
+        let report = concluded(failed, printed(&json!({})));
+        let detail = "it reports success, but it ended with exit code 1: words";
+        assert_eq!((report.outcome, report.detail.as_deref()), (failed, Some(detail)));
+    }
+
+    #[test]
+    fn a_refusal_by_the_endpoint_says_whether_to_try_again() {
+        for (status, outcome) in [
+            (400, SpawnOutcome::Broken),
+            (401, SpawnOutcome::Broken),
+            (403, SpawnOutcome::Broken),
+            (408, SpawnOutcome::Failed),
+            (429, SpawnOutcome::Limited),
+            (500, SpawnOutcome::Failed),
+            (529, SpawnOutcome::Limited),
+        ] {
+            let replaced = json!({"is_error": true, "api_error_status": status, "modelUsage": {}, "total_cost_usd": 0});
+            let report = concluded(SpawnOutcome::Failed, printed(&replaced));
+            assert_eq!(report.outcome, outcome, "{status}");
+            assert_eq!((report.tokens_in, report.tokens_out, report.money_micro), (Some(0), Some(0), Some(0)));
+        }
+    }
+
+    #[test]
+    fn usage_that_no_number_can_hold_is_unknown() {
+        let usage = json!({"m": {"inputTokens": 1.8e19, "outputTokens": -1}});
+        let report = concluded(SpawnOutcome::Ok, printed(&json!({"modelUsage": usage, "total_cost_usd": 1e300})));
+        assert_eq!((report.tokens_in, report.tokens_out, report.money_micro), (None, None, None));
+        let report = concluded(SpawnOutcome::Failed, printed(&json!({"is_error": true, "modelUsage": {}})));
+        assert_eq!((report.tokens_in, report.tokens_out, report.money_micro), (None, None, None), "it broke off");
+        let ended = Ended { outcome: SpawnOutcome::Ok, output: printed(&json!({})), detail: String::new() };
+        assert_eq!(conclude(&ended, false).money_micro, None, "its prices are inventions");
+    }
+
+    #[test]
+    fn the_end_of_a_long_complaint_is_kept() {
+        let detail = format!("{}\nerror: the reason", "ö".repeat(5_000));
+        let report = conclude(&Ended { outcome: SpawnOutcome::Failed, output: Vec::new(), detail }, true);
+        let detail = report.detail.unwrap();
+        assert!(detail.ends_with("error: the reason") && detail.len() <= DETAIL_BYTES_MAX, "{detail}");
+    }
+
+    #[test]
+    fn nesting_without_end_is_no_report() {
+        let report = concluded(SpawnOutcome::Ok, b"[".repeat(1_000_000));
+        assert_eq!(report.outcome, SpawnOutcome::Failed);
+    }
+
+    proptest! {
+        /// Whatever the model says comes back byte for byte, and it alone.
+        #[test]
+        fn any_text_comes_back(text in ".*[^\\s].*") {
+            let lines = printed(&json!({"result": text}));
+            let report = concluded(SpawnOutcome::Ok, lines);
+            prop_assert_eq!((report.outcome, report.output), (SpawnOutcome::Ok, text.into_bytes()));
+        }
+
+        /// Bytes are data: any of them, also amid a transcript that is cut or altered anywhere.
+        #[test]
+        fn no_output_is_a_panic(
+            noise in proptest::collection::vec(any::<u8>(), 0..64),
+            at in 0..600_usize,
+            cut in 0..600_usize,
+        ) {
+            let mut output = printed(&json!({}));
+            let at = at.min(output.len());
+            output.splice(at..(at + cut).min(output.len()), noise);
+            for outcome in [SpawnOutcome::Ok, SpawnOutcome::Failed, SpawnOutcome::TimedOut] {
+                let report = concluded(outcome, output.clone());
+                prop_assert!(outcome == SpawnOutcome::Ok || report.outcome != SpawnOutcome::Ok);
+            }
+        }
+    }
+}
