@@ -15,7 +15,7 @@ use loom_core::id::{StreamId, hex};
 use loom_core::kind::Event;
 use loom_host::environment::{Environment, variable};
 use loom_host::session::Session;
-use loom_providers::{Claude, ClaudeSettings, Provider, Script, Scripted, demo};
+use loom_providers::{NAMES, Provider, Script, Scripted, choose, demo};
 use loom_store::{RedbStore, RunState, Store, StoreError};
 use loom_tools::Guard;
 use serde::Serialize;
@@ -27,22 +27,15 @@ use std::sync::Arc;
 /// Who thinks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Thinker {
-    /// Who thinks: `claude`, with the credential that ANTHROPIC_API_KEY or its like hold, or a script; else whichever of
-    /// them is set up.
-    #[arg(long, value_name = "NAME")]
-    provider: Option<Backend>,
-    /// The model, for `claude`; else its own choice.
+    /// Who thinks; else whoever's credential is set up.
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(NAMES.iter().copied()))]
+    provider: Option<String>,
+    /// The model; else the provider's own choice.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// A model script.
-    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    /// A model script in place of a provider.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["provider", "model"])]
     script: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Backend {
-    Claude,
-    Scripted,
 }
 
 #[derive(Serialize)]
@@ -54,13 +47,9 @@ pub(crate) struct RunJson {
 impl Thinker {
     /// Returns who was chosen to think; for a task of one's own nothing stands in.
     pub(crate) fn chosen(&self) -> Result<Arc<dyn Provider>, CliError> {
-        match (&self.script, self.provider) {
-            (Some(path), None | Some(Backend::Scripted)) => scripted(path),
-            (Some(_), Some(Backend::Claude)) | (None, Some(Backend::Scripted)) => Err(CliError::NoProvider),
-            (None, None | Some(Backend::Claude)) => {
-                let settings = ClaudeSettings::of_variables(self.model.as_deref(), variable);
-                Ok(Arc::new(Claude::new(settings.ok_or(CliError::NoProvider)?)))
-            }
+        match &self.script {
+            Some(path) => scripted(path),
+            None => Ok(choose(self.provider.as_deref(), self.model.as_deref(), variable)?),
         }
     }
 

@@ -4,6 +4,7 @@ use loom_bundles::{BundleUnknown, LoadErrors};
 use loom_core::event::EventError;
 use loom_core::rules::RuleError;
 use loom_host::HostError;
+use loom_providers::NoProvider;
 use loom_replay::ReplayError;
 use loom_store::{AppendError, StoreError};
 use loom_tools::Error as ToolError;
@@ -101,8 +102,8 @@ pub(crate) enum CliError {
     #[error("the task is not UTF-8")]
     TaskNotText,
     /// Nothing says who thinks.
-    #[error("no model is set up")]
-    NoProvider,
+    #[error(transparent)]
+    NoProvider(#[from] NoProvider),
     /// What was named is no gate that waits.
     #[error("`{text}` is no gate that waits")]
     NoGate {
@@ -283,11 +284,9 @@ impl CliError {
                 AppendError::Store(error) => store_hint(error),
                 AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
             },
-            CliError::NoProvider => Some(
-                "install the agent program `claude` and set ANTHROPIC_API_KEY; or play a model script with --script; \
-                 `loom demo` shows a whole run without a model"
-                    .to_string(),
-            ),
+            CliError::NoProvider(_) => {
+                Some("or play a model script with --script; `loom demo` shows a whole run without a model".to_string())
+            }
             CliError::NoGate { .. } => Some("`loom gates` lists what waits".to_string()),
             CliError::NoRuns => Some("`loom demo` makes a project with one".to_string()),
             CliError::ClosedPipe

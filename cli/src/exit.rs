@@ -79,7 +79,7 @@ impl Exit {
             CliError::Host(error) => Exit::of_host(error),
             // The file that was named is not there, or is not what it should be.
             CliError::File { source, .. } if is_named_wrongly(source) => Exit::Usage,
-            CliError::Output(_) | CliError::File { .. } | CliError::Unheard { .. } | CliError::NoProvider => {
+            CliError::Output(_) | CliError::File { .. } | CliError::Unheard { .. } | CliError::NoProvider(_) => {
                 Exit::Unavailable
             }
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,

@@ -4,12 +4,14 @@
 //! nothing, stores nothing and keeps nothing in memory that a repeated order would need: equal orders get equal
 //! work. This is the only room that knows vendors.
 
+mod choice;
 mod claude;
 pub mod demo;
 mod play;
 mod provider;
 mod script;
 
+pub use choice::{NAMES, NoProvider, choose};
 pub use claude::{Claude, ClaudeSettings};
 pub use play::{Played, play};
 pub use provider::{Ended, Hands, Program, Provider, SpawnOrder, SpawnReport};

@@ -360,7 +360,7 @@ fn nobody_to_think_is_9_and_says_what_to_do() {
     let place = Place::usual();
     let ran: Ran = place.command("resume").env_remove("ANTHROPIC_API_KEY").output().unwrap().into();
     assert_eq!(ran.code, 9, "{}", ran.err);
-    assert!(ran.err.starts_with("error: no model is set up\nhint: install the agent program `claude`"), "{}", ran.err);
+    assert!(ran.err.starts_with("error: no model is set up: install the agent program `claude`"), "{}", ran.err);
 }
 
 /// Runs `loom resume`, which opens the store for driving.

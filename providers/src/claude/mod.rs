@@ -75,6 +75,8 @@ pub struct ClaudeSettings {
 const CREDENTIALS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
 /// How often is asked again by the command itself: Loom tries again, too, and sees it.
 const RETRIES: u32 = 2;
+/// Longer than the command's shell may take for one call, which is ten minutes.
+const IDLE_MS: u64 = 15 * 60_000;
 /// More turns than a task of one spawn takes.
 const TURNS: u32 = 100;
 
@@ -92,6 +94,7 @@ impl ClaudeSettings {
             models: BTreeMap::new(),
             retries_max: RETRIES,
             turns_max: TURNS,
+            idle_limit_ms: IDLE_MS,
             prices_known: false,
             variables: model.map(|model| ("ANTHROPIC_MODEL".to_string(), model)).into_iter().collect(),
         })

@@ -176,7 +176,7 @@ fn another_user_is_not_answered_whatever_is_asked() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (socket, binary) = (folder.path().join("socket"), folder.path().join("asks"));
-    let _holder = Holder::listen(socket.clone(), Arc::new(MemoryStore::create(&sample::origin()))).unwrap();
+    let _holder = Holder::listen(socket.clone(), Arc::new(MemoryStore::create(&sample::origin())), None).unwrap();
     assert_eq!(status_of(&socket, "/v1/health"), "HTTP/1.1 200 OK");
     // The modes would keep it out before it could ask.
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
