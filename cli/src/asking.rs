@@ -3,10 +3,11 @@
 //! Who holds a store drives it. So a request that nobody else could take is followed by driving on, until all runs wait
 //! or have ended.
 
+use crate::app::Global;
 use crate::driving::{Thinker, drive_on};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::identify::told;
+use crate::identify::{self, told};
 use crate::output::{BAD, GOOD, Output};
 use crate::project;
 use crate::text::clean;
@@ -86,6 +87,21 @@ impl Asking<'_> {
         }
         Ok(exit)
     }
+}
+
+/// Puts a request to the run that a text names.
+pub(crate) fn ask_run(
+    document: &'static str,
+    run: &str,
+    ask: Ask,
+    thinker: &Thinker,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
+    let opened = project::open(global.dir.as_deref(), output)?;
+    let stream = identify::run(opened.store.as_ref(), run)?;
+    drop(opened);
+    Asking { document, stream, ask, thinker }.put(global.dir.as_deref(), global.quiet, output)
 }
 
 /// Takes the store, puts the request, drives on. What became of the runs is for `loom status` to say.

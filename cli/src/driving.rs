@@ -11,10 +11,13 @@ use crate::told::Tale;
 use crate::trouble::drive;
 use loom_core::commit::Blob;
 use loom_core::event::Envelope;
-use loom_core::id::{StreamId, hex};
+use loom_core::id::{Actor, StreamId, hex};
 use loom_core::kind::Event;
+use loom_core::state::Gate;
+use loom_core::word::Answer;
 use loom_host::environment::{Environment, variable};
-use loom_host::session::Session;
+use loom_host::request::{Ask, Request};
+use loom_host::session::{Session, request_id};
 use loom_providers::{NAMES, Provider, Script, Scripted, choose, demo};
 use loom_store::{RedbStore, RunState, Store, StoreError};
 use loom_tools::Guard;
@@ -148,4 +151,18 @@ pub(crate) fn drive_on(
         runs.push(RunJson { run: hex(&found.stream.0), state });
     }
     Ok((exit, runs))
+}
+
+/// Decides a gate of a session in this hand, bound to what the gate shows.
+pub(crate) fn decide(
+    session: &mut Session,
+    stream: StreamId,
+    gate: &Gate,
+    (answer, note): (Answer, Option<String>),
+    actor: Actor,
+) -> Result<(), CliError> {
+    let ask = Ask::Answer { gate: gate.sequence, answer, note, artifact: Some(gate.artifact) };
+    let folder = session.store_folder().to_path_buf();
+    let asked = session.request(Request { stream, id: request_id(), actor, ask });
+    asked.map(drop).map_err(|error| CliError::of_host(error, &folder))
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! DIR/repository   our git folder: own configuration, refs and index; HEAD is the base; objects borrowed from the project
-//! DIR/work         what the agent gets
-//! DIR/work/.git    a repository for the agent's own tools, borrowing from DIR/repository; we never read it
+//! DIR/work         what the agent gets; `.git` in it is a repository for its own tools, borrowing from DIR/repository,
+//!                  which we never read
 //! ```
 //!
 //! Relies on: `git_folder.rs` (nothing in our git folder is anybody else's), `snapshot.rs` (trees by content).

@@ -5,6 +5,7 @@
 
 use crate::app::Global;
 use crate::commands::log;
+use crate::driving::decide;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::opening::open_run;
@@ -20,7 +21,6 @@ use loom_core::state::Gate;
 use loom_core::word::{Answer, Verdict};
 use loom_host::HostError;
 use loom_host::environment::Environment;
-use loom_host::request::{Ask, Request};
 use loom_host::session::{Session, Wishes, local_actor, request_id};
 use loom_providers::{Script, Scripted, demo};
 use loom_replay::{Options, StoredRun, refold, verify};
@@ -78,11 +78,11 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
 
     if let Some(gate) = drive_to_gate(&mut session, stream, &mut tale)? {
         tale.say("somebody is in a hurry and says accept, although a blocking finding stands …");
-        answer(&mut session, stream, &gate, Answer::Accept, answerer.demo.clone())?;
+        decide(&mut session, stream, &gate, (Answer::Accept, None), answerer.demo.clone())?;
     }
     while let Some(gate) = drive_to_gate(&mut session, stream, &mut tale)? {
         let (given, by) = answerer.decide(&gate, &tale)?;
-        answer(&mut session, stream, &gate, given, by)?;
+        decide(&mut session, stream, &gate, (given, None), by)?;
     }
 
     let store = session.engine().store().clone();
@@ -138,13 +138,6 @@ fn drive_to_gate(session: &mut Session, stream: StreamId, tale: &mut Tale) -> Re
     })?;
     tale.tell_new(store.as_ref(), stream, session.engine().run(stream))?;
     Ok(session.engine().run(stream).and_then(|run| run.state.gate.clone()))
-}
-
-fn answer(session: &mut Session, stream: StreamId, gate: &Gate, answer: Answer, actor: Actor) -> Result<(), CliError> {
-    let ask = Ask::Answer { gate: gate.sequence, answer, note: None, artifact: Some(gate.artifact) };
-    let folder = session.store_folder().to_path_buf();
-    let asked = session.request(Request { stream, id: request_id(), actor, ask });
-    asked.map(drop).map_err(|error| CliError::of_host(error, &folder))
 }
 
 /// Who answers gates: the person at the terminal, and the demo itself where nobody can be asked.

@@ -1,13 +1,11 @@
 //! `loom recover`: a way out of a run that is stuck.
 
 use crate::app::Global;
-use crate::asking::Asking;
+use crate::asking::ask_run;
 use crate::driving::Thinker;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::identify;
 use crate::output::Output;
-use crate::project;
 use loom_core::word::Recovery;
 use loom_host::request::Ask;
 
@@ -34,10 +32,6 @@ fn choice_of(word: &str) -> Result<Recovery, String> {
 
 /// Answers `loom recover`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
-    let opened = project::open(global.dir.as_deref(), output)?;
-    let stream = identify::run(opened.store.as_ref(), &arguments.run)?;
-    drop(opened);
     let ask = Ask::Recover { choice: arguments.choice, spawns: arguments.spawns.clone() };
-    let asking = Asking { document: "recover/1", stream, ask, thinker: &arguments.thinker };
-    asking.put(global.dir.as_deref(), global.quiet, output)
+    ask_run("recover/1", &arguments.run, ask, &arguments.thinker, global, output)
 }

@@ -1,7 +1,7 @@
 //! `loom run`: a task, from its opening to its end or to a gate.
 
 use crate::app::Global;
-use crate::driving::Thinker;
+use crate::driving::{Thinker, decide};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::opening::open_run;
@@ -14,9 +14,9 @@ use crate::trouble::attend;
 use loom_bundles::{Source, load};
 use loom_core::id::{StreamId, digest, hex};
 use loom_core::state::{Amount, Gate};
-use loom_core::word::{Answer, Verdict};
+use loom_core::word::Verdict;
 use loom_host::environment::Environment;
-use loom_host::request::{Ask, Request, TASK_BYTES_MAX};
+use loom_host::request::TASK_BYTES_MAX;
 use loom_host::session::{Session, Wishes, local_actor, request_id};
 use loom_replay::{StoredRun, refold};
 use loom_tools::Guard;
@@ -141,7 +141,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             }
             None => continue,
         };
-        decide(&mut session, stream, &gate, answer, note)?;
+        decide(&mut session, stream, &gate, (answer, note), actor.clone())?;
     };
     finished(&session, stream, gate.as_ref(), output)
 }
@@ -188,20 +188,6 @@ fn to_gate(
     })?;
     tale.tell_new(store.as_ref(), stream, session.engine().run(stream))?;
     Ok(session.engine().run(stream).and_then(|run| run.state.gate.clone()))
-}
-
-fn decide(
-    session: &mut Session,
-    stream: StreamId,
-    gate: &Gate,
-    answer: Answer,
-    note: Option<String>,
-) -> Result<(), CliError> {
-    let actor = local_actor(&Environment::read());
-    let ask = Ask::Answer { gate: gate.sequence, answer, note, artifact: Some(gate.artifact) };
-    let folder = session.store_folder().to_path_buf();
-    let asked = session.request(Request { stream, id: request_id(), actor, ask });
-    asked.map(drop).map_err(|error| CliError::of_host(error, &folder))
 }
 
 /// Shows what the run has changed so far.
