@@ -212,8 +212,15 @@ impl CancelToken {
 /// # Errors
 /// [`Error::ProgramMissing`], [`Error::Start`], or [`Error::System`]; in the last case the child's group is dead too.
 pub fn run(command: &Command, cancel: &CancelToken) -> Result<Exit, Error> {
+    run_heard(command, cancel, &mut |_| {})
+}
+
+/// As [`run`], and hands each piece of standard output to `heard` as it comes, whether or not it is kept.
+///
+/// The child waits while `heard` works.
+pub fn run_heard(command: &Command, cancel: &CancelToken, heard: &mut dyn FnMut(&[u8])) -> Result<Exit, Error> {
     let started = Instant::now();
-    let mut running = Running::start(command)?;
+    let mut running = Running::start(command, heard)?;
     let deadline = started.checked_add(Duration::from_millis(command.timeout_ms));
     let stopped = match running.watch(deadline, command.idle_ms, Some(cancel))? {
         Woke::Exited => None,
@@ -241,7 +248,7 @@ enum Woke {
     Deadline,
 }
 
-struct Running {
+struct Running<'a> {
     child: Child,
     group: Pid,
     guarded: bool,
@@ -250,13 +257,15 @@ struct Running {
     stdin: Option<Feed>,
     stdout: Stream<ChildStdout>,
     stderr: Stream<ChildStderr>,
+    /// Who listens to standard output.
+    heard_by: &'a mut dyn FnMut(&[u8]),
     /// When it last printed something.
     heard: Instant,
     reaped: bool,
 }
 
-impl Running {
-    fn start(command: &Command) -> Result<Self, Error> {
+impl<'a> Running<'a> {
+    fn start(command: &Command, heard_by: &'a mut dyn FnMut(&[u8])) -> Result<Self, Error> {
         let name = command.argv.first().map_or(OsStr::new(""), OsString::as_os_str);
         let program = resolve(name, command)
             .ok_or_else(|| Error::ProgramMissing { program: name.to_string_lossy().into_owned() })?;
@@ -293,8 +302,18 @@ impl Running {
         let stdout = Stream::new(child.stdout.take(), command.output_max_bytes);
         let stderr = Stream::new(child.stderr.take(), command.output_max_bytes);
         // From here on dropping `running` kills and reaps.
-        let running =
-            Self { child, group, guarded, exited, stdin, stdout, stderr, heard: Instant::now(), reaped: false };
+        let running = Self {
+            child,
+            group,
+            guarded,
+            exited,
+            stdin,
+            stdout,
+            stderr,
+            heard_by,
+            heard: Instant::now(),
+            reaped: false,
+        };
         for fd in [
             running.stdin.as_ref().map(|feed| feed.pipe.as_fd()),
             running.stdout.pipe.as_ref().map(AsFd::as_fd),
@@ -410,10 +429,10 @@ impl Running {
             self.stdin = None;
         }
         if stdout {
-            self.stdout.read();
+            self.stdout.read(&mut *self.heard_by);
         }
         if stderr {
-            self.stderr.read();
+            self.stderr.read(&mut |_| {});
         }
         let spoke = stdout || stderr;
         if spoke {
@@ -428,7 +447,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
         if !self.reaped {
             self.signal(Signal::KILL);
@@ -489,12 +508,15 @@ impl<P: Read> Stream<P> {
         Self { pipe, kept: Kept::new(bytes_max) }
     }
 
-    fn read(&mut self) {
+    fn read(&mut self, heard: &mut dyn FnMut(&[u8])) {
         let Some(pipe) = &mut self.pipe else { return };
         let mut buffer = [0; READ_BYTES];
         match pipe.read(&mut buffer) {
             Ok(0) => self.pipe = None,
-            Ok(count) => self.kept.push(&buffer[..count]),
+            Ok(count) => {
+                self.kept.push(&buffer[..count]);
+                heard(&buffer[..count]);
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(_) => self.pipe = None,
         }
