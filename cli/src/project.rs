@@ -69,6 +69,6 @@ pub(crate) fn ask_holder(folder: &Path) -> Option<RemoteStore> {
 /// Lets other processes read the store while this one holds it; without it they would have to wait.
 pub(crate) fn listen(session: &Session, environment: &Environment, output: &Output) -> Option<Holder> {
     let listening = socket_of(&environment.state_folder, session.store_folder())
-        .and_then(|socket| Holder::listen(socket, session.engine().store().clone(), Some(session.outbox())));
+        .and_then(|socket| Holder::listen(socket, session.engine().store().clone(), Some(session.driver())));
     listening.inspect_err(|error| output.warn(&format!("{error}; other processes cannot read along"))).ok()
 }

@@ -15,7 +15,7 @@
 use crate::error::HostError;
 use crate::order::{Confined, Executor, Message, Order, Outbox, Report, SpawnReport};
 use crate::orders::Orders;
-use crate::request::{Answered, Ground, Opening, Request, TASK_BYTES_MAX};
+use crate::request::{Answered, Opening, Request, TASK_BYTES_MAX};
 use crate::world::World;
 use loom_core::answer::{Claim, clip, encode_delta};
 use loom_core::commit::{Blob, Checked};
@@ -709,11 +709,6 @@ impl Engine {
     fn order(&mut self, stream: StreamId, id: u64, what: Asked, time_ms: u64) -> Result<Order, HostError> {
         let run = self.runs.get(&stream).ok_or(HostError::RunUnknown)?;
         self.orders.order(run, id, what, time_ms)
-    }
-
-    /// Returns what a run on record starts from; `None` where there is no such run.
-    pub fn ground(&self, stream: StreamId) -> Result<Option<Ground>, HostError> {
-        self.orders.ground(stream)
     }
 
     fn salts_of(&self, body: &Event) -> Result<Vec<[u8; 16]>, HostError> {

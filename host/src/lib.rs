@@ -4,6 +4,7 @@
 //! again. It never decides what a run does next (core does) and has no second loop.
 
 pub mod drive;
+pub mod driver;
 pub mod engine;
 pub mod environment;
 pub mod error;

@@ -4,7 +4,7 @@
 //! that is slow sees fewer of the steps between (LIVE-1).
 
 use loom_core::id::StreamId;
-use loom_providers::Live;
+pub use loom_providers::Live;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -59,6 +59,8 @@ pub struct LocalExecutor {
 struct Shared {
     settings: LocalSettings,
     board: Board,
+    /// Held while a workspace is made: a request that comes twice makes one.
+    making: Mutex<()>,
     running: Mutex<Running>,
     turn: Condvar,
 }
@@ -75,7 +77,15 @@ impl LocalExecutor {
     /// Returns an executor.
     pub fn new(settings: LocalSettings) -> Self {
         let running = Mutex::new(Running::default());
-        LocalExecutor { shared: Arc::new(Shared { settings, board: Board::default(), running, turn: Condvar::new() }) }
+        LocalExecutor {
+            shared: Arc::new(Shared {
+                settings,
+                board: Board::default(),
+                making: Mutex::default(),
+                running,
+                turn: Condvar::new(),
+            }),
+        }
     }
 
     /// Returns the board that the spawns write on.
@@ -212,6 +222,7 @@ impl Shared {
     }
 
     fn workspace(&self, stream: StreamId, base: CommitId) -> Result<Workspace, HostError> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = self.folder(stream);
         let whole = folder.join("made");
         let place = folder.join("workspace");

@@ -4,17 +4,16 @@
 //! store's own name, so that a project may be moved.
 
 use crate::drive::drive;
+use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::error::HostError;
 use crate::leftover;
-use crate::live::Board;
 use crate::local::{LocalExecutor, LocalSettings, remove_workspaces};
 use crate::order::Message;
-use crate::request::{Answered, Ground, Opening, Request};
+use crate::request::{Answered, Request};
 use crate::world::{Machine, World};
-use loom_bundles::{LoadedBundle, discover};
-use loom_core::answer::CheckCommand;
+use loom_bundles::LoadedBundle;
 use loom_core::id::{Actor, Assurance, Stamp, StreamId, hex};
 use loom_core::state::Amount;
 use loom_providers::Provider;
@@ -41,6 +40,7 @@ pub struct Session {
     git: Git,
     project: Arc<Project>,
     store_folder: PathBuf,
+    origin: [u8; 16],
     inbox: Receiver<Message>,
     outbox: Sender<Message>,
     /// Everything that is started here inherits it.
@@ -120,7 +120,8 @@ impl Session {
             return Err(HostError::StoreElsewhere { folder, root: project.root().to_path_buf() });
         }
         let store: Arc<dyn Store> = Arc::new(open_or_create(&store_folder)?);
-        let folder = environment.state_folder.join("stores").join(hex(&crate::engine::origin(store.as_ref())?));
+        let origin = crate::engine::origin(store.as_ref())?;
+        let folder = environment.state_folder.join("stores").join(hex(&origin));
         make(&folder)?;
         let lock = leftover::wait(&folder)?;
         let folder = folder.join("workspaces");
@@ -142,7 +143,7 @@ impl Session {
         let kept = engine.runs().map(|(stream, _)| *stream).chain(engine.set_aside().map(|(stream, _)| stream));
         let live: Vec<String> = kept.map(|stream| hex(&stream.0)).collect();
         remove_workspaces(&folder, &|name| live.iter().any(|run| run == name));
-        Ok(Session { engine, executor, git, project, store_folder, inbox, outbox, _lock: lock })
+        Ok(Session { engine, executor, git, project, store_folder, origin, inbox, outbox, _lock: lock })
     }
 
     /// Returns the project.
@@ -170,40 +171,9 @@ impl Session {
         bundle: Arc<LoadedBundle>,
         wishes: Wishes,
     ) -> Result<StreamId, HostError> {
-        // Before a workspace is made, which somebody would have to remove.
-        let mut policies = wishes.policies;
-        for (role, policy) in wishes.policy.map(|name| bundle.policies(&name)).transpose()?.into_iter().flatten() {
-            if policies.iter().all(|(given, _)| *given != role) {
-                policies.push((role, policy));
-            }
-        }
-        let stream = self.engine.stream_of(&request);
-        let ground = match self.engine.ground(stream)? {
-            Some(ground) => ground,
-            None => self.present_ground(stream).inspect_err(|_| self.executor.discard(stream))?,
-        };
-        let limits = &bundle.bundle.limits;
-        let caps = wishes.caps.unwrap_or(Amount {
-            spawns: limits.spawns,
-            tokens: limits.tokens,
-            money_micro: limits.money_micro,
-            time_ms: limits.time_ms,
-        });
-        let opening = Opening {
-            id: request,
-            owner: actor.id().to_string(),
-            actor,
-            task: task.to_string(),
-            bundle,
-            rules: wishes.rules,
-            base_commit: ground.base_commit,
-            base_tree: ground.base_tree,
-            flow: wishes.flow,
-            policies,
-            checks: ground.checks,
-            checks_waived: ground.checks_waived,
-            caps,
-        };
+        let driver = self.driver();
+        let opening = driver.opening(request, actor, task, bundle, wishes)?;
+        let stream = self.engine.stream_of(&opening.id);
         let (reply, answer) = channel();
         self.engine.turn(vec![Message::Open(Box::new(opening), reply)])?;
         let opened = match answer.try_recv() {
@@ -211,8 +181,8 @@ impl Session {
             Ok(Answered::Not(error)) => Err(error),
             Err(_) => Err(HostError::RunUnknown),
         };
-        if opened.is_err() && self.engine.run(stream).is_none() {
-            self.executor.discard(stream);
+        if opened.is_err() {
+            driver.discard(stream);
         }
         opened
     }
@@ -222,32 +192,6 @@ impl Session {
     pub fn unseen(&self) -> Result<Option<Unseen>, HostError> {
         let found = Project::open(&self.git, self.project.root())?.uncommitted()?;
         Ok((found.changed > 0 || found.untracked > 0).then_some(Unseen(found)))
-    }
-
-    /// Returns where a run that is opened now starts from. Checks are found in its base commit, never in what an agent
-    /// could have written.
-    fn present_ground(&self, stream: StreamId) -> Result<Ground, HostError> {
-        // The project's head may have moved since the session was opened.
-        let project = Project::open(&self.git, self.project.root())?;
-        let work = self.executor.prepare(stream, project.head_commit())?;
-        let file = |name: &str| {
-            let path = work.join(name);
-            let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
-            is_file.then(|| std::fs::read(&path).ok()).flatten()
-        };
-        let checks = discover(&file).map_err(|errors| {
-            HostError::Checks(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        })?;
-        Ok(Ground {
-            base_commit: project.head_commit().as_bytes().to_vec(),
-            base_tree: project.head_tree().as_bytes().to_vec(),
-            checks: checks
-                .found
-                .into_iter()
-                .map(|found| CheckCommand { check: found.name, argv: found.argv })
-                .collect(),
-            checks_waived: checks.waived,
-        })
     }
 
     /// Puts a request to a run and returns what is on record then.
@@ -271,9 +215,16 @@ impl Session {
         drive(&mut self.engine, &self.inbox, until)
     }
 
-    /// Returns the board that the spawns of this driver write on.
-    pub fn board(&self) -> Board {
-        self.executor.board()
+    /// Returns a way for other threads to ask something of this driver.
+    pub fn driver(&self) -> Driver {
+        Driver {
+            store: self.engine.store().clone(),
+            executor: self.executor.clone(),
+            git: self.git.clone(),
+            project: self.project.clone(),
+            origin: self.origin,
+            outbox: self.outbox.clone(),
+        }
     }
 
     /// Returns what a run has changed so far, as a patch of which at most `bytes_max` bytes are kept.

@@ -1,8 +1,12 @@
 //! The client's side: a store whose answers come from its holder.
 
+mod follow;
+
+pub use follow::Told;
+
 use crate::wire::{
-    AnsweredWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, RecordedWire, RequestWire,
-    ResolutionWire, RunWire, SizeWire, TreeWire, frames,
+    AnsweredWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, OpenedWire, OpeningWire, RecordedWire,
+    RequestWire, ResolutionWire, RunWire, SizeWire, TreeWire, frames,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -14,9 +18,11 @@ use loom_core::event::Recorded;
 use loom_core::id::{Digest, EventHasher, StreamId, hex};
 use loom_core::tree::NodeHash;
 use loom_host::request::Ask;
+use loom_host::session::Wishes;
 use loom_store::{
     Answered, Append, AppendError, Appended, Gate, Health, Resolution, Run, Snapshot, Store, StoreError, Stored, Tip,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
 use std::ops::ControlFlow;
@@ -90,21 +96,57 @@ impl RemoteStore {
     /// [`AskError::Refused`] with the reason where another request would do; [`AskError::Unavailable`] where nobody
     /// drives, or what was asked could not be recorded.
     pub fn ask(&self, stream: StreamId, id: &[u8], ask: &Ask) -> Result<u64, AskError> {
-        let body = serde_json::to_vec(&RequestWire { id: hex(id), ask: ask.into() });
-        let body = body.map_err(|error| AskError::Unavailable(error.to_string()))?;
         let path = format!("/v1/streams/{}/requests", hex(&stream.0));
-        let reply = self.wire.send(&path, Some(body)).map_err(|error| AskError::Unavailable(error.to_string()))?;
+        let recorded: RecordedWire = self.put(&path, &RequestWire { id: hex(id), ask: ask.into() })?;
+        Ok(recorded.sequence)
+    }
+
+    /// Opens a run through the process that drives, and returns its stream.
+    ///
+    /// # Errors
+    /// As [`RemoteStore::ask`].
+    pub fn open_run(&self, id: &[u8], task: &str, bundle: &str, wishes: &Wishes) -> Result<StreamId, AskError> {
+        let wire = OpeningWire {
+            id: hex(id),
+            task: task.to_string(),
+            bundle: bundle.to_string(),
+            flow: wishes.flow.clone(),
+            policy: wishes.policy.clone(),
+            policies: wishes.policies.clone(),
+            caps: wishes.caps.map(Into::into),
+            rules: wishes.rules.clone(),
+        };
+        let opened: OpenedWire = self.put("/v1/runs", &wire)?;
+        Ok(StreamId(opened.stream.0))
+    }
+
+    fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, AskError> {
+        let unavailable = |error: &dyn std::error::Error| AskError::Unavailable(error.to_string());
+        let body = serde_json::to_vec(body).map_err(|error| unavailable(&error))?;
+        let reply = self.wire.send(path, Some(body)).map_err(|error| unavailable(&error))?;
         let reason = || match serde_json::from_slice::<ErrorWire>(&reply.body) {
             Ok(said) => said.error,
             Err(_) => reply.status.to_string(),
         };
         match reply.status {
-            StatusCode::OK => read::<RecordedWire>(&reply.body)
-                .map(|recorded| recorded.sequence)
-                .map_err(|error| AskError::Unavailable(error.to_string())),
+            StatusCode::OK => read(&reply.body).map_err(|error| unavailable(&error)),
             status if status.is_client_error() && status != StatusCode::FORBIDDEN => Err(AskError::Refused(reason())),
             _ => Err(AskError::Unavailable(reason())),
         }
+    }
+
+    /// Tells the events of a run from sequence `from` on, and what its spawns do just now, as they come, until `told`
+    /// breaks off.
+    ///
+    /// # Errors
+    /// Where the holder has gone, or gives no sign of life for ten seconds. What was told stands.
+    pub fn follow(
+        &self,
+        stream: StreamId,
+        from: u64,
+        told: &mut dyn FnMut(Told) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        follow::follow(&self.wire.socket, stream, from, told)
     }
 
     fn events_at(&self, path: &str, from: u64, max: usize) -> Result<Vec<Stored>, StoreError> {
@@ -246,12 +288,12 @@ impl Store for RemoteStore {
 
     /// Returns the signal; from the first call on a thread keeps asking the holder, until this store is dropped.
     fn tip(&self) -> Arc<Tip> {
-        self.tip.get_or_init(|| follow(&self.wire, self.size())).clone()
+        self.tip.get_or_init(|| raise(&self.wire, self.size())).clone()
     }
 }
 
 /// Raises a tip by what the holder says, as long as somebody else has it.
-fn follow(wire: &Arc<Wire>, size: u64) -> Arc<Tip> {
+fn raise(wire: &Arc<Wire>, size: u64) -> Arc<Tip> {
     let tip = Arc::new(Tip::new(size));
     let (weak, socket) = (Arc::downgrade(&tip), wire.socket.clone());
     std::thread::spawn(move || {

@@ -1,5 +1,6 @@
 //! The holder's side: one thread that listens while a process holds a store.
 
+use crate::follow::Followers;
 use crate::peer;
 use crate::routes::{Shared, router};
 use crate::wire::ErrorWire;
@@ -9,7 +10,7 @@ use axum::response::IntoResponse;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use loom_core::id::{digest, hex};
-use loom_host::order::Outbox;
+use loom_host::driver::Driver;
 use loom_store::Store;
 use std::fs;
 use std::io;
@@ -50,16 +51,17 @@ pub fn socket_of(state_folder: &Path, store_folder: &Path) -> Result<PathBuf, Se
 pub struct Holder {
     socket: PathBuf,
     ends: Arc<AtomicBool>,
+    followers: Followers,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Holder {
-    /// Begins to listen at `socket`, in the name of who holds `store`. Requests go to `outbox`; without one, nothing but
+    /// Begins to listen at `socket`, in the name of who holds `store`. Requests go to `driver`; without one, nothing but
     /// reading is offered.
     ///
     /// A socket that a killed holder left is replaced: only one process holds a store.
-    pub fn listen(socket: PathBuf, store: Arc<dyn Store>, outbox: Option<Outbox>) -> Result<Self, ServerError> {
+    pub fn listen(socket: PathBuf, store: Arc<dyn Store>, driver: Option<Driver>) -> Result<Self, ServerError> {
         let folder = socket.parent().unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("make", folder))?;
         match fs::remove_file(&socket) {
@@ -74,7 +76,8 @@ impl Holder {
         };
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).map_err(failed("protect", &socket))?;
         let ends = Arc::new(AtomicBool::new(false));
-        let shared = Shared { store, ends: ends.clone(), outbox, actor: None };
+        let followers = Followers::default();
+        let shared = Shared { store, ends: ends.clone(), driver, followers: followers.clone(), actor: None };
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("loom-holder".to_string()).spawn(move || {
             runtime.block_on(async {
@@ -87,7 +90,7 @@ impl Holder {
             drop(runtime);
         });
         let thread = thread.map_err(failed("listen at", &socket))?;
-        Ok(Holder { socket, ends, end: Some(end), thread: Some(thread) })
+        Ok(Holder { socket, ends, followers, end: Some(end), thread: Some(thread) })
     }
 }
 
@@ -99,6 +102,7 @@ impl Drop for Holder {
             // A panic in it was told on stderr; nothing of it is held any more.
             let _ended = thread.join();
         }
+        self.followers.wait();
         // Left behind, it is replaced by the next holder.
         let _gone = fs::remove_file(&self.socket);
     }

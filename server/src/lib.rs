@@ -8,10 +8,11 @@
 //! way into the engine but the messages that everybody sends.
 
 mod client;
+mod follow;
 mod holder;
 mod peer;
 mod routes;
 mod wire;
 
-pub use client::{AskError, RemoteStore};
+pub use client::{AskError, RemoteStore, Told};
 pub use holder::{Holder, ServerError, socket_of};

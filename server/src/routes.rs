@@ -9,28 +9,32 @@
 //! GET /v1/ids/PREFIX                       GET /v1/runs?max=N
 //! GET /v1/tree                             GET /v1/gates
 //! GET /v1/tree/HEIGHT/INDEX                POST /v1/streams/STREAM/requests
+//! GET /v1/follow?from=N                    GET /v1/streams/STREAM/follow?from=N
+//! POST /v1/runs
 //! ```
 
+use crate::follow::{Followers, Following};
 use crate::wire::{
-    AnsweredWire, BYTES_MAX, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, RecordedWire, RequestWire,
-    ResolutionWire, RunWire, SizeWire, TreeWire, put_frame,
+    AnsweredWire, BYTES_MAX, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, OpenedWire, OpeningWire,
+    RecordedWire, RequestWire, ResolutionWire, RunWire, SizeWire, TreeWire, put_frame,
 };
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use loom_core::id::{Actor, Digest, StreamId, unhex};
+use loom_core::state::Amount;
+use loom_host::driver::{Driver, bundle};
 use loom_host::error::HostError;
 use loom_host::local::told;
-use loom_host::order::{Message, Outbox};
 use loom_host::request::{Answered, Ask, Request};
+use loom_host::session::Wishes;
 use loom_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// Longest wait of one question, in milliseconds.
@@ -44,7 +48,9 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) ends: Arc<AtomicBool>,
     /// Where requests go; none where nobody drives.
-    pub(crate) outbox: Option<Outbox>,
+    pub(crate) driver: Option<Driver>,
+    /// Who follows.
+    pub(crate) followers: Followers,
     /// Who asks, once it is known.
     pub(crate) actor: Option<Actor>,
 }
@@ -63,7 +69,9 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/streams/{stream}/requests", post(put_request))
         .route("/v1/commits/{position}/blobs", get(carried))
         .route("/v1/blobs/{digest}", get(blob))
-        .route("/v1/runs", get(runs))
+        .route("/v1/streams/{stream}/follow", get(follow_stream))
+        .route("/v1/follow", get(follow_store))
+        .route("/v1/runs", get(runs).post(put_run))
         .route("/v1/gates", get(gates))
         .route("/v1/tree", get(tree))
         .route("/v1/tree/{height}/{index}", get(tree_node))
@@ -225,19 +233,77 @@ async fn put_request(
     let id = unhex(&asked.id).filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| bad("a request id is bytes in hexadecimal"))?;
     let ask = Ask::try_from(asked.ask).map_err(|what| bad(&what))?;
-    let nobody = || Failed(StatusCode::SERVICE_UNAVAILABLE, ErrorWire::sentence("nobody drives this store"));
-    let (Some(outbox), Some(actor)) = (shared.outbox.clone(), shared.actor.clone()) else { return Err(nobody()) };
-    let answered = tokio::task::spawn_blocking(move || {
-        let (reply, answer) = channel();
-        outbox.send(Message::Request(Request { stream, id, actor, ask }, reply)).ok()?;
-        answer.recv().ok()
-    });
+    let (Some(driver), Some(actor)) = (shared.driver.clone(), shared.actor.clone()) else { return Err(nobody()) };
+    let answered = tokio::task::spawn_blocking(move || driver.request(Request { stream, id, actor, ask }));
     match answered.await {
         Ok(Some(Answered::Recorded { sequence, again, .. })) => Ok(Json(RecordedWire { sequence, again })),
         Ok(Some(Answered::Not(error))) => Err(refused(&error)),
         // The driver ended before it could say: whoever drives next finds what is on record.
         Ok(None) | Err(_) => Err(nobody()),
     }
+}
+
+fn nobody() -> Failed {
+    Failed(StatusCode::SERVICE_UNAVAILABLE, ErrorWire::sentence("nobody drives this store"))
+}
+
+/// Opens a run, in the name of the peer, and answers when it is on record.
+async fn put_run(State(shared): State<Shared>, Json(asked): Json<OpeningWire>) -> Answer<Json<OpenedWire>> {
+    let id = unhex(&asked.id).filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| bad("a request id is bytes in hexadecimal"))?;
+    let (Some(driver), Some(actor)) = (shared.driver.clone(), shared.actor.clone()) else { return Err(nobody()) };
+    let wishes = Wishes {
+        flow: asked.flow,
+        policy: asked.policy,
+        policies: asked.policies,
+        caps: asked.caps.map(Amount::from),
+        rules: asked.rules,
+    };
+    let answered = tokio::task::spawn_blocking(move || {
+        let bundle = bundle(&asked.bundle).map_err(|reason| bad(&reason))?;
+        Ok(driver.open(id, actor, &asked.task, bundle, wishes))
+    });
+    match answered.await {
+        Ok(Ok(Some(Answered::Recorded { stream, again, .. }))) => Ok(Json(OpenedWire { stream: Hex(stream.0), again })),
+        Ok(Ok(Some(Answered::Not(error @ HostError::Store(_))))) => Err(refused(&error)),
+        Ok(Ok(Some(Answered::Not(error)))) => {
+            Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, ErrorWire::sentence(told(&error))))
+        }
+        Ok(Err(failed)) => Err(failed),
+        Ok(Ok(None)) | Err(_) => Err(nobody()),
+    }
+}
+
+#[derive(Deserialize)]
+struct From {
+    from: Option<u64>,
+}
+
+async fn follow_stream(
+    State(shared): State<Shared>,
+    Path(stream): Path<String>,
+    Query(asked): Query<From>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    follow(&shared, Some(stream_of(&stream)?), asked.from, &headers)
+}
+
+async fn follow_store(State(shared): State<Shared>, Query(asked): Query<From>, headers: HeaderMap) -> Answer<Response> {
+    follow(&shared, None, asked.from, &headers)
+}
+
+/// Tells events as they come, behind the last that the asker has.
+fn follow(shared: &Shared, stream: Option<StreamId>, from: Option<u64>, headers: &HeaderMap) -> Answer<Response> {
+    let last = headers.get("last-event-id").map(|id| id.to_str().ok()?.parse::<u64>().ok()?.checked_add(1));
+    let from = match last {
+        Some(next) => next.ok_or_else(|| bad("the last event's id is a number"))?,
+        None => from.unwrap_or(0),
+    };
+    let board = shared.driver.as_ref().map(Driver::board);
+    let following = Following { store: shared.store.clone(), board, ends: shared.ends.clone(), stream, from };
+    let many = || Failed(StatusCode::SERVICE_UNAVAILABLE, ErrorWire::sentence("too many follow this store already"));
+    let body = shared.followers.begin(following).ok_or_else(many)?;
+    Ok(([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")], body).into_response())
 }
 
 /// Tells what the asker can mend from what the store cannot do.

@@ -4,6 +4,7 @@
 //! (eight and four bytes, big-endian), because a reader hashes exactly those bytes.
 
 use loom_core::id::{Digest, Stamp, StreamId, hex, unhex};
+use loom_core::state::Amount;
 use loom_core::word::{Answer, Recovery, Verdict};
 use loom_host::request::Ask;
 use loom_store::{Answered, Damage, Gate, Health, Resolution, Run, RunState, StoreError};
@@ -314,6 +315,75 @@ pub(crate) struct RequestWire {
     /// Unique in the stream for ever, in hexadecimal.
     pub(crate) id: String,
     pub(crate) ask: AskWire,
+}
+
+/// A run to be opened.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OpeningWire {
+    /// Unique for ever, in hexadecimal; the run's stream derives from it.
+    pub(crate) id: String,
+    pub(crate) task: String,
+    /// The name of a bundle that the holder has.
+    pub(crate) bundle: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) flow: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<String>,
+    #[serde(default)]
+    pub(crate) policies: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) caps: Option<CapsWire>,
+    #[serde(default)]
+    pub(crate) rules: Vec<String>,
+}
+
+/// Caps of a run.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CapsWire {
+    spawns: u64,
+    tokens: u64,
+    money_micro: u64,
+    time_ms: u64,
+}
+
+impl From<Amount> for CapsWire {
+    fn from(Amount { spawns, tokens, money_micro, time_ms }: Amount) -> Self {
+        CapsWire { spawns, tokens, money_micro, time_ms }
+    }
+}
+
+impl From<CapsWire> for Amount {
+    fn from(CapsWire { spawns, tokens, money_micro, time_ms }: CapsWire) -> Self {
+        Amount { spawns, tokens, money_micro, time_ms }
+    }
+}
+
+/// A run that is on record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OpenedWire {
+    pub(crate) stream: Hex<16>,
+    pub(crate) again: bool,
+}
+
+/// An event that is told as it comes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct EventWire {
+    pub(crate) position: u64,
+    pub(crate) stream: Hex<16>,
+    pub(crate) sequence: u64,
+    /// Its canonical bytes, in hexadecimal.
+    pub(crate) bytes: String,
+}
+
+/// What a spawn does just now.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LiveWire {
+    pub(crate) spawn: u64,
+    pub(crate) line: String,
+    pub(crate) tokens_in: Option<u64>,
+    pub(crate) tokens_out: Option<u64>,
 }
 
 /// A request that is on record.

@@ -6,6 +6,7 @@
 #[path = "../../../tools/tests/it/missing.rs"]
 mod missing;
 
+mod following;
 mod relay;
 
 use loom_server::{Holder, RemoteStore, socket_of};

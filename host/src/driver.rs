@@ -1,0 +1,156 @@
+//! What other threads may ask of the process that drives: to open a run, to take a request, to show what is done now.
+//!
+//! Whatever they ask goes through the drive loop's inbox; what takes time, such as a workspace to be made, is done in
+//! the thread that asks.
+
+use crate::error::HostError;
+use crate::live::Board;
+use crate::local::LocalExecutor;
+use crate::order::{Message, Outbox};
+use crate::orders::Orders;
+use crate::request::{Answered, Ground, Opening, Request};
+use crate::session::Wishes;
+use loom_bundles::{LoadedBundle, Source, discover, load};
+use loom_core::answer::CheckCommand;
+use loom_core::id::{Actor, StreamId};
+use loom_core::state::Amount;
+use loom_store::Store;
+use loom_tools::{Git, Project};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+/// Returns the bundle of a name that this Loom brings along.
+///
+/// # Errors
+/// A sentence that says what is wrong with the name.
+pub fn bundle(name: &str) -> Result<Arc<LoadedBundle>, String> {
+    let source = Source::builtin(name).map_err(|error| error.to_string())?;
+    load(&source).map(Arc::new).map_err(|error| error.to_string())
+}
+
+/// A way to the process that drives. Clones are the same.
+#[derive(Clone)]
+pub struct Driver {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) executor: Arc<LocalExecutor>,
+    pub(crate) git: Git,
+    pub(crate) project: Arc<Project>,
+    pub(crate) origin: [u8; 16],
+    pub(crate) outbox: Outbox,
+}
+
+impl Driver {
+    /// Returns the board that the spawns of this driver write on.
+    pub fn board(&self) -> Board {
+        self.executor.board()
+    }
+
+    /// Puts a request to a run and waits until it is on record; `None` where the driver ends before it can say.
+    pub fn request(&self, request: Request) -> Option<Answered> {
+        let (reply, answer) = channel();
+        self.outbox.send(Message::Request(request, reply)).ok()?;
+        answer.recv().ok()
+    }
+
+    /// Opens a run on the project's present commit and waits until it is on record; `None` where the driver ends before
+    /// it can say. Asked again, the run is the one on record, wherever the project stands by then.
+    pub fn open(
+        &self,
+        request: Vec<u8>,
+        actor: Actor,
+        task: &str,
+        bundle: Arc<LoadedBundle>,
+        wishes: Wishes,
+    ) -> Option<Answered> {
+        let opening = match self.opening(request, actor, task, bundle, wishes) {
+            Ok(opening) => opening,
+            Err(error) => return Some(Answered::Not(error)),
+        };
+        let stream = StreamId::of_run(&self.origin, &opening.id);
+        let (reply, answer) = channel();
+        self.outbox.send(Message::Open(Box::new(opening), reply)).ok()?;
+        let answered = answer.recv().ok()?;
+        if matches!(answered, Answered::Not(_)) {
+            self.discard(stream);
+        }
+        Some(answered)
+    }
+
+    /// Makes what opens a run; its workspace is made by then.
+    pub(crate) fn opening(
+        &self,
+        request: Vec<u8>,
+        actor: Actor,
+        task: &str,
+        bundle: Arc<LoadedBundle>,
+        wishes: Wishes,
+    ) -> Result<Opening, HostError> {
+        // Before a workspace is made, which somebody would have to remove.
+        let mut policies = wishes.policies;
+        for (role, policy) in wishes.policy.map(|name| bundle.policies(&name)).transpose()?.into_iter().flatten() {
+            if policies.iter().all(|(given, _)| *given != role) {
+                policies.push((role, policy));
+            }
+        }
+        let stream = StreamId::of_run(&self.origin, &request);
+        let ground = match Orders::new(self.store.clone()).ground(stream)? {
+            Some(ground) => ground,
+            None => self.present_ground(stream).inspect_err(|_| self.executor.discard(stream))?,
+        };
+        let limits = &bundle.bundle.limits;
+        let caps = wishes.caps.unwrap_or(Amount {
+            spawns: limits.spawns,
+            tokens: limits.tokens,
+            money_micro: limits.money_micro,
+            time_ms: limits.time_ms,
+        });
+        Ok(Opening {
+            id: request,
+            owner: actor.id().to_string(),
+            actor,
+            task: task.to_string(),
+            bundle,
+            rules: wishes.rules,
+            base_commit: ground.base_commit,
+            base_tree: ground.base_tree,
+            flow: wishes.flow,
+            policies,
+            checks: ground.checks,
+            checks_waived: ground.checks_waived,
+            caps,
+        })
+    }
+
+    /// Removes the workspace of a run that could not be opened, unless it is on record all the same.
+    pub(crate) fn discard(&self, stream: StreamId) {
+        if self.store.head(stream).is_ok_and(|head| head.next == 0) {
+            self.executor.discard(stream);
+        }
+    }
+
+    /// Returns where a run that is opened now starts from. Checks are found in its base commit, never in what an agent
+    /// could have written.
+    fn present_ground(&self, stream: StreamId) -> Result<Ground, HostError> {
+        // The project's head may have moved since the session was opened.
+        let project = Project::open(&self.git, self.project.root())?;
+        let work = self.executor.prepare(stream, project.head_commit())?;
+        let file = |name: &str| {
+            let path = work.join(name);
+            let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+            is_file.then(|| std::fs::read(&path).ok()).flatten()
+        };
+        let checks = discover(&file).map_err(|errors| {
+            HostError::Checks(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })?;
+        Ok(Ground {
+            base_commit: project.head_commit().as_bytes().to_vec(),
+            base_tree: project.head_tree().as_bytes().to_vec(),
+            checks: checks
+                .found
+                .into_iter()
+                .map(|found| CheckCommand { check: found.name, argv: found.argv })
+                .collect(),
+            checks_waived: checks.waived,
+        })
+    }
+}
