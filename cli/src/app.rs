@@ -3,6 +3,7 @@
 use crate::commands::Command;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::output::{self, Output};
 use crate::text::clean_block;
 use clap::Parser;
@@ -59,7 +60,9 @@ pub(crate) fn main() -> Exit {
     };
     let mut output = Output::new(arguments.global.json);
     let done = arguments.command.run(&arguments.global, &mut output);
-    end(done, output)
+    let exit = end(done, output);
+    // Whoever started it sees that it was interrupted, as of any other program.
+    interrupt::came().map_or(exit, |signal| interrupt::die(signal))
 }
 
 /// Whether `--json` stands beside `--version`, which ends the reading of the arguments.

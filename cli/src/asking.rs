@@ -24,6 +24,12 @@ use loom_store::{RedbStore, Store, StoreError};
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a holder may take to end once it listens no more.
+const REOPEN: Duration = Duration::from_secs(5);
+/// How often is looked whether it has.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A request that is on record, and what followed from it at once.
 #[derive(Serialize)]
@@ -72,7 +78,11 @@ impl Asking<'_> {
                     AskError::Refused(reason) => CliError::Refused { reason },
                     AskError::Unavailable(reason) => CliError::Unheard { reason },
                 })?;
-                (sequence, Box::new(holder) as Box<dyn Store>)
+                // What was asked may have been the last that its holder waited for.
+                match holder.read(stream, sequence, 1) {
+                    Ok(_) => (sequence, Box::new(holder) as Box<dyn Store>),
+                    Err(_) => (sequence, reopened(&folder)?),
+                }
             }
             None => (drive(&folder, stream, id, ask, thinker, quiet, output)?, reopened(&folder)?),
         };
@@ -126,15 +136,20 @@ fn drive(
     Ok(recorded)
 }
 
+/// Opens the store that somebody else has just had, or has again.
 fn reopened(folder: &Path) -> Result<Box<dyn Store>, CliError> {
-    match RedbStore::open_to_read(folder) {
-        Ok(store) => Ok(Box::new(store)),
-        // Somebody was quick to take it.
-        Err(held @ StoreError::Held { .. }) => {
-            let holder = project::ask_holder(folder).ok_or(CliError::Store(held))?;
-            Ok(Box::new(holder))
+    let patience = Instant::now() + REOPEN;
+    loop {
+        let held = match RedbStore::open_to_read(folder) {
+            Ok(store) => return Ok(Box::new(store)),
+            Err(held @ StoreError::Held { .. }) => held,
+            Err(error) => return Err(error.into()),
+        };
+        match project::ask_holder(folder) {
+            Some(holder) => return Ok(Box::new(holder)),
+            None if Instant::now() < patience => std::thread::sleep(LOOK),
+            None => return Err(held.into()),
         }
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -17,6 +17,12 @@ pub(crate) enum CliError {
     /// Whoever read our output has gone.
     #[error("nobody reads the output any more")]
     ClosedPipe,
+    /// A person ended it: what was under way has ended, and nothing new has begun.
+    #[error("interrupted; what is on record stands")]
+    Interrupted {
+        /// The signal.
+        signal: i32,
+    },
     /// The output could not be written.
     #[error("the output cannot be written")]
     Output(#[source] io::Error),
@@ -289,6 +295,7 @@ impl CliError {
             }
             CliError::NoGate { .. } => Some("`loom gates` lists what waits".to_string()),
             CliError::NoRuns => Some("`loom demo` makes a project with one".to_string()),
+            CliError::Interrupted { .. } => Some("`loom resume` goes on".to_string()),
             CliError::ClosedPipe
             | CliError::Output(_)
             | CliError::NotARun { .. }

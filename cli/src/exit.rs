@@ -79,9 +79,12 @@ impl Exit {
             CliError::Host(error) => Exit::of_host(error),
             // The file that was named is not there, or is not what it should be.
             CliError::File { source, .. } if is_named_wrongly(source) => Exit::Usage,
-            CliError::Output(_) | CliError::File { .. } | CliError::Unheard { .. } | CliError::NoProvider(_) => {
-                Exit::Unavailable
-            }
+            // The process ends by the signal itself, where it can.
+            CliError::Interrupted { .. }
+            | CliError::Output(_)
+            | CliError::File { .. }
+            | CliError::Unheard { .. }
+            | CliError::NoProvider(_) => Exit::Unavailable,
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,
         }

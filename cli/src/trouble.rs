@@ -4,6 +4,7 @@
 //! while, and then the command ends and says what to do. What is on record by then is taken up by the next one.
 
 use crate::error::CliError;
+use crate::interrupt;
 use crate::output::warn;
 use loom_host::Engine;
 use loom_host::session::Session;
@@ -26,6 +27,12 @@ pub(crate) fn attend(
     mut until: impl FnMut(&Engine) -> Result<bool, CliError>,
 ) -> Result<(), CliError> {
     let folder = session.store_folder().to_path_buf();
+    let outbox = session.outbox();
+    interrupt::listen(outbox.clone());
+    if let Some(signal) = interrupt::came().filter(|_| !session.engine().is_busy()) {
+        return Err(CliError::Interrupted { signal });
+    }
+    let mut is_held = false;
     let mut since: Option<Instant> = None;
     let mut failed = None;
     session
@@ -33,7 +40,14 @@ pub(crate) fn attend(
             let done = match engine.trouble() {
                 None => {
                     since = None;
-                    until(engine)
+                    until(engine).and_then(|done| match interrupt::came() {
+                        Some(signal) if !done && !engine.is_busy() => Err(CliError::Interrupted { signal }),
+                        Some(_) if !std::mem::replace(&mut is_held, true) => {
+                            interrupt::hold(engine, &outbox);
+                            Ok(done)
+                        }
+                        _ => Ok(done),
+                    })
                 }
                 // Nothing new is on record, and the store may not even be readable.
                 Some(error) => {

@@ -135,14 +135,14 @@ impl RemoteStore {
         }
     }
 
-    /// Tells the events of a run from sequence `from` on, and what its spawns do just now, as they come, until `told`
-    /// breaks off.
+    /// Tells events as they come, until `told` breaks off: of a run from sequence `from` on, and what its spawns do just
+    /// now; or of the whole store, from position `from` on.
     ///
     /// # Errors
     /// Where the holder has gone, or gives no sign of life for ten seconds. What was told stands.
     pub fn follow(
         &self,
-        stream: StreamId,
+        stream: Option<StreamId>,
         from: u64,
         told: &mut dyn FnMut(Told) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {

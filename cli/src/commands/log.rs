@@ -3,6 +3,7 @@
 use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::following::follow;
 use crate::graph::{Graph, Lane, Step};
 use crate::identify;
 use crate::json::EventJson;
@@ -17,7 +18,7 @@ use loom_core::event::Envelope;
 use loom_core::id::{EventId, StreamId, hex};
 use loom_core::kind::{Event, KINDS};
 use loom_core::schema::Class;
-use loom_store::{Store, Stored};
+use loom_store::{RunState, Store, Stored};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -46,6 +47,9 @@ pub(crate) struct Arguments {
     /// One JSON object a line.
     #[arg(long, conflicts_with = "json")]
     jsonl: bool,
+    /// Goes on with each event as it comes; of a run, until the run has ended.
+    #[arg(short, long, conflicts_with = "json")]
+    follow: bool,
 }
 
 #[derive(Serialize)]
@@ -70,6 +74,14 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let store = opened.store.as_ref();
     let stream = arguments.run.as_deref().map(|run| identify::run(store, run)).transpose()?;
     let n = arguments.n.unwrap_or(if arguments.jsonl { 0 } else { SHOWN });
+    if arguments.follow {
+        let Some(next) = shown_before(arguments, store, stream, &kinds, since_ms, output)? else { return Ok(Exit::Ok) };
+        let folder = opened.folder.clone();
+        // Reading it would keep others from driving.
+        drop(opened);
+        let mut show = |stored: &Stored, output: &mut Output| show(stored, stream, &kinds, arguments.jsonl, output);
+        return follow(&folder, stream, next, output, &mut show);
+    }
     if arguments.jsonl {
         // Line by line, so that a store of any size can be streamed.
         let from = first(store, stream, &kinds, since_ms, n)?;
@@ -219,6 +231,84 @@ fn stream_lines(
     }
 }
 
+/// Shows what is on record already and returns the sequence (in a run) or position (in the store) that comes next;
+/// nothing where the run has ended.
+fn shown_before(
+    arguments: &Arguments,
+    store: &dyn Store,
+    stream: Option<StreamId>,
+    kinds: &BTreeSet<u64>,
+    since_ms: Option<u64>,
+    output: &mut Output,
+) -> Result<Option<u64>, CliError> {
+    let found = find(store, stream, kinds, since_ms, arguments.n.unwrap_or(SHOWN))?;
+    let next = match stream {
+        Some(stream) => store.head(stream)?.next,
+        None => store.size(),
+    };
+    let is_closed = |run: &loom_store::Run| Some(run.stream) == stream && matches!(run.state, RunState::Closed(_));
+    let ended = store.runs(usize::MAX)?.iter().any(is_closed);
+    for stored in &found.events {
+        show(stored, stream, kinds, arguments.jsonl, output)?;
+    }
+    output.out.flush()?;
+    if ended {
+        return Ok(None);
+    }
+    // It may have grown between the two questions: what came is told, and nothing is told twice.
+    let after_shown = match (found.events.last(), stream) {
+        (Some(last), Some(_)) => identify::view(last)?.sequence + 1,
+        (Some(last), None) => last.position + 1,
+        (None, _) => next,
+    };
+    Ok(Some(if kinds.is_empty() { after_shown } else { next.max(after_shown) }))
+}
+
+/// Shows one event on a line of its own; returns whether its run has ended with it.
+fn show(
+    stored: &Stored,
+    stream: Option<StreamId>,
+    kinds: &BTreeSet<u64>,
+    jsonl: bool,
+    output: &mut Output,
+) -> Result<bool, CliError> {
+    let envelope = Envelope::decode(&stored.event.bytes)
+        .map_err(|source| CliError::Event { position: stored.position, source })?;
+    let ended = stream.is_some() && matches!(envelope.body, Event::RunClosed(_));
+    if !kinds.is_empty() && !kinds.contains(&envelope.body.schema().code) {
+        return Ok(ended);
+    }
+    if jsonl {
+        serde_json::to_writer(&mut output.out, &EventJson(stored))?;
+        output.out.write_all(b"\n")?;
+    } else {
+        let place = match stream {
+            Some(_) => format!("#{:<4}", envelope.sequence),
+            None => format!("{:<13}", identify::told(&envelope.stream, envelope.sequence)),
+        };
+        write_line(stored, &envelope, &place, output)?;
+    }
+    Ok(ended)
+}
+
+/// Writes an event's line from its id on.
+fn write_line(stored: &Stored, envelope: &Envelope, place: &str, output: &mut Output) -> Result<(), CliError> {
+    let Line { subject, verdict, cost } = line(&envelope.body);
+    let kind = envelope.body.schema().name;
+    let id = short(&stored.event.id);
+    write!(output.out, "{ID}{id}{ID:#} {FAINT}{place}{FAINT:#} ")?;
+    let mut words = vec![kind.to_string()];
+    if !subject.is_empty() {
+        words = vec![format!("{kind:<17} {subject}")];
+    } else if verdict.is_some() {
+        words = vec![format!("{kind:<16}")];
+    }
+    words.extend(verdict.map(|(style, word)| format!("{style}{word}{style:#}")));
+    words.extend(cost.map(|cost| format!("{FAINT}{cost}{FAINT:#}")));
+    writeln!(output.out, "{}", words.join("  "))?;
+    Ok(())
+}
+
 /// A spawn's lane, from the first event of its fan-out to the records of its outcome.
 type Spawns = BTreeMap<(StreamId, u64), Lane>;
 
@@ -253,24 +343,12 @@ fn draw(
     }
     let width = drawings.iter().map(|drawing| drawing.chars().count()).max().unwrap_or_default();
     for ((event, envelope), drawing) in found.events.iter().zip(&envelopes).zip(&drawings) {
-        let Line { subject, verdict, cost } = line(&envelope.body);
-        let kind = envelope.body.schema().name;
         let place = match streams.len() {
-            1 => format!("#{}", envelope.sequence),
-            _ => identify::told(&envelope.stream, envelope.sequence),
+            1 => format!("#{:<4}", envelope.sequence),
+            _ => format!("{:<13}", identify::told(&envelope.stream, envelope.sequence)),
         };
-        let place_width = if streams.len() > 1 { 13 } else { 5 };
-        let id = short(&event.event.id);
-        write!(output.out, "{drawing:<width$} {ID}{id}{ID:#} {FAINT}{place:<place_width$}{FAINT:#} ")?;
-        let mut words = vec![kind.to_string()];
-        if !subject.is_empty() {
-            words = vec![format!("{kind:<17} {subject}")];
-        } else if verdict.is_some() {
-            words = vec![format!("{kind:<16}")];
-        }
-        words.extend(verdict.map(|(style, word)| format!("{style}{word}{style:#}")));
-        words.extend(cost.map(|cost| format!("{FAINT}{cost}{FAINT:#}")));
-        writeln!(output.out, "{}", words.join("  "))?;
+        write!(output.out, "{drawing:<width$} ")?;
+        write_line(event, envelope, &place, output)?;
     }
     last_line(store, stream, &found.events, is_gapless && is_linked(&envelopes, &found.events), output)
 }

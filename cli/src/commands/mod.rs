@@ -9,6 +9,7 @@ mod export;
 mod gates;
 mod gc;
 mod log;
+mod pause;
 mod recover;
 mod restore;
 mod resume;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Answer(answer::Arguments),
     Risk(risk::Arguments),
     Steer(steer::Arguments),
+    Pause(pause::Arguments),
     Cancel(cancel::Arguments),
     Recover(recover::Arguments),
     Status(status::Arguments),
@@ -61,6 +63,7 @@ impl Command {
             Command::Risk(arguments) => risk::run(arguments, global, output),
             Command::Steer(arguments) => steer::run(arguments, global, output),
             Command::Recover(arguments) => recover::run(arguments, global, output),
+            Command::Pause(arguments) => pause::run(arguments, global, output),
             Command::Cancel(arguments) => cancel::run(arguments, global, output),
             Command::Status(arguments) => status::run(arguments, global, output),
             Command::Log(arguments) => log::run(arguments, global, output),

@@ -4,6 +4,8 @@ use crate::driven::{Driven, until};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 /// Returns the demo, killed while it waits for nobody, with its first gate open: a blocker stands.
 fn at_first_gate() -> Driven {
@@ -134,4 +136,55 @@ fn a_run_is_got_out_of_where_it_is_stuck_and_no_gate_is_passed() {
     assert_eq!(status["runs"][0]["verdict"], "failed");
     driven.is_whole();
     assert!(!driven.log().iter().any(|event| event["kind"] == "merge.intended"));
+}
+
+#[test]
+fn a_held_run_begins_nothing_until_it_goes_on() {
+    needs!("git", "sh", "setsid");
+    let driven = Driven::new();
+    fs::write(driven.path("linger-check"), "").unwrap();
+    let mut driver = driven.demo();
+    assert!(until(|| driven.ran().iter().any(|line| line == "lingers")));
+    let ran = driven.loom("pause run:last --json");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    // Whoever drove it dies; the check goes by its nature and is done again, and what follows from it is held.
+    driver.kill();
+    fs::remove_file(driven.path("linger-check")).unwrap();
+    let again = driven.loom("pause run:last");
+    assert_eq!(again.code, 1, "it is held already: {}{}", again.out, again.err);
+    let requested = |kind: &str| driven.log().iter().filter(|event| event["kind"] == kind).count();
+    let ended = (requested("spawn.requested"), requested("spawn.finished"));
+    assert_eq!(ended.0 - ended.1, 4, "the reviewers wait");
+    let ran = driven.loom("resume run:last");
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(gates(&driven).len(), 1);
+    driven.is_whole();
+}
+
+#[test]
+fn a_log_is_followed_over_the_death_of_who_drives() {
+    needs!("git", "sh");
+    let driven = Driven::new();
+    let mut driver = driven.demo();
+    driver.reads_until("reviewer-logic works");
+    let mut follower = driven.command("log run:last --follow --jsonl").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut sequences = vec![];
+    let mut reads_until = |kind: &str| loop {
+        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        sequences.push(line["sequence"].as_u64().unwrap());
+        if line["kind"] == kind {
+            return sequences.clone();
+        }
+    };
+    reads_until("check.finished");
+    driver.kill();
+    assert_eq!(driven.loom("resume").code, 3);
+    reads_until("gate.opened");
+    driven.loom("answer run:last abandon");
+    let told = reads_until("run.closed");
+    assert!(follower.wait().unwrap().success(), "a run that has ended is followed no further");
+    assert_eq!(told, (0..told.len() as u64).collect::<Vec<_>>(), "nothing twice, nothing left out");
+    let again = driven.loom("log run:last -f -n 3 --jsonl");
+    assert_eq!((again.code, again.out.lines().count()), (0, 3));
 }

@@ -134,6 +134,11 @@ impl Driven {
         driver
     }
 
+    /// Starts a command that drives.
+    pub(crate) fn drives(&self, arguments: &str) -> Driver {
+        self.start(self.command(arguments))
+    }
+
     /// Makes the demo's repository, as a user has it.
     pub(crate) fn make_project(&self) {
         fs::create_dir_all(self.project()).unwrap();

@@ -1,6 +1,6 @@
 //! `loom run`: a task of one's own, in a repository of one's own.
 
-use crate::driven::{Driven, until};
+use crate::driven::{Driven, Driver, until};
 use loom_providers::demo;
 use serde_json::Value;
 use std::fs::{self, File};
@@ -164,4 +164,37 @@ fn an_end_of_the_input_leaves_the_run_waiting() {
     sitting.types("\u{4}");
     assert_eq!(sitting.ends(), Some(3), "{}", sitting.said());
     assert!(driven.loom("gates").out.contains("final"));
+}
+
+/// Sends a signal to a process that this test has started.
+fn interrupt(driver: &Driver) {
+    let sent = Command::new("/bin/sh").args(["-c", &format!("kill -INT {}", driver.id())]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn interrupted_once_it_ends_cleanly_and_twice_at_once() {
+    needs!("git", "sh", "setsid");
+    for times in [1, 2] {
+        let driven = project();
+        fs::write(driven.path("linger-check"), "").unwrap();
+        let mut driver = driven.drives(&task(&driven, ""));
+        assert!(until(|| driven.ran().iter().any(|line| line == "lingers")));
+        interrupt(&driver);
+        driver.reads_until("holding: what is under way ends first");
+        if times == 1 {
+            // What is under way is waited for; here it is ended from elsewhere.
+            assert!(!driver.has_ended());
+            let ran = driven.loom("recover run:last cancel-pending");
+            assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+        } else {
+            interrupt(&driver);
+        }
+        assert_eq!(driver.ends(), Some(130));
+        assert!(until(|| driven.survivors().is_empty()));
+        fs::remove_file(driven.path("linger-check")).unwrap();
+        let ran = driven.loom(&format!("resume --script {}", driven.path("model.toml").display()));
+        assert_eq!(ran.code, 3, "it goes on to its gate: {}{}", ran.out, ran.err);
+        driven.is_whole();
+    }
 }

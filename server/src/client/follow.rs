@@ -37,7 +37,7 @@ pub enum Told {
 
 pub(super) fn follow(
     socket: &Path,
-    stream: StreamId,
+    stream: Option<StreamId>,
     from: u64,
     told: &mut dyn FnMut(Told) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
@@ -47,7 +47,10 @@ pub(super) fn follow(
     let silent = |_| cannot("answer", io::ErrorKind::TimedOut.into());
     runtime.block_on(async {
         let mut sender = connect(socket).await.map_err(|error| cannot("be reached", error))?;
-        let request = Request::get(format!("/v1/streams/{}/follow?from={from}", hex(&stream.0)));
+        let request = Request::get(match stream {
+            Some(stream) => format!("/v1/streams/{}/follow?from={from}", hex(&stream.0)),
+            None => format!("/v1/follow?from={from}"),
+        });
         let request = request.header(header::HOST, "loom").body(Full::<Bytes>::default());
         let request = request.map_err(|error| cannot("be asked", io::Error::other(error)))?;
         let answer = tokio::time::timeout(PATIENCE, sender.send_request(request)).await.map_err(silent)?;

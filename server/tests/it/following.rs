@@ -54,7 +54,7 @@ impl Place {
 fn followed(client: &RemoteStore, stream: StreamId, from: u64, count: usize) -> Vec<Stored> {
     let mut found = Vec::new();
     client
-        .follow(stream, from, &mut |told| {
+        .follow(Some(stream), from, &mut |told| {
             found.extend(match told {
                 Told::Event(stored) => Some(stored),
                 Told::Live { .. } | Told::Sign => None,
@@ -128,7 +128,7 @@ fn the_holders_end_is_told() {
     place.write(1);
     let client = RemoteStore::connect(&place.socket()).unwrap();
     let (stream, mut holder) = (place.stream(), Some(holder));
-    let ended = client.follow(stream, 0, &mut |_| {
+    let ended = client.follow(Some(stream), 0, &mut |_| {
         drop(holder.take());
         ControlFlow::Continue(())
     });
