@@ -4,16 +4,21 @@
 //! nothing, stores nothing and keeps nothing in memory that a repeated order would need: equal orders get equal
 //! work. This is the only room that knows vendors.
 
+mod api;
 mod choice;
 mod claude;
+mod codex;
 pub mod demo;
 mod lines;
 mod play;
 mod provider;
+mod refusal;
 mod script;
 
+pub use api::{Api, ApiKind, ApiSettings, Price};
 pub use choice::{NAMES, NoProvider, choose};
 pub use claude::{Claude, ClaudeSettings};
+pub use codex::{Codex, CodexSettings};
 pub use play::{Played, play};
 pub use provider::{Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
 pub use script::{Edit, Script, ScriptError, Trouble, Turn};

@@ -1,8 +1,8 @@
 //! The seam: what a model, an agent harness or a script is asked, what it is lent, and what it reports.
 
 use loom_core::word::SpawnOutcome;
-use std::{fmt, io};
 use std::path::PathBuf;
+use std::{fmt, io};
 
 /// One spawn, as its provider sees it. Everything in it comes from the log, so a re-issued spawn gives an equal order.
 #[derive(Debug, Clone, PartialEq, Eq)]

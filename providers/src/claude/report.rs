@@ -6,13 +6,9 @@
 
 use super::transcript::{Ending, Message, Retry, Transcript, read};
 use crate::provider::{Ended, SpawnReport};
+use crate::refusal::{DETAIL_BYTES_MAX, last_words, of_status};
 use loom_core::answer::clip;
 use loom_core::word::SpawnOutcome;
-
-/// Longest text of what went wrong, in bytes.
-const DETAIL_BYTES_MAX: usize = 1_000;
-/// What a service says that has no room for anybody just now.
-const OVERLOADED: u64 = 529;
 
 /// Returns the report of a run that ended so.
 pub(super) fn conclude(ended: &Ended, prices_known: bool) -> SpawnReport {
@@ -95,28 +91,8 @@ fn judge(ended: &Ended, transcript: &Transcript) -> (SpawnOutcome, Option<String
     (Ok, None)
 }
 
-/// What a refusal by the endpoint means for trying again.
-fn of_status(status: u64) -> SpawnOutcome {
-    match status {
-        429 | OVERLOADED => SpawnOutcome::Limited,
-        // Too slow, in conflict, too early: these pass.
-        408 | 409 | 425 => SpawnOutcome::Failed,
-        400..=499 => SpawnOutcome::Broken,
-        _ => SpawnOutcome::Failed,
-    }
-}
-
 fn error_name(ending: &Ending) -> &str {
     if ending.subtype == "success" { "an error" } else { &ending.subtype }
-}
-
-/// Returns the end of a text, where a program says why it gave up; before that it may print its own source.
-fn last_words(text: &str) -> &str {
-    let mut start = text.len().saturating_sub(DETAIL_BYTES_MAX / 2);
-    while !text.is_char_boundary(start) {
-        start += 1;
-    }
-    &text[start..]
 }
 
 #[cfg(test)]

@@ -6,8 +6,11 @@
 #[path = "../../../tools/tests/it/missing.rs"]
 mod missing;
 
+mod api;
 mod claude;
+mod codex;
 mod demo;
+mod harness;
 mod script;
 mod trouble;
 
