@@ -5,7 +5,7 @@
 //! work. This is the only room that knows vendors.
 
 mod api;
-mod choice;
+mod backends;
 mod claude;
 mod codex;
 pub mod demo;
@@ -16,7 +16,7 @@ mod refusal;
 mod script;
 
 pub use api::{Api, ApiKind, ApiSettings, Price};
-pub use choice::{NAMES, NoProvider, choose};
+pub use backends::{BackendSettings, Backends, Chains, NoProvider, ProviderKind, ProviderSettings};
 pub use claude::{Claude, ClaudeSettings};
 pub use codex::{Codex, CodexSettings};
 pub use play::{Played, play};

@@ -267,7 +267,7 @@ impl Api {
 
 impl Price {
     /// Returns the cost of a call in micro-units, rounded up; nothing where no number holds it.
-    fn of(self, tokens_in: u64, tokens_out: u64) -> Option<u64> {
+    pub(crate) fn of(self, tokens_in: u64, tokens_out: u64) -> Option<u64> {
         let read = u128::from(tokens_in) * u128::from(self.read_micro);
         let written = u128::from(tokens_out) * u128::from(self.written_micro);
         u64::try_from(read.checked_add(written)?.div_ceil(1_000_000)).ok()
