@@ -45,7 +45,7 @@ pub(crate) fn line(event: &Event) -> Line {
         Event::RecoveryRequested(body) => Line::about(body.choice.word()),
         Event::RiskAccepted(body) => Line::about(format!("finding #{}", body.finding)),
         Event::RulesAdded(body) => Line::about(format!("rule set {}", short(&body.rules))),
-        Event::RunCancelled(_) => Line::about("by a person"),
+        Event::RunCancelled(_) | Event::RunPaused(_) | Event::RunResumed(_) => Line::about("by a person"),
         Event::RequestRefused(body) => Line::about(format!("{}: {}", body.what, body.reason)).with(BAD, "refused"),
         Event::SpawnFinished(body) => {
             let subject = match &body.detail {

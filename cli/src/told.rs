@@ -120,6 +120,8 @@ impl Tale {
             Event::EffectOrphaned(body) => {
                 self.line(QUIET, &format!("  what #{} asked for was lost with its driver", body.effect));
             }
+            Event::RunPaused(_) => self.line(LOUD, "  held: what is under way goes on, nothing new begins"),
+            Event::RunResumed(_) => self.line(LOUD, "  goes on"),
             Event::RunOpened(_)
             | Event::RunSteered(_)
             | Event::RecoveryRequested(_)

@@ -49,9 +49,10 @@ impl Asked {
     }
 }
 
-/// Returns what is pending, as effects.
+/// Returns what is pending, as effects, but for what a pause holds back (PAUSE-1).
 pub fn pending(state: &State) -> Vec<Effect> {
-    state.pending.iter().map(|(id, pending)| start(*id, pending)).collect()
+    let begun = state.pending.iter().filter(|(id, _)| !state.is_held(**id));
+    begun.map(|(id, pending)| start(*id, pending)).collect()
 }
 
 /// Returns what follows from the step between two states of a run.
@@ -61,7 +62,11 @@ pub(crate) fn follow(before: &State, after: &State) -> Vec<Effect> {
         .keys()
         .filter(|id| !after.pending.contains_key(id) && after.given_up.contains(id))
         .map(|id| Effect::Stop { id: *id });
-    let started = after.pending.range(before.next..).map(|(id, pending)| start(*id, pending));
+    // What a pause held back begins when it ends.
+    let lifted = before.hold.filter(|_| after.hold.is_none());
+    let first = lifted.map_or(before.next, |hold| hold.since);
+    let started = after.pending.range(first..).filter(|(id, _)| !after.is_held(**id));
+    let started = started.map(|(id, pending)| start(*id, pending));
     let times = if planted(7) { 2 } else { 1 };
     stopped.chain(started.flat_map(|effect| core::iter::repeat_n(effect, times))).collect()
 }

@@ -7,11 +7,15 @@ use crate::event::Envelope;
 use crate::kind::Event;
 use crate::planted::planted;
 use crate::process::{FINAL, Policy};
-use crate::state::{Amount, Approval, Asked, Budget, Gate, NOTES_MAX, Note, Opened, Pending, Standing, State, Timer};
+use crate::state::{
+    Amount, Approval, Asked, Budget, Gate, Hold, NOTES_MAX, Note, Opened, Pending, Standing, State, Timer,
+};
 use crate::word::{GateOutcome, Origin, Resolution, Severity, SpawnOutcome};
 
 /// How long after the executor's own limit the kernel gives an effect up, in milliseconds.
 const GRACE_MS: u64 = 60_000;
+/// How long a person may hold a run, in milliseconds: seven days (PAUSE-2).
+const HOLD_MS: u64 = 7 * 24 * 3_600_000;
 
 /// Folds an event into the state.
 pub fn fold(state: &mut State, event: &Envelope) {
@@ -55,6 +59,13 @@ pub fn fold(state: &mut State, event: &Envelope) {
             }
         }
         Event::RulesAdded(body) => state.rules.push(body.rules),
+        // A second pause is declined and moves nothing, nor does one of a run that has ended.
+        Event::RunPaused(_) => {
+            if state.closed.is_none() && state.hold.is_none() {
+                state.hold = Some(Hold { since: sequence, deadline_ms: now_ms.saturating_add(HOLD_MS) });
+            }
+        }
+        Event::RunResumed(_) => lift(state, now_ms),
         Event::RecoveryRequested(_)
         | Event::RiskAccepted(_)
         | Event::RunCancelled(_)
@@ -66,6 +77,9 @@ pub fn fold(state: &mut State, event: &Envelope) {
         | Event::StoreCreated(_) => {}
         Event::TimerFired(body) => {
             state.timers.remove(&body.subject);
+            if state.hold.is_some_and(|hold| hold.since == body.subject) {
+                lift(state, now_ms);
+            }
         }
         Event::SpawnFinished(body) => {
             // A late outcome is taken once; after that it is a duplicate (EFFECT-3).
@@ -254,6 +268,16 @@ pub fn fold(state: &mut State, event: &Envelope) {
             }
             state.timers.clear();
             state.gate = None;
+            state.hold = None;
+        }
+    }
+}
+
+/// Ends a hold: what it held back has its time from now on.
+fn lift(state: &mut State, now_ms: u64) {
+    if let Some(hold) = state.hold.take() {
+        for (_, pending) in state.pending.range_mut(hold.since..) {
+            pending.deadline_ms = deadline_ms(&pending.what, &pending.reserved, now_ms);
         }
     }
 }
@@ -268,12 +292,17 @@ fn release(budget: &mut Budget, reserved: &Amount) {
     budget.used.spawns = budget.used.spawns.saturating_add(reserved.spawns);
 }
 
-fn reserve(state: &mut State, sequence: u64, what: Asked, reserved: Amount, now_ms: u64) {
-    let deadline_ms = match &what {
+/// Returns when the kernel gives up what begins now.
+fn deadline_ms(what: &Asked, reserved: &Amount, now_ms: u64) -> u64 {
+    match what {
         Asked::Spawn { .. } | Asked::Check { .. } => now_ms.saturating_add(reserved.time_ms).saturating_add(GRACE_MS),
         // A merge takes as long as it takes: it is looked for before it is done again.
         Asked::Merge { .. } => u64::MAX,
-    };
+    }
+}
+
+fn reserve(state: &mut State, sequence: u64, what: Asked, reserved: Amount, now_ms: u64) {
+    let deadline_ms = deadline_ms(&what, &reserved, now_ms);
     let sum = &mut state.budget.reserved;
     sum.spawns += reserved.spawns;
     sum.tokens = sum.tokens.saturating_add(reserved.tokens);

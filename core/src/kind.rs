@@ -295,6 +295,16 @@ kinds! {
         /// Why it was refused.
         2 reason: String [max 400],
     }
+    /// A person holds the run: nothing new begins until it goes on.
+    9 RunPaused = "run.paused" Input v 1 {
+        /// Request id.
+        0 request: Bytes [max 128],
+    }
+    /// A person lets a held run go on.
+    10 RunResumed = "run.resumed" Input v 1 {
+        /// Request id.
+        0 request: Bytes [max 128],
+    }
 
     // ---- inputs: observations
 

@@ -449,6 +449,15 @@ impl Driver<'_> {
         }
     }
 
+    /// A hold ends by itself: the run is abandoned, unless what it holds back is a merge that was decided (PAUSE-2).
+    pub(crate) fn hold_expired(&mut self) {
+        let under_way = self.under_way();
+        if self.draft.state().pending.len() == under_way.len() {
+            self.give_up(&under_way);
+            self.close(Verdict::Abandoned, "nobody let the held run go on in time");
+        }
+    }
+
     /// A gate's deadline passed: its default applies, which is never an acceptance (GATE-3).
     pub(crate) fn gate_expired(&mut self) {
         let Some(gate) = self.draft.state().gate.clone() else { return };

@@ -19,7 +19,7 @@ use rkyv::util::AlignedVec;
 /// Version of the layout.
 ///
 /// 1: first.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Returns a snapshot of a run.
 pub fn encode(run: &Run) -> Option<Vec<u8>> {

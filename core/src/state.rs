@@ -81,6 +81,8 @@ pub struct State {
     pub budget: Budget,
     /// Rule sets that judge the run, in order.
     pub rules: Vec<Digest>,
+    /// What holds the run, while something does.
+    pub hold: Option<Hold>,
     /// How the run ended.
     pub closed: Option<Verdict>,
 }
@@ -254,6 +256,15 @@ pub struct Approval {
     pub tree: Bytes,
 }
 
+/// A run that a person holds (PAUSE-1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Hold {
+    /// Sequence of the `run.paused`.
+    pub since: u64,
+    /// When it ends by itself, milliseconds since the epoch.
+    pub deadline_ms: u64,
+}
+
 /// A person's note.
 #[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Note {
@@ -302,14 +313,26 @@ impl State {
         let pending = self
             .pending
             .iter()
-            .filter(|(_, pending)| !matches!(pending.what, Asked::Merge { .. }))
+            .filter(|(id, pending)| !matches!(pending.what, Asked::Merge { .. }) && !self.is_held(**id))
             .map(|(sequence, pending)| (pending.deadline_ms, *sequence));
-        gate.chain(timers).chain(pending)
+        let hold = self.hold.iter().map(|hold| (hold.deadline_ms, hold.since));
+        gate.chain(hold).chain(timers).chain(pending)
+    }
+
+    /// Whether an effect was asked for while the run is held, so that it was never begun (PAUSE-1).
+    pub fn is_held(&self, effect: u64) -> bool {
+        self.hold.is_some_and(|hold| effect > hold.since)
+    }
+
+    /// Whether something is under way, or a point in time is waited for that is no gate's.
+    pub fn is_busy(&self) -> bool {
+        self.pending.keys().any(|id| !self.is_held(*id)) || !self.timers.is_empty() && self.hold.is_none()
     }
 
     /// Whether the run waits for a person.
     pub fn is_parked(&self) -> bool {
-        self.closed.is_none() && self.gate.is_some() && self.pending.is_empty()
+        let is_waiting = self.gate.is_some() || self.hold.is_some();
+        self.closed.is_none() && is_waiting && self.pending.keys().all(|id| self.is_held(*id))
     }
 
     /// Returns the name of the branch that an accepted run makes.

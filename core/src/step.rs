@@ -138,6 +138,20 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
             driver.rules_added();
             return Ok(driver.draft.finish());
         }
+        Event::RunPaused(_) => {
+            let mut driver = begin(input);
+            if state.hold.is_some() {
+                driver.decline("the run is held already");
+            }
+            driver
+        }
+        Event::RunResumed(_) => {
+            let mut driver = begin(input);
+            if state.hold.is_none() {
+                driver.decline("the run is not held");
+            }
+            driver
+        }
         Event::RunCancelled(_) => {
             let mut driver = begin(input);
             driver.cancel(&actor);
@@ -248,6 +262,8 @@ fn fire(driver: &mut Driver, run: &Run, subject: u64) {
         let under_way = driver.under_way();
         driver.give_up(&under_way);
         driver.gate_expired();
+    } else if run.state.hold.is_some_and(|hold| hold.since == subject) {
+        driver.hold_expired();
     } else if let Some(was) = run.state.pending.get(&subject) {
         driver.effect_lost(subject, was, "gave no sign until its deadline");
     } else if let Some(timer) = run.state.timers.get(&subject)
@@ -278,6 +294,8 @@ fn request_of(body: &Event) -> Option<&[u8]> {
         Event::RiskAccepted(body) => Some(&body.request),
         Event::RulesAdded(body) => Some(&body.request),
         Event::RunCancelled(body) => Some(&body.request),
+        Event::RunPaused(body) => Some(&body.request),
+        Event::RunResumed(body) => Some(&body.request),
         Event::SpawnFinished(_)
         | Event::CheckFinished(_)
         | Event::MergeFinished(_)
@@ -379,6 +397,8 @@ pub fn named_blobs(body: &Event) -> Vec<Digest> {
         Event::CheckFinished(body) => body.output.into_iter().collect(),
         Event::RecoveryRequested(_)
         | Event::RequestRefused(_)
+        | Event::RunPaused(_)
+        | Event::RunResumed(_)
         | Event::MergeFinished(_)
         | Event::TimerFired(_)
         | Event::EffectOrphaned(_)

@@ -218,8 +218,7 @@ impl Engine {
 
     /// Whether something is under way or waits for a time of its own (gates apart).
     pub fn is_busy(&self) -> bool {
-        !self.kept.is_empty()
-            || self.runs.values().any(|run| !run.state.pending.is_empty() || !run.state.timers.is_empty())
+        !self.kept.is_empty() || self.runs.values().any(|run| run.state.is_busy())
     }
 
     /// Takes messages and due deadlines, records what follows, tells and acts.
@@ -303,7 +302,10 @@ impl Engine {
             before.pending.keys().filter(|id| !run.state.pending.contains_key(id)).copied().collect();
         let started: Vec<Effect> = effect::pending(&run.state)
             .into_iter()
-            .filter(|effect| matches!(effect, Effect::Start { id, .. } if !before.pending.contains_key(id)))
+            .filter(|effect| match effect {
+                Effect::Start { id, .. } => !before.pending.contains_key(id) || before.is_held(*id),
+                Effect::Stop { .. } => false,
+            })
             .collect();
         let closed = run.state.closed.is_some();
         let was_known = self.runs.insert(stream, Arc::new(run)).is_some();

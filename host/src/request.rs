@@ -64,6 +64,10 @@ pub enum Ask {
         /// Its text.
         text: String,
     },
+    /// Hold the run: nothing new begins.
+    Pause,
+    /// Let a held run go on.
+    Resume,
     /// End the run.
     Cancel {
         /// Why.
@@ -169,6 +173,8 @@ impl Ask {
                 blobs.push(blob);
                 RulesAdded { request, rules }.into()
             }
+            Ask::Pause => RunPaused { request }.into(),
+            Ask::Resume => RunResumed { request }.into(),
             Ask::Cancel { reason } => RunCancelled { request, reason: reason.as_deref().map(salted) }.into(),
         };
         (event, blobs)
@@ -182,7 +188,7 @@ impl Ask {
             Ask::AcceptRisk { reason, .. } => ("reason", reason.len()),
             Ask::Cancel { reason } => ("reason", reason.as_ref().map_or(0, String::len)),
             Ask::AddRules { text } => ("rule set", text.len() / 16),
-            Ask::Recover { .. } => ("", 0),
+            Ask::Recover { .. } | Ask::Pause | Ask::Resume => ("", 0),
         };
         (length > NOTE_BYTES_MAX).then_some((name, length))
     }

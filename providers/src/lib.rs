@@ -9,6 +9,7 @@ mod backends;
 mod claude;
 mod codex;
 pub mod demo;
+mod gateway;
 mod lines;
 mod play;
 mod provider;
@@ -19,8 +20,9 @@ pub use api::{Api, ApiKind, ApiSettings, Price};
 pub use backends::{BackendSettings, Backends, Chains, NoProvider, ProviderKind, ProviderSettings};
 pub use claude::{Claude, ClaudeSettings};
 pub use codex::{Codex, CodexSettings};
+pub use gateway::{Gateway, GatewayError, Tally, Upstream};
 pub use play::{Played, play};
-pub use provider::{Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
+pub use provider::{Door, Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
 pub use script::{Edit, Script, ScriptError, Trouble, Turn};
 
 /// The scripted model as a provider.

@@ -1,6 +1,8 @@
-//! What a service's refusal means for trying again, and which words of a program that gave up are kept. Every way to a
-//! model judges alike (HARNESS-4).
+//! What a service's refusal means for trying again, and what is concluded of an agent's program that was stopped. Every
+//! way to a model judges alike (HARNESS-4).
 
+use crate::gateway::Tally;
+use crate::provider::Ended;
 use loom_core::word::SpawnOutcome;
 
 /// Longest text of what went wrong, in bytes.
@@ -17,6 +19,37 @@ pub(crate) fn of_status(status: u64) -> SpawnOutcome {
         400..=499 => SpawnOutcome::Broken,
         _ => SpawnOutcome::Failed,
     }
+}
+
+/// Returns what is concluded of a program that did not come to its end by itself, whatever it printed; nothing of one
+/// that did.
+pub(crate) fn stopped(ended: &Ended, tally: &Tally) -> Option<(SpawnOutcome, Option<String>)> {
+    use SpawnOutcome::{Broken, Cancelled, Failed, Ok, TimedOut};
+    let (outcome, detail) = match ended.outcome {
+        Broken | Cancelled => (ended.outcome, ended.detail.clone()),
+        _ if ended.outcome != Ok && tally.over_budget > 0 => {
+            (Broken, format!("it wanted more than its {} requests", tally.requests))
+        }
+        // What it waits for may tell more than that it waited.
+        TimedOut => {
+            let words = last_words(&ended.detail);
+            match refused(tally) {
+                Some(status) => {
+                    let outcome = of_status(status);
+                    let outcome = if outcome == Failed { TimedOut } else { outcome };
+                    (outcome, format!("refused with {status}, it meant to ask again: {words}"))
+                }
+                None => (TimedOut, words.to_string()),
+            }
+        }
+        Ok | Failed | SpawnOutcome::Unparsable | SpawnOutcome::Limited => return None,
+    };
+    Some((outcome, Some(detail)))
+}
+
+/// Returns the status of the last answer, if that was a refusal.
+pub(crate) fn refused(tally: &Tally) -> Option<u64> {
+    tally.status.map(u64::from).filter(|status| !(200..300).contains(status))
 }
 
 /// Returns the end of a text, where a program says why it gave up; before that it may print its own source.

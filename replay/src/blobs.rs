@@ -23,6 +23,8 @@ pub fn named(event: &Event) -> Vec<Digest> {
         Event::CheckFinished(body) => body.output.into_iter().collect(),
         Event::SpawnRequested(body) => vec![body.recipe],
         Event::RecoveryRequested(_)
+        | Event::RunPaused(_)
+        | Event::RunResumed(_)
         | Event::RequestRefused(_)
         | Event::MergeFinished(_)
         | Event::TimerFired(_)

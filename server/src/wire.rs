@@ -299,6 +299,8 @@ pub(crate) enum AskWire {
     AddRules {
         text: String,
     },
+    Pause,
+    Resume,
     Cancel {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -334,6 +336,8 @@ impl From<&Ask> for AskWire {
             Ask::Recover { choice, spawns } => AskWire::Recover { choice: choice.word().to_string(), spawns },
             Ask::AcceptRisk { finding, reason } => AskWire::AcceptRisk { finding, reason },
             Ask::AddRules { text } => AskWire::AddRules { text },
+            Ask::Pause => AskWire::Pause,
+            Ask::Resume => AskWire::Resume,
             Ask::Cancel { reason } => AskWire::Cancel { reason },
         }
     }
@@ -358,6 +362,8 @@ impl TryFrom<AskWire> for Ask {
             },
             AskWire::AcceptRisk { finding, reason } => Ask::AcceptRisk { finding, reason },
             AskWire::AddRules { text } => Ask::AddRules { text },
+            AskWire::Pause => Ask::Pause,
+            AskWire::Resume => Ask::Resume,
             AskWire::Cancel { reason } => Ask::Cancel { reason },
         })
     }

@@ -253,7 +253,7 @@ fn settled(state: &State) -> Result<(), String> {
     if !state.settling.is_empty() || state.note_in_hand.is_some() {
         return Err("something is left half done after the commit".into());
     }
-    let waits = !state.pending.is_empty() || !state.timers.is_empty() || state.gate.is_some();
+    let waits = !state.pending.is_empty() || !state.timers.is_empty() || state.gate.is_some() || state.hold.is_some();
     match state.closed {
         None if !waits => Err("the run is open and nothing can move it: a dead end (STATE-3)".into()),
         Some(_) if waits => Err("the run is closed and something still waits".into()),
@@ -281,7 +281,8 @@ fn budget(state: &State, events: &[Envelope]) -> Result<(), String> {
     Ok(())
 }
 
-/// EFFECT-1: what is started is what became pending, what is stopped is what nobody waits for any more.
+/// EFFECT-1: what is started is what became pending, what is stopped is what nobody waits for any more. PAUSE-1: what
+/// became pending while the run is held is started when it goes on.
 fn effects(before: Option<&Run>, checked: &Checked<Run>) -> Result<(), String> {
     use loom_core::effect::Effect;
     let after = &checked.next().state;
@@ -295,7 +296,9 @@ fn effects(before: Option<&Run>, checked: &Checked<Run>) -> Result<(), String> {
             Effect::Stop { id } => stopped.insert(*id),
         };
     }
-    let wanted: BTreeSet<u64> = after.pending.keys().filter(|id| !pending.contains_key(id)).copied().collect();
+    let held = |state: &State, id: u64| state.hold.is_some_and(|hold| id > hold.since);
+    let begun = |id: &u64| before.is_some_and(|run| run.state.pending.contains_key(id) && !held(&run.state, *id));
+    let wanted: BTreeSet<u64> = after.pending.keys().filter(|id| !begun(id) && !held(after, **id)).copied().collect();
     let unwanted: BTreeSet<u64> = pending.keys().filter(|id| after.given_up.contains(id)).copied().collect();
     if started == wanted && stopped == unwanted {
         Ok(())

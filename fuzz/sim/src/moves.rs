@@ -55,6 +55,10 @@ pub enum Move {
     AddRules,
     /// The run is cancelled.
     Cancel,
+    /// Somebody holds the run.
+    Pause,
+    /// Somebody lets it go on.
+    Resume,
     /// The outcome of a spawn or check that was given up arrives.
     Late(u64),
 }
@@ -113,7 +117,8 @@ pub fn all(run: &Run, repertoire: Repertoire) -> Vec<Move> {
     if state.closed.is_some() {
         return closed(run);
     }
-    for (id, pending) in &state.pending {
+    // What is held was never begun.
+    for (id, pending) in state.pending.iter().filter(|(id, _)| !state.is_held(**id)) {
         match &pending.what {
             Asked::Spawn { agent, .. } => {
                 moves.extend(ends(run, agent, repertoire.every_end).iter().map(|end| Move::Spawn(*id, *end)));
@@ -133,6 +138,7 @@ pub fn all(run: &Run, repertoire: Repertoire) -> Vec<Move> {
         }
     }
     moves.extend(state.timers.keys().map(|id| Move::Timer(*id)));
+    moves.extend(state.hold.iter().map(|hold| Move::Timer(hold.since)));
     if let Some(gate) = &state.gate {
         for answer in [Answer::Accept, Answer::Revise, Answer::Reject, Answer::Abandon] {
             moves.push(Move::Answer(gate.sequence, answer));
@@ -159,6 +165,9 @@ pub fn all(run: &Run, repertoire: Repertoire) -> Vec<Move> {
         moves.push(Move::AddRules);
     }
     moves.push(Move::Cancel);
+    if repertoire.notes_and_rules {
+        moves.extend([Move::Pause, Move::Resume]);
+    }
     moves.extend(state.given_up.first().map(|id| Move::Late(*id)));
     moves
 }
@@ -183,6 +192,8 @@ pub fn ends_a_run(run: &Run, one: &Move) -> bool {
         | Move::Risk(_)
         | Move::Steer
         | Move::AddRules
+        | Move::Pause
+        | Move::Resume
         | Move::Late(_) => false,
     }
 }
@@ -305,6 +316,14 @@ pub fn input(run: &Run, one: &Move) -> Input {
         Move::Cancel => {
             asked(&mut actor);
             RunCancelled { request, reason: None }.into()
+        }
+        Move::Pause => {
+            asked(&mut actor);
+            RunPaused { request }.into()
+        }
+        Move::Resume => {
+            asked(&mut actor);
+            RunResumed { request }.into()
         }
         Move::Late(id) => late(*id, typed(b"too late")),
     };

@@ -29,6 +29,7 @@ fn go_with(project: &Project, endpoint: &Endpoint, guard: Guard, variables: &[(&
         program: "claude".to_string(),
         credential: ("ANTHROPIC_API_KEY".to_string(), KEY.to_string()),
         base_url: Some(endpoint.url()),
+        requests_max: 50,
         models: BTreeMap::from([("balanced".to_string(), "claude-sonnet-4-5".to_string())]),
         retries_max: 0,
         turns_max: 20,

@@ -9,6 +9,8 @@ use std::fmt;
 const RETRIES: u32 = 2;
 /// Longer than an agent's shell may take for one call, which is ten minutes.
 const IDLE_MS: u64 = 15 * 60_000;
+/// More requests than a task of one spawn takes: some for each turn, for titles and summaries beside.
+const REQUESTS: u64 = 300;
 /// More turns than a task of one spawn takes.
 const TURNS: u32 = 100;
 
@@ -42,6 +44,8 @@ pub struct ProviderSettings {
     pub models: BTreeMap<String, String>,
     /// The model of every other tier. An agent's program may choose its own where there is none, an API may not.
     pub model: Option<String>,
+    /// Most requests that an agent's program may make in a spawn.
+    pub requests_max: u64,
     /// How often is asked again within one attempt after a failure that may pass.
     pub retries_max: u32,
     /// How many turns `claude` may take in a spawn.
@@ -83,6 +87,7 @@ impl ProviderSettings {
             credential_variable: None,
             models: BTreeMap::new(),
             model: None,
+            requests_max: REQUESTS,
             retries_max: RETRIES,
             turns_max: TURNS,
             idle_limit_ms: IDLE_MS,

@@ -1,21 +1,24 @@
 //! The harness `codex`: OpenAI's agent, run once for each spawn, without a person.
 //!
 //! Relies on the lent hands for time, cancelling and a fresh folder in its home; on the command's report for everything
-//! else. Nothing of a task, a prompt, an endpoint or a credential stands on its command line (HARNESS-1): what it is
-//! told stands in a `config.toml` in that folder, which no agent before has touched. Project and home may say what they
+//! else; on the gateway for what was asked and used. Nothing of a task, a prompt or an endpoint stands on its command
+//! line (HARNESS-1): what it is told stands in a `config.toml` in that folder, which no agent before has touched. Project and home may say what they
 //! like about it, it is not followed: settings, hooks, servers, skills, rules, `AGENTS.md` (HARNESS-2). Settings that
 //! the command does not know end it: each keeps it from something.
 
 mod report;
 mod transcript;
 
+use crate::gateway::{Gateway, Tally, Upstream};
 use crate::lines::Lines;
-use crate::provider::{Hands, Program, Provider, SpawnOrder, SpawnReport};
+use crate::provider::{Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
 use loom_core::word::SpawnOutcome;
 use std::collections::BTreeMap;
 use std::{fmt, fs};
 
-/// The variable that hands over the credential. The command keeps it from the agent's shell.
+/// What it asks of its endpoint, below the endpoint's own path.
+const ROUTES: &[&str] = &["POST /responses"];
+/// The variable that hands over the gateway's token. The command keeps it from the agent's shell.
 const KEY: &str = "LOOM_MODEL_KEY";
 /// The vendor's endpoint.
 const ENDPOINT: &str = "https://api.openai.com/v1";
@@ -80,6 +83,8 @@ pub struct CodexSettings {
     pub base_url: Option<String>,
     /// The model for a tier, in the bundle's words; the command's own choice where a tier is missing.
     pub models: BTreeMap<String, String>,
+    /// Most requests that it may make in a spawn.
+    pub requests_max: u64,
     /// How often the command may ask again for one answer after a failure that may pass, and after a stream that broke.
     pub retries_max: u32,
     /// Most time for which it may print nothing, in milliseconds. It prints each step once that is whole.
@@ -99,6 +104,7 @@ impl fmt::Debug for CodexSettings {
             .field("program", &self.program)
             .field("base_url", &self.base_url)
             .field("models", &self.models)
+            .field("requests_max", &self.requests_max)
             .field("retries_max", &self.retries_max)
             .field("idle_limit_ms", &self.idle_limit_ms)
             .field("fenced", &self.fenced)
@@ -120,11 +126,11 @@ impl Codex {
     }
 
     /// Returns the text of `config.toml`.
-    fn config(&self, model: Option<&str>) -> String {
+    fn config(&self, model: Option<&str>, gateway: &Gateway) -> String {
         let settings = &self.settings;
         let quoted = |text: &str| toml::Value::String(text.to_string()).to_string();
         let model = model.map(|model| format!("model = {}\n", quoted(model))).unwrap_or_default();
-        let base_url = quoted(settings.base_url.as_deref().unwrap_or(ENDPOINT));
+        let base_url = quoted(&gateway.url());
         // Each request of a stream that is asked for again would else be tried so often, too.
         // And it gives up a silent stream later than it is given up itself.
         let (retries, idle_ms) = (settings.retries_max, settings.idle_limit_ms.saturating_mul(2).min(i64::MAX as u64));
@@ -143,6 +149,7 @@ impl Codex {
             variables: Vec::new(),
             time_limit_ms: order.time_limit_ms.min(VERSION_MS),
             idle_limit_ms: None,
+            door: None,
         };
         let ended = hands.run(&program, &mut |_| {});
         if ended.outcome != SpawnOutcome::Ok {
@@ -153,7 +160,7 @@ impl Codex {
         Ok(told.trim().trim_start_matches("codex-cli ").to_string())
     }
 
-    fn program(&self, order: &SpawnOrder, home: String) -> Program {
+    fn program(&self, order: &SpawnOrder, gateway: &Gateway, home: String) -> Program {
         let settings = &self.settings;
         let sandbox = match (order.edits, settings.fenced) {
             (false, _) => "read-only",
@@ -165,13 +172,14 @@ impl Codex {
         argv.extend(["--sandbox", sandbox, "-"].map(ToString::to_string));
         let mut variables = settings.variables.clone();
         variables.push(("CODEX_HOME".to_string(), home));
-        variables.push((KEY.to_string(), settings.credential.clone()));
+        variables.push((KEY.to_string(), gateway.token().to_string()));
         Program {
             argv,
             stdin: order.prompt.clone().into_bytes(),
             variables,
             time_limit_ms: order.time_limit_ms,
             idle_limit_ms: Some(settings.idle_limit_ms),
+            door: Some(gateway.door()),
         }
     }
 }
@@ -186,9 +194,19 @@ impl Provider for Codex {
             Ok(version) => version,
             Err(report) => return report,
         };
+        let upstream = Upstream {
+            base_url: self.settings.base_url.clone().unwrap_or_else(|| ENDPOINT.to_string()),
+            credential: self.settings.credential.clone(),
+            routes: ROUTES,
+            requests_max: self.settings.requests_max,
+        };
+        let gateway = match Gateway::open(&upstream) {
+            Ok(gateway) => gateway,
+            Err(error) => return SpawnReport::broken(error.to_string()),
+        };
         let model = self.settings.models.get(&order.tier).cloned();
         let home = hands.fresh_folder(HOME).and_then(|folder| {
-            fs::write(folder.join("config.toml"), self.config(model.as_deref()))?;
+            fs::write(folder.join("config.toml"), self.config(model.as_deref(), &gateway))?;
             folder.into_os_string().into_string().map_err(|_| std::io::Error::other("its path is not UTF-8"))
         });
         let home = match home {
@@ -196,13 +214,14 @@ impl Provider for Codex {
             Err(error) => return SpawnReport::broken(format!("its folder {HOME} cannot be made: {error}")),
         };
         let mut lines = Lines::default();
-        let ended = hands.run(&self.program(order, home), &mut |piece| {
+        let ended = hands.run(&self.program(order, &gateway, home), &mut |piece| {
             lines.push(piece, |line| {
-                if let Some(live) = transcript::live(line) {
-                    hands.tell(live);
+                if let Some(line) = transcript::shown(line) {
+                    let Tally { tokens_in, tokens_out, .. } = gateway.tally();
+                    hands.tell(Live { line, tokens_in, tokens_out });
                 }
             });
         });
-        report::conclude(&ended, &version, model)
+        report::conclude(&ended, &gateway.close(), &version, model)
     }
 }

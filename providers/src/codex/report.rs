@@ -5,86 +5,58 @@
 //! and the model said something after all that it did (HARNESS-4). What its fence forbade and which tool was unknown it
 //! does not tell: that shows in what was done.
 
-use super::transcript::{Ending, Failure, Transcript, read};
+use super::transcript::{Ending, Transcript, read};
+use crate::gateway::Tally;
 use crate::provider::{Ended, SpawnReport};
-use crate::refusal::{DETAIL_BYTES_MAX, last_words, of_status};
+use crate::refusal::{DETAIL_BYTES_MAX, last_words, of_status, refused, stopped};
 use loom_core::answer::clip;
 use loom_core::word::SpawnOutcome;
 
 /// What the command says of settings that it does not know.
 const CONFIG_REFUSED: &str = "Error loading config.toml";
 
-/// Returns the report of a run that ended so.
-pub(super) fn conclude(ended: &Ended, version: &str, model: Option<String>) -> SpawnReport {
+/// Returns the report of a run that ended so, and of which so much passed the gateway.
+pub(super) fn conclude(ended: &Ended, tally: &Tally, version: &str, model: Option<String>) -> SpawnReport {
     let transcript = read(&ended.output);
-    let (outcome, detail) = judge(ended, &transcript);
-    let (tokens_in, tokens_out) = match &transcript.ending {
-        Some(Ending::Completed { tokens_in, tokens_out }) => (*tokens_in, *tokens_out),
-        // Refused each time, it used nothing.
-        Some(Ending::Failed(Failure { status: Some(_), .. })) if !transcript.has_spoken && !transcript.broke_off => {
-            (Some(0), Some(0))
-        }
-        _ => (None, None),
-    };
+    let (outcome, detail) = judge(ended, &transcript, tally);
+    let is_free = tally.tokens_in == Some(0) && tally.tokens_out == Some(0);
     SpawnReport {
         outcome,
         output: transcript.message.unwrap_or_default().into_bytes(),
-        tokens_in,
-        tokens_out,
-        money_micro: None,
-        model,
+        tokens_in: tally.tokens_in,
+        tokens_out: tally.tokens_out,
+        money_micro: is_free.then_some(0),
+        model: tally.model.clone().or(model),
         session: transcript.session,
-        wake_ms: None,
+        wake_ms: tally.retry_after_ms.filter(|_| outcome == SpawnOutcome::Limited),
         detail: detail.map(|detail| clip(&detail, DETAIL_BYTES_MAX)),
         provider: Some(format!("codex {version}")),
         chosen: None,
-        requests: None,
+        requests: Some(tally.requests),
         transcript: ended.output.clone(),
     }
 }
 
-fn judge(ended: &Ended, transcript: &Transcript) -> (SpawnOutcome, Option<String>) {
-    use SpawnOutcome::{Broken, Cancelled, Failed, Limited, Ok, TimedOut};
+fn judge(ended: &Ended, transcript: &Transcript, tally: &Tally) -> (SpawnOutcome, Option<String>) {
+    use SpawnOutcome::{Broken, Failed, Ok};
     let told = |outcome, detail: String| (outcome, Some(detail));
-    let words = last_words(&ended.detail);
-    match ended.outcome {
-        Broken | Cancelled => return told(ended.outcome, ended.detail.clone()),
-        // What it waits for may tell more than that it waited.
-        TimedOut => {
-            return match &transcript.failure {
-                Some(Failure { status: Some(status), .. }) => {
-                    let outcome = match of_status(*status) {
-                        Failed => TimedOut,
-                        // As below.
-                        Limited if transcript.has_spoken => TimedOut,
-                        outcome => outcome,
-                    };
-                    told(outcome, format!("refused with {status}, it meant to ask again: {words}"))
-                }
-                Some(_) => told(TimedOut, format!("without an answer, it meant to ask again: {words}")),
-                None => told(TimedOut, words.to_string()),
-            };
-        }
-        Ok | Failed | SpawnOutcome::Unparsable | Limited => {}
+    if let Some(stopped) = stopped(ended, tally) {
+        return stopped;
     }
+    let words = last_words(&ended.detail);
     match &transcript.ending {
         // Settings that it does not know end it before it begins, and would again.
         None if transcript.session.is_none() && words.contains(CONFIG_REFUSED) => {
             return told(Broken, format!("it does not take its settings: {words}"));
         }
         None => return told(Failed, format!("its report is missing or cut: {words}")),
-        Some(Ending::Failed(Failure { status: Some(status), what })) => {
-            let outcome = match of_status(*status) {
-                // What it used before is not told, and of a limited spawn nothing counts that is not known.
-                Limited if transcript.has_spoken => Failed,
-                outcome => outcome,
+        Some(Ending::Failed(what)) => {
+            return match refused(tally) {
+                Some(status) => told(of_status(status), format!("it was refused with {status}: {what}")),
+                None => told(Failed, format!("it reports an error: {what}")),
             };
-            return told(outcome, format!("it was refused with {status}: {what}"));
         }
-        Some(Ending::Failed(Failure { status: None, what })) => {
-            return told(Failed, format!("it reports an error: {what}"));
-        }
-        Some(Ending::Completed { .. }) => {}
+        Some(Ending::Completed) => {}
     }
     if ended.outcome != Ok {
         return told(Failed, format!("it reports success, but {words}"));
@@ -119,15 +91,21 @@ mod tests {
         json!({"type": "item.completed", "item": item})
     }
 
-    fn used(tokens_in: &Value, tokens_out: &Value) -> Value {
-        json!({"type": "turn.completed", "usage": {"input_tokens": tokens_in, "output_tokens": tokens_out}})
+    fn completed() -> Value {
+        json!({"type": "turn.completed", "usage": {"input_tokens": 1, "output_tokens": 1}})
     }
 
     fn concluded(outcome: SpawnOutcome, lines: &[Value]) -> SpawnReport {
+        concluded_with(outcome, lines, None)
+    }
+
+    /// Concludes with the last answer's status.
+    fn concluded_with(outcome: SpawnOutcome, lines: &[Value], status: Option<u16>) -> SpawnReport {
+        let tally = Tally { status, retry_after_ms: Some(7), model: Some("m".to_string()), ..Tally::default() };
         let begun = json!({"type": "thread.started", "thread_id": "s"});
         let output = printed(&[&[begun], lines].concat());
         let detail = "it ended with exit code 1: words".to_string();
-        conclude(&Ended { outcome, output, detail }, "0.169.0", Some("m".to_string()))
+        conclude(&Ended { outcome, output, detail }, &tally, "0.169.0", None)
     }
 
     #[track_caller]
@@ -139,15 +117,14 @@ mod tests {
 
     #[test]
     fn a_whole_report_is_read() {
-        let report = check(&[ran("completed"), said("Done."), used(&json!(200), &json!(40))], SpawnOutcome::Ok, None);
-        assert_eq!((report.tokens_in, report.tokens_out, report.money_micro), (Some(200), Some(40), None));
+        let report = check(&[ran("completed"), said("Done."), completed()], SpawnOutcome::Ok, None);
         assert_eq!((report.model.as_deref(), report.session.as_deref()), (Some("m"), Some("s")));
         assert_eq!((report.output, report.provider.as_deref()), (b"Done.".to_vec(), Some("codex 0.169.0")));
     }
 
     #[test]
     fn success_is_more_than_the_word() {
-        let (failed, end) = (SpawnOutcome::Failed, used(&json!(1), &json!(1)));
+        let (failed, end) = (SpawnOutcome::Failed, completed());
         check(std::slice::from_ref(&end), failed, Some("its last message is empty"));
         check(&[said("I begin."), ran("completed"), end.clone()], failed, Some("its last message is empty"));
         check(&[ran("declined"), said("Done."), end.clone()], failed, Some("it was denied the use of x"));
@@ -159,43 +136,32 @@ mod tests {
 
     #[test]
     fn a_refusal_by_the_endpoint_says_whether_to_try_again() {
-        let body = json!({"error": {"message": "no"}}).to_string();
-        for (what, outcome, used) in [
-            ("unexpected status 401 Unauthorized: no, url: http://x/status/7", SpawnOutcome::Broken, Some(0)),
-            ("exceeded retry limit, last status: 429 Too Many Requests", SpawnOutcome::Limited, Some(0)),
-            ("unexpected status 529 <unknown status code>: no", SpawnOutcome::Limited, Some(0)),
-            (body.as_str(), SpawnOutcome::Broken, Some(0)),
-            ("stream disconnected before completion", SpawnOutcome::Failed, None),
-            ("status", SpawnOutcome::Failed, None),
+        let lines = [json!({"type": "turn.failed", "error": {"message": "words"}})];
+        for (status, outcome, wake_ms) in [
+            (Some(401), SpawnOutcome::Broken, None),
+            (Some(429), SpawnOutcome::Limited, Some(7)),
+            (Some(529), SpawnOutcome::Limited, Some(7)),
+            (Some(500), SpawnOutcome::Failed, None),
+            (Some(200), SpawnOutcome::Failed, None),
+            (None, SpawnOutcome::Failed, None),
         ] {
-            let lines =
-                [json!({"type": "error", "message": what}), json!({"type": "turn.failed", "error": {"message": what}})];
-            let report = concluded(SpawnOutcome::Failed, &lines);
-            assert_eq!((report.outcome, report.tokens_in, report.tokens_out), (outcome, used, used), "{what}");
-            let report = concluded(SpawnOutcome::Failed, &[&[said("x")], &lines[..]].concat());
-            assert_eq!(report.tokens_in, None, "the answer before used something");
-            assert_ne!(report.outcome, SpawnOutcome::Limited, "and would not be counted");
+            let report = concluded_with(SpawnOutcome::Failed, &lines, status);
+            assert_eq!((report.outcome, report.wake_ms), (outcome, wake_ms), "{status:?}");
         }
-    }
-
-    #[test]
-    fn usage_that_no_number_can_hold_is_unknown() {
-        let report = check(&[said("Done."), used(&json!(1.8e19), &json!(-1))], SpawnOutcome::Ok, None);
-        assert_eq!((report.tokens_in, report.tokens_out), (None, None));
     }
 
     #[test]
     fn settings_that_it_does_not_know_are_no_passing_failure() {
         let detail = "it ended with exit code 1: Error loading config.toml:\nunknown field".to_string();
         let ended = Ended { outcome: SpawnOutcome::Failed, output: Vec::new(), detail };
-        assert_eq!(conclude(&ended, "1", None).outcome, SpawnOutcome::Broken);
+        assert_eq!(conclude(&ended, &Tally::default(), "1", None).outcome, SpawnOutcome::Broken);
     }
 
     proptest! {
         /// Whatever the model says comes back byte for byte, and it alone.
         #[test]
         fn any_text_comes_back(text in ".*[^\\s].*") {
-            let report = concluded(SpawnOutcome::Ok, &[said("x"), said(&text), used(&json!(1), &json!(1))]);
+            let report = concluded(SpawnOutcome::Ok, &[said("x"), said(&text), completed()]);
             prop_assert_eq!((report.outcome, report.output), (SpawnOutcome::Ok, text.into_bytes()));
         }
 
@@ -206,12 +172,12 @@ mod tests {
             at in 0..300_usize,
             cut in 0..300_usize,
         ) {
-            let mut output = printed(&[ran("completed"), said("Done."), used(&json!(1), &json!(1))]);
+            let mut output = printed(&[ran("completed"), said("Done."), completed()]);
             let at = at.min(output.len());
             output.splice(at..(at + cut).min(output.len()), noise);
             for outcome in [SpawnOutcome::Ok, SpawnOutcome::Failed, SpawnOutcome::TimedOut] {
                 let ended = Ended { outcome, output: output.clone(), detail: String::new() };
-                let report = conclude(&ended, "1", None);
+                let report = conclude(&ended, &Tally::default(), "1", None);
                 prop_assert!(outcome == SpawnOutcome::Ok || report.outcome != SpawnOutcome::Ok);
             }
         }

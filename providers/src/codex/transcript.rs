@@ -3,7 +3,6 @@
 //! Whatever a model says may stand in it, and its middle or end may be missing: a line that is not understood says
 //! nothing, and no line is an error (HARNESS-6). Lines end with LF only.
 
-use crate::provider::Live;
 use loom_core::answer::clip;
 use serde_json::Value;
 
@@ -16,48 +15,20 @@ pub(super) struct Transcript {
     pub(super) session: Option<String>,
     /// What the model said last; none where it did something since.
     pub(super) message: Option<String>,
-    /// Whether anything of the model came.
-    pub(super) has_spoken: bool,
     /// What was not allowed to be done.
     pub(super) denied: Vec<String>,
-    /// The last failure that the command told; none once the model has answered since.
-    pub(super) failure: Option<Failure>,
-    /// Whether an answer broke off, of which nobody knows what it used.
-    pub(super) broke_off: bool,
     pub(super) ending: Option<Ending>,
     /// Whether a line was not whole.
     pub(super) is_cut: bool,
-}
-
-/// Something that went wrong between the command and the endpoint.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Failure {
-    /// The status with which the endpoint refused; absent where the command does not say, as of 5xx, or was not answered.
-    pub(super) status: Option<u64>,
-    /// The command's words.
-    pub(super) what: String,
-}
-
-impl Failure {
-    /// Reads the command's words: `unexpected status 401 …`, `… last status: 429 …`, or the body of an answer with 400.
-    fn of(what: String) -> Self {
-        let numbers = what.match_indices("status").filter_map(|(at, word)| {
-            let rest = what[at + word.len()..].trim_start_matches([':', ' ']);
-            rest.get(..3)?.parse().ok().filter(|status| (400..600).contains(status))
-        });
-        let is_body = || serde_json::from_str::<Value>(&what).is_ok_and(|body| body["error"].is_object());
-        let status = numbers.last().or_else(|| is_body().then_some(400));
-        Failure { status, what }
-    }
 }
 
 /// The last line of a run that came to its end.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Ending {
     /// The turn was completed.
-    Completed { tokens_in: Option<u64>, tokens_out: Option<u64> },
+    Completed,
     /// The turn failed, with what the command says of it.
-    Failed(Failure),
+    Failed(String),
 }
 
 /// Reads what was printed.
@@ -72,21 +43,8 @@ pub(super) fn read(printed: &[u8]) -> Transcript {
         match line["type"].as_str().unwrap_or_default() {
             "thread.started" => read.session = text(&line, "thread_id"),
             "item.started" | "item.completed" => read.item(&line["item"], line["type"] == "item.completed"),
-            "error" => {
-                let failure = Failure::of(text(&line, "message").unwrap_or_default());
-                read.broke_off |= failure.status.is_none();
-                read.failure = Some(failure);
-            }
-            "turn.completed" => {
-                let used = |key: &str| line["usage"][key].as_u64();
-                // What came from a cache is among what was read.
-                let (tokens_in, tokens_out) = (used("input_tokens"), used("output_tokens"));
-                read.ending = Some(Ending::Completed { tokens_in, tokens_out });
-            }
-            "turn.failed" => {
-                let failure = Failure::of(text(&line["error"], "message").unwrap_or_default());
-                read.ending = Some(Ending::Failed(failure));
-            }
+            "turn.completed" => read.ending = Some(Ending::Completed),
+            "turn.failed" => read.ending = Some(Ending::Failed(text(&line["error"], "message").unwrap_or_default())),
             _ => {}
         }
     }
@@ -97,13 +55,12 @@ impl Transcript {
     fn item(&mut self, item: &Value, is_complete: bool) {
         match item["type"].as_str().unwrap_or_default() {
             // A notice of the command itself.
-            "error" => return,
+            "error" | "reasoning" => {}
             "agent_message" => {
                 if is_complete {
                     self.message = text(item, "text");
                 }
             }
-            "reasoning" => {}
             kind => {
                 self.message = None;
                 if item["status"] == "declined" {
@@ -111,14 +68,11 @@ impl Transcript {
                 }
             }
         }
-        self.has_spoken = true;
-        self.failure = None;
     }
 }
 
-/// Returns what a line shows of what is done just now: the last line of what is said, or the command that is run. What
-/// was used is told at the end only.
-pub(super) fn live(line: &[u8]) -> Option<Live> {
+/// Returns what a line shows of what is done just now: the last line of what is said, or the command that is run.
+pub(super) fn shown(line: &[u8]) -> Option<String> {
     let line: Value = serde_json::from_str(&String::from_utf8_lossy(line)).ok()?;
     let item = &line["item"];
     let shown = match (line["type"].as_str()?, item["type"].as_str()?) {
@@ -134,7 +88,7 @@ pub(super) fn live(line: &[u8]) -> Option<Live> {
         }
         _ => return None,
     };
-    Some(Live { line: clip(shown.trim(), LIVE_BYTES_MAX), tokens_in: None, tokens_out: None })
+    Some(clip(shown.trim(), LIVE_BYTES_MAX))
 }
 
 fn text(value: &Value, key: &str) -> Option<String> {

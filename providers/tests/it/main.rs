@@ -10,6 +10,7 @@ mod api;
 mod claude;
 mod codex;
 mod demo;
+mod gateway;
 mod harness;
 mod script;
 mod trouble;

@@ -60,6 +60,82 @@ fn cancelled_run_is_closed_and_declines_what_comes_after() {
 }
 
 #[test]
+fn held_run_decides_on_and_a_hold_of_seven_days_abandons_it() {
+    check(
+        REVIEWED,
+        r#"
+        pause
+        pause
+        w: edit
+        resume
+        resume
+        pause
+        timer hold
+        "#,
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > pause
+        > pause
+          request.declined the run is held already
+        > w: edit
+          paths.changed src/x
+          stage.entered review, round 1
+          spawn.requested a attempt 1
+          spawn.requested b attempt 1
+        > resume
+        > resume
+          request.declined the run is not held
+        > pause
+        > timer hold
+          budget.settled worst case, 10 tokens
+          budget.settled worst case, 10 tokens
+          run.closed abandoned: nobody let the held run go on in time
+        "#,
+    );
+}
+
+#[test]
+fn held_merge_is_made_when_the_hold_ends() {
+    check(
+        REVIEWED,
+        r#"
+        w: edit
+        a: pass
+        pause
+        b: pass
+        timer hold
+        merge: done
+        "#,
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered review, round 1
+          spawn.requested a attempt 1
+          spawn.requested b attempt 1
+        > a: pass
+          verdict.given a passed (pass)
+        > pause
+        > b: pass
+          verdict.given b passed (pass)
+          stage.entered decide, round 1
+          gate.decided final accepted by policy
+          stage.entered finish, round 1
+          merge.intended loom/task-6407d68d
+        > timer hold
+        > merge: done
+          run.closed accepted: accepted; the work is on loom/task-6407d68d
+        "#,
+    );
+}
+
+#[test]
 fn rule_set_for_a_run_that_has_ended_is_not_added() {
     check(
         REVIEWED,

@@ -237,6 +237,8 @@ impl World {
             | Event::RiskAccepted(_)
             | Event::RulesAdded(_)
             | Event::RunCancelled(_)
+            | Event::RunPaused(_)
+            | Event::RunResumed(_)
             | Event::TimerFired(_)
             | Event::EffectOrphaned(_)
             | Event::StoreCreated(_) => return None,
@@ -290,6 +292,8 @@ impl World {
             }
             "steer" => RunSteered { request, note: named(&mut blobs, rest.as_bytes()) }.into(),
             "cancel" => RunCancelled { request, reason: None }.into(),
+            "pause" => RunPaused { request }.into(),
+            "resume" => RunResumed { request }.into(),
             "rules" => {
                 assert_eq!(rest, "harmless", "there is one rule set to add");
                 let text = Blob::plain(HARMLESS.trim_start().as_bytes());
@@ -303,6 +307,7 @@ impl World {
                 let timer = state.timers.iter().find(|(_, timer)| timer.agent == rest).map(|(subject, _)| *subject);
                 let subject = match (rest, &state.gate) {
                     ("gate", Some(gate)) => gate.sequence,
+                    ("hold", _) => state.hold.expect("the run is held").since,
                     _ => timer.unwrap_or_else(|| self.pending(rest)),
                 };
                 let due = state.deadlines().find(|(_, found)| *found == subject).map_or(0, |(due, _)| due);

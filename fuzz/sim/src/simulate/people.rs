@@ -290,13 +290,18 @@ impl People {
             return Ask::Answer { gate: sequence, answer, note, artifact };
         }
         let findings: Vec<u64> = state.findings.keys().copied().collect();
-        match chance.below(20) {
+        if state.hold.is_some() && chance.happens(300) {
+            return Ask::Resume;
+        }
+        match chance.below(22) {
             0..6 => {
                 Ask::AcceptRisk { finding: chance.one(&findings).copied().unwrap_or(3), reason: "I know".to_string() }
             }
             6..10 => Ask::Steer { note: "be brief".to_string() },
             10 => Ask::Answer { gate: chance.below(state.next), answer: Answer::Accept, note, artifact: None },
             11 => Ask::AddRules { text: MORE_RULES.to_string() },
+            20 => Ask::Pause,
+            21 => Ask::Resume,
             12 => Ask::Cancel { reason: note },
             13 => Ask::Recover { choice: Recovery::Abandon, spawns: Vec::new() },
             14 => Ask::AddRules { text: "these are no rules".to_string() },
