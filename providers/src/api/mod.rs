@@ -1,7 +1,8 @@
 //! Models behind an API, for agents that do not edit: one call, one answer.
 //!
-//! Such a provider sees nothing but the prompt and has no tools, so it refuses an order to edit. It asks for JSON that
-//! fits the order's schema where the endpoint can give that. Whether the answer is one is never decided here.
+//! Such a provider sees nothing but the prompt and has no tools, so it refuses an order to edit (API-1). It asks for
+//! JSON that fits the order's schema where the endpoint can give that (API-2). Whether the answer is one is never
+//! decided here.
 
 mod anthropic;
 mod openai;
@@ -206,7 +207,7 @@ impl Api {
                 Err(Trouble::Unusable(what)) => return Err((SpawnOutcome::Broken, what, None)),
                 Err(Trouble::Unreachable(what)) => (SpawnOutcome::Failed, what),
                 Err(Trouble::Lost(what)) => {
-                    // The service may have worked, and billed: asking again would be a second time.
+                    // The service may have worked, and billed: asking again would be a second time (API-4).
                     seen.requests += 1;
                     seen.unknown = true;
                     return Err((SpawnOutcome::Failed, what, None));

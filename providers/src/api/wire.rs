@@ -1,6 +1,6 @@
 //! One request over HTTP, and whoever waits for it: no redirects, no cookies. TLS is rustls with ring.
 //!
-//! Giving up closes the connection at once.
+//! Giving up closes the connection at once (API-3).
 
 use reqwest::{Client, Url};
 use std::time::Duration;
@@ -96,7 +96,11 @@ pub(super) async fn exchange(call: Call<'_>) -> Result<Answer, Trouble> {
     }
     let answered = timeout(call.idle, request.send()).await.map_err(|_| Trouble::Silent)?;
     let mut response = answered.map_err(|error| {
-        if error.is_connect() { Trouble::Unreachable(told(error)) } else { Trouble::Lost(told(error)) }
+        if error.is_connect() {
+            Trouble::Unreachable(format!("the endpoint is not reached: {}", told(error)))
+        } else {
+            Trouble::Lost(told(error))
+        }
     })?;
     let header = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse().ok();
     let mut answer =

@@ -1,4 +1,4 @@
-//! Who thinks, spawn by spawn: providers by name, and chains of names by agent, kind of agent and tier.
+//! Who thinks, spawn by spawn: providers by name, and chains of names by agent, kind of agent and tier (BACKEND-1).
 //!
 //! The choice depends on the order and on what is set up, on nothing else: a repeated order gets the same provider. The
 //! provider of attempt k is the k-th of the chain that is set up and can do it, or the last (BACKEND-2).
@@ -47,7 +47,7 @@ impl Backends {
         Ok(Backends { providers: found, chains, fenced })
     }
 
-    /// Returns who does an order and why; or why nobody does.
+    /// Returns who does an order and why; or why nobody does (BACKEND-3).
     fn choose(&self, order: &SpawnOrder) -> Result<(&ProviderSettings, String), String> {
         let (mut why, chain) = self.chains.of(order);
         let (mut usable, mut skipped) = (Vec::new(), Vec::new());

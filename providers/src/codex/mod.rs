@@ -4,7 +4,7 @@
 //! else; on the gateway for what was asked and used. Nothing of a task, a prompt or an endpoint stands on its command
 //! line (HARNESS-1): what it is told stands in a `config.toml` in that folder, which no agent before has touched. Project and home may say what they
 //! like about it, it is not followed: settings, hooks, servers, skills, rules, `AGENTS.md` (HARNESS-2). Settings that
-//! the command does not know end it: each keeps it from something.
+//! the command does not know end it: each keeps it from something (HARNESS-7).
 
 mod report;
 mod transcript;
@@ -22,7 +22,7 @@ const ROUTES: &[&str] = &["POST /responses"];
 const KEY: &str = "LOOM_MODEL_KEY";
 /// The vendor's endpoint.
 const ENDPOINT: &str = "https://api.openai.com/v1";
-/// The folder that holds all that the command reads of its own, in the run's home.
+/// The folder that holds all that the command reads of its own, in the run's home; made anew for each spawn (HARNESS-7).
 const HOME: &str = ".codex";
 /// Most time for the command to tell its version, in milliseconds.
 const VERSION_MS: u64 = 30_000;
