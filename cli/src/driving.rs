@@ -18,11 +18,12 @@ use loom_core::word::Answer;
 use loom_host::environment::{Environment, variable};
 use loom_host::request::{Ask, Request};
 use loom_host::session::{Session, request_id};
-use loom_providers::{NAMES, Provider, Script, Scripted, choose, demo};
+use loom_providers::{BackendSettings, Backends, Provider, Script, Scripted, demo};
 use loom_store::{RedbStore, RunState, Store, StoreError};
-use loom_tools::Guard;
+use loom_tools::{Guard, find_program};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,10 +31,11 @@ use std::sync::Arc;
 /// Who thinks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Thinker {
-    /// Who thinks; else whoever's credential is set up.
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(NAMES.iter().copied()))]
+    /// Who thinks, for every agent; else whoever's credential is set up: claude, codex. The APIs anthropic and openai
+    /// can be named too; they need a model and edit nothing.
+    #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// The model; else the provider's own choice.
+    /// The model of every tier; else the provider's own choice.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// A model script in place of a provider.
@@ -49,21 +51,25 @@ pub(crate) struct RunJson {
 
 impl Thinker {
     /// Returns who was chosen to think; for a task of one's own nothing stands in.
-    pub(crate) fn chosen(&self) -> Result<Arc<dyn Provider>, CliError> {
-        match &self.script {
-            Some(path) => scripted(path),
-            None => Ok(choose(self.provider.as_deref(), self.model.as_deref(), variable)?),
+    pub(crate) fn chosen(&self, environment: &Environment) -> Result<Arc<dyn Provider>, CliError> {
+        if let Some(path) = &self.script {
+            return scripted(path);
         }
+        let mut settings = BackendSettings::of_variables(variable);
+        settings.pin(self.provider.as_deref(), self.model.as_deref())?;
+        let is_installed =
+            |program: &str| find_program(OsStr::new(program), Some(&environment.search_path), Path::new("/")).is_some();
+        Ok(Arc::new(Backends::new(settings, is_installed)?))
     }
 
     /// Returns who goes on thinking for what a store has under way: for the demo's run, its script.
-    fn provider(&self, store_folder: &Path) -> Result<Arc<dyn Provider>, CliError> {
+    fn provider(&self, environment: &Environment, store_folder: &Path) -> Result<Arc<dyn Provider>, CliError> {
         let is_chosen = self.script.is_some() || self.provider.is_some();
         if !is_chosen && is_of_demo(store_folder)? {
             let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
             return Ok(Arc::new(Scripted::new(script)));
         }
-        self.chosen()
+        self.chosen(environment)
     }
 }
 
@@ -113,7 +119,8 @@ pub(crate) fn drive_on(
 ) -> Result<(Exit, Vec<RunJson>), CliError> {
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
     let environment = Environment::read();
-    let session = Session::reopen(&environment, store_folder, thinker.provider(store_folder)?, guard);
+    let provider = thinker.provider(&environment, store_folder)?;
+    let session = Session::reopen(&environment, store_folder, provider, guard);
     let mut session = session.map_err(|error| CliError::of_host(error, store_folder))?;
     let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();

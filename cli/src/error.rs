@@ -290,7 +290,8 @@ impl CliError {
                 AppendError::Store(error) => store_hint(error),
                 AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
             },
-            CliError::NoProvider(_) => {
+            CliError::NoProvider(NoProvider::Unknown { .. }) => None,
+            CliError::NoProvider(NoProvider::NotSetUp(_)) => {
                 Some("or play a model script with --script; `loom demo` shows a whole run without a model".to_string())
             }
             CliError::NoGate { .. } => Some("`loom gates` lists what waits".to_string()),

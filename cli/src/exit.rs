@@ -3,6 +3,7 @@
 use crate::error::CliError;
 use loom_core::word::Verdict;
 use loom_host::HostError;
+use loom_providers::NoProvider;
 use loom_replay::ReplayError;
 use loom_store::{AppendError, StoreError};
 use loom_tools::Error as ToolError;
@@ -79,12 +80,13 @@ impl Exit {
             CliError::Host(error) => Exit::of_host(error),
             // The file that was named is not there, or is not what it should be.
             CliError::File { source, .. } if is_named_wrongly(source) => Exit::Usage,
+            CliError::NoProvider(NoProvider::Unknown { .. }) => Exit::Usage,
             // The process ends by the signal itself, where it can.
             CliError::Interrupted { .. }
             | CliError::Output(_)
             | CliError::File { .. }
             | CliError::Unheard { .. }
-            | CliError::NoProvider(_) => Exit::Unavailable,
+            | CliError::NoProvider(NoProvider::NotSetUp(_)) => Exit::Unavailable,
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,
         }

@@ -61,6 +61,18 @@ pub enum AgentKind {
     Reviewer,
 }
 
+impl AgentKind {
+    /// Returns the kind as a bundle writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            AgentKind::Classifier => "classifier",
+            AgentKind::Adviser => "adviser",
+            AgentKind::Worker => "worker",
+            AgentKind::Reviewer => "reviewer",
+        }
+    }
+}
+
 /// A role with a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {

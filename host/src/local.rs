@@ -270,8 +270,10 @@ impl Shared {
         };
         let spawn = SpawnOrder {
             agent: work.agent.clone(),
+            kind: work.kind.clone(),
             tier: work.tier.clone(),
             prompt: prompt.clone(),
+            schema: parts.schema.clone(),
             work_dir: workspace.work().to_path_buf(),
             edits: work.edits,
             round: work.round,
@@ -432,6 +434,13 @@ impl Hands for Lent<'_> {
             Ok(exit) => ended(&exit),
             Err(error) => Ended { outcome: SpawnOutcome::Broken, output: Vec::new(), detail: told(&error) },
         }
+    }
+
+    fn fresh_folder(&self, name: &str) -> std::io::Result<PathBuf> {
+        let path = self.shared.folder(self.order.stream).join("home").join(name);
+        remove_tree(&path).map_err(std::io::Error::other)?;
+        std::fs::create_dir(&path)?;
+        Ok(path)
     }
 
     fn tell(&self, live: Live) {

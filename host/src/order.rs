@@ -79,6 +79,8 @@ pub enum Work {
 pub struct SpawnWork {
     /// The agent.
     pub agent: String,
+    /// Its kind, in the bundle's word.
+    pub kind: String,
     /// Its model tier.
     pub tier: String,
     /// The round of its phase.

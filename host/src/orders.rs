@@ -39,6 +39,7 @@ impl Orders {
                 let schema = self.of_bundle(known.schema)?;
                 let parts = self.parts(stream, &recipe, schema)?;
                 Work::Spawn(Box::new(SpawnWork {
+                    kind: known.kind.word().to_string(),
                     tier: known.tier.clone(),
                     agent,
                     round,

@@ -4,17 +4,22 @@
 //! nothing, stores nothing and keeps nothing in memory that a repeated order would need: equal orders get equal
 //! work. This is the only room that knows vendors.
 
-mod choice;
+mod api;
+mod backends;
 mod claude;
+mod codex;
 pub mod demo;
 mod gateway;
 mod lines;
 mod play;
 mod provider;
+mod refusal;
 mod script;
 
-pub use choice::{NAMES, NoProvider, choose};
+pub use api::{Api, ApiKind, ApiSettings, Price};
+pub use backends::{BackendSettings, Backends, Chains, NoProvider, ProviderKind, ProviderSettings};
 pub use claude::{Claude, ClaudeSettings};
+pub use codex::{Codex, CodexSettings};
 pub use gateway::{Gateway, GatewayError, Tally, Upstream};
 pub use play::{Played, play};
 pub use provider::{Door, Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};

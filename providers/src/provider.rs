@@ -1,18 +1,22 @@
 //! The seam: what a model, an agent harness or a script is asked, what it is lent, and what it reports.
 
 use loom_core::word::SpawnOutcome;
-use std::fmt;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 /// One spawn, as its provider sees it. Everything in it comes from the log, so a re-issued spawn gives an equal order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpawnOrder {
     /// The agent.
     pub agent: String,
+    /// The agent's kind, in the bundle's word: `classifier`, `adviser`, `worker` or `reviewer`.
+    pub kind: String,
     /// Which class of model it wants, in the bundle's words.
     pub tier: String,
     /// The rendered prompt.
     pub prompt: String,
+    /// The JSON Schema that the answer is to fit; the prompt has it too.
+    pub schema: String,
     /// The folder to work in.
     pub work_dir: PathBuf,
     /// Whether it may change that folder.
@@ -157,6 +161,13 @@ pub trait Hands {
     ///
     /// `heard` gets each piece of its standard output as it comes; the program waits meanwhile.
     fn run(&self, program: &Program, heard: &mut dyn FnMut(&[u8])) -> Ended;
+
+    /// Makes an empty folder of this name in the home folder of the programs that are run, and returns its path. What
+    /// stood there, an earlier agent's doing among it, is removed.
+    ///
+    /// # Errors
+    /// What the operating system says when it cannot.
+    fn fresh_folder(&self, name: &str) -> io::Result<PathBuf>;
 
     /// Shows to whoever looks on what the spawn does just now. Never waits for them.
     fn tell(&self, live: Live);

@@ -26,7 +26,7 @@ pub use git::Git;
 pub use guard::{GUARD_ARGUMENT, guard_main};
 pub use object_id::{CommitId, ObjectFormat, TreeId};
 pub use process::{
-    CancelToken, Capture, Command, Environment, Exit, Guard, Status, minimal_environment, run, run_heard,
+    CancelToken, Capture, Command, Environment, Exit, Guard, Status, find_program, minimal_environment, run, run_heard,
 };
 pub use repository::{Branch, Project, Uncommitted};
 pub use snapshot::{Limits, Skipped, Snapshot, Why};

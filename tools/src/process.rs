@@ -560,13 +560,17 @@ impl Kept {
 /// Finds the program as `execvp` would, but on the child's search path. Done here so that a missing program is the same
 /// error with and without a guard.
 fn resolve(name: &OsStr, command: &Command) -> Option<PathBuf> {
+    find_program(name, command.environment.get(OsStr::new("PATH")).map(OsString::as_os_str), &command.cwd)
+}
+
+/// Returns where a program is that is started in the folder `cwd` with this search path; a name with a slash is a path.
+pub fn find_program(name: &OsStr, search_path: Option<&OsStr>, cwd: &Path) -> Option<PathBuf> {
     if name.is_empty() {
         return None;
     }
     let is_program = |path: &Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
     if name.as_bytes().contains(&b'/') {
-        return Some(command.cwd.join(name)).filter(|path| is_program(path));
+        return Some(cwd.join(name)).filter(|path| is_program(path));
     }
-    let search_path = command.environment.get(OsStr::new("PATH"))?;
-    std::env::split_paths(search_path).map(|folder| command.cwd.join(folder).join(name)).find(|path| is_program(path))
+    std::env::split_paths(search_path?).map(|folder| cwd.join(folder).join(name)).find(|path| is_program(path))
 }

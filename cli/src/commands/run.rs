@@ -94,7 +94,7 @@ struct Document<'a> {
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let task = task(arguments)?;
     let environment = Environment::read();
-    let provider = arguments.thinker.chosen()?;
+    let provider = arguments.thinker.chosen(&environment)?;
     let bundle = Arc::new(load(&Source::builtin(&arguments.bundle)?)?);
     let limits = &bundle.bundle.limits;
     let caps = Amount {

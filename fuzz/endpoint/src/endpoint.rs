@@ -1,12 +1,13 @@
 //! The endpoint: who is asked what, and how the answer goes over the wire.
 //!
-//! Routes: `POST /v1/messages`, `POST /v1/messages/count_tokens`, `HEAD /` (clients look whether anybody is there).
+//! Routes: `POST /v1/messages`, `POST /v1/messages/count_tokens`, `POST /v1/responses`, `POST /v1/chat/completions`,
+//! `HEAD /` (clients look whether anybody is there).
 //! Everything else is refused and told, `CONNECT` among it: an endpoint that is named as a proxy sees whoever wants to
 //! reach another machine.
 
-use crate::events::{events, message};
 use crate::http::{Request, begin, chunk, read, whole};
-use crate::messages::{VERSION, conversation, count};
+use crate::messages::{Conversation, count};
+use crate::protocol::Protocol;
 use crate::script::{Answer, Reply, Script};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -82,9 +83,10 @@ impl Endpoint {
         self.shared.lock().asked.clone()
     }
 
-    /// Returns how many messages were asked for so far, refused ones among them.
+    /// Returns how many replies were asked for so far, in any protocol, refused ones among them.
     pub fn messages(&self) -> usize {
-        let is_message = |asked: &&Asked| asked.what.split('?').next() == Some("POST /v1/messages");
+        let path = |asked: &Asked| asked.what.strip_prefix("POST ")?.split('?').next().map(str::to_string);
+        let is_message = |asked: &&Asked| path(asked).as_deref().and_then(Protocol::of_path).is_some();
         self.shared.lock().asked.iter().filter(is_message).count()
     }
 
@@ -206,15 +208,16 @@ fn serve(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
         state.asked.push(asked);
         let number = state.asked.len();
         let told = match read {
-            Ok(Call::Message { model, turn, streams }) => {
+            Ok(Call::Reply(wanted)) => {
+                let (turn, protocol) = (wanted.asked.turn, wanted.protocol);
                 let tries = state.tries.entry(turn).or_default();
                 *tries += 1;
                 match shared.script.answer(turn, *tries - 1) {
-                    Some(answer) => Told::Answer { answer: answer.clone(), model, streams },
+                    Some(answer) => Told::Answer { answer: answer.clone(), wanted: Wanted { number, ..wanted } },
                     None => {
                         let why = format!("the script has no turn {turn}");
                         state.asked[number - 1].refused = Some(why.clone());
-                        Told::Refusal(Refusal { code: 400, why })
+                        Told::Refusal(Refusal { protocol, code: 400, why })
                     }
                 }
             }
@@ -224,28 +227,58 @@ fn serve(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
         };
         drop(state);
         match told {
-            Told::Answer { answer, model, streams } => play(wire, &answer, &model, streams, number)?,
+            Told::Answer { answer, wanted } => play(wire, &answer, &wanted)?,
             Told::Json(Value::Null) => whole(wire, 200, &[], b"")?,
             Told::Json(value) => whole(wire, 200, &[JSON], value.to_string().as_bytes())?,
-            Told::Refusal(Refusal { code, why }) => fail(wire, code, None, &why)?,
+            Told::Refusal(Refusal { protocol, code, why }) => fail(wire, protocol, code, None, &why)?,
         }
     }
 }
 
 /// What a request wants.
 enum Call {
-    Message { model: String, turn: usize, streams: bool },
+    Reply(Wanted),
     Count(usize),
     Look,
 }
 
+/// A reply that is wanted, and how it is to be told.
+#[derive(Clone)]
+struct Wanted {
+    protocol: Protocol,
+    asked: Conversation,
+    /// The number of the request.
+    number: usize,
+}
+
+impl Wanted {
+    /// The kind of body that it is told in.
+    fn kind(&self) -> (&'static str, &'static str) {
+        if self.asked.streams { EVENTS } else { JSON }
+    }
+
+    fn whole(&self, reply: &Reply) -> String {
+        self.protocol.whole(reply, &self.asked.model, self.number).to_string()
+    }
+
+    /// Returns a reply in the pieces that a connection can be cut between.
+    fn pieces(&self, reply: &Reply) -> Vec<String> {
+        if self.asked.streams {
+            return self.protocol.events(reply, &self.asked.model, self.number);
+        }
+        let text: Vec<char> = self.whole(reply).chars().collect();
+        text.chunks(text.len().div_ceil(8)).map(|chars| chars.iter().collect()).collect()
+    }
+}
+
 enum Told {
-    Answer { answer: Answer, model: String, streams: bool },
+    Answer { answer: Answer, wanted: Wanted },
     Json(Value),
     Refusal(Refusal),
 }
 
 struct Refusal {
+    protocol: Protocol,
     code: u16,
     why: String,
 }
@@ -254,62 +287,51 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const EVENTS: (&str, &str) = ("content-type", "text/event-stream; charset=utf-8");
 
 fn understand(request: &Request, shared: &Shared) -> Result<Call, Refusal> {
-    let refusal = |code| move |why: String| Refusal { code, why };
-    let counts = match (request.method.as_str(), request.path()) {
+    let (counts, protocol) = match (request.method.as_str(), request.path()) {
         ("HEAD", "/") => return Ok(Call::Look),
-        ("POST", "/v1/messages") => false,
-        ("POST", "/v1/messages/count_tokens") => true,
-        _ => return Err(refusal(404)("there is nothing here".to_string())),
+        ("POST", "/v1/messages/count_tokens") => (true, Some(Protocol::Messages)),
+        ("POST", path) => (false, Protocol::of_path(path)),
+        _ => (false, None),
     };
-    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-    if request.header("x-api-key").or(bearer) != Some(&shared.key) {
+    let Some(protocol) = protocol else {
+        return Err(Refusal { protocol: Protocol::Messages, code: 404, why: "there is nothing here".to_string() });
+    };
+    let refusal = |code| move |why: String| Refusal { protocol, code, why };
+    if protocol.key(request) != Some(&shared.key) {
         return Err(refusal(401)("invalid x-api-key".to_string()));
     }
-    if request.header("anthropic-version") != Some(VERSION) {
-        return Err(refusal(400)(format!("anthropic-version: {VERSION} is required")));
-    }
-    if request.header("content-type") != Some("application/json") {
-        return Err(refusal(400)("content-type: application/json is required".to_string()));
-    }
+    protocol.check(request).map_err(refusal(400))?;
     if counts {
         return count(&request.body).map(Call::Count).map_err(refusal(400));
     }
-    let asked = conversation(&request.body).map_err(refusal(400))?;
-    Ok(Call::Message { model: asked.model, turn: asked.turn, streams: asked.streams })
+    let asked = protocol.read(&request.body, &shared.script).map_err(refusal(400))?;
+    Ok(Call::Reply(Wanted { protocol, asked, number: 0 }))
 }
 
 /// Writes an error as the service words it.
-fn fail(wire: &mut Wire, code: u16, retry_after_s: Option<u64>, why: &str) -> io::Result<()> {
-    let kind = match code {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        429 => "rate_limit_error",
-        529 => "overloaded_error",
-        500.. => "api_error",
-        _ => "invalid_request_error",
-    };
-    let body = json!({"type": "error", "error": {"type": kind, "message": why}, "request_id": "req_scripted"});
+fn fail(wire: &mut Wire, protocol: Protocol, code: u16, retry_after_s: Option<u64>, why: &str) -> io::Result<()> {
     let wait = retry_after_s.map(|seconds| seconds.to_string());
     let mut headers = vec![JSON];
     headers.extend(wait.as_deref().map(|seconds| ("retry-after", seconds)));
-    whole(wire, code, &headers, body.to_string().as_bytes())
+    whole(wire, code, &headers, protocol.error(code, why).to_string().as_bytes())
 }
 
-fn play(wire: &mut Wire, answer: &Answer, model: &str, streams: bool, number: usize) -> io::Result<()> {
+fn play(wire: &mut Wire, answer: &Answer, wanted: &Wanted) -> io::Result<()> {
     let gone = || Err(io::ErrorKind::ConnectionAborted.into());
     match answer {
         Answer::Say(reply) => {
-            if !streams {
-                return whole(wire, 200, &[JSON], message(reply, model, number).to_string().as_bytes());
+            if !wanted.asked.streams {
+                return whole(wire, 200, &[JSON], wanted.whole(reply).as_bytes());
             }
             begin(wire, &[EVENTS])?;
-            chunk(wire, events(reply, model, number).concat().as_bytes())?;
+            chunk(wire, wanted.pieces(reply).concat().as_bytes())?;
             chunk(wire, b"")
         }
-        Answer::Status { code, retry_after_s } => fail(wire, *code, *retry_after_s, "the script says so"),
+        Answer::Status { code, retry_after_s } => {
+            fail(wire, wanted.protocol, *code, *retry_after_s, "the script says so")
+        }
         Answer::Cut { reply, clean } => {
-            half(wire, reply, model, streams, number)?;
+            half(wire, reply, wanted)?;
             if !clean {
                 return gone();
             }
@@ -320,20 +342,20 @@ fn play(wire: &mut Wire, answer: &Answer, model: &str, streams: bool, number: us
             gone()
         }
         Answer::Stall(reply) => {
-            half(wire, reply, model, streams, number)?;
+            half(wire, reply, wanted)?;
             wire.wait_for_end()?;
             gone()
         }
         Answer::Drip { reply, gap } => {
-            begin(wire, &[if streams { EVENTS } else { JSON }])?;
-            for piece in pieces(reply, model, streams, number) {
+            begin(wire, &[wanted.kind()])?;
+            for piece in wanted.pieces(reply) {
                 chunk(wire, piece.as_bytes())?;
                 wire.pause(*gap)?;
             }
             chunk(wire, b"")
         }
         Answer::Garbage => {
-            begin(wire, &[if streams { EVENTS } else { JSON }])?;
+            begin(wire, &[wanted.kind()])?;
             chunk(wire, b"\x00\xff\x1b[2J<html>not what was asked for</html>\n\ndata: {\"type\": 7\n\n")?;
             chunk(wire, b"")
         }
@@ -341,17 +363,8 @@ fn play(wire: &mut Wire, answer: &Answer, model: &str, streams: bool, number: us
 }
 
 /// Begins a reply and stops in its middle.
-fn half(wire: &mut Wire, reply: &Reply, model: &str, streams: bool, number: usize) -> io::Result<()> {
-    begin(wire, &[if streams { EVENTS } else { JSON }])?;
-    let pieces = pieces(reply, model, streams, number);
+fn half(wire: &mut Wire, reply: &Reply, wanted: &Wanted) -> io::Result<()> {
+    begin(wire, &[wanted.kind()])?;
+    let pieces = wanted.pieces(reply);
     chunk(wire, pieces[..pieces.len() / 2].concat().as_bytes())
-}
-
-/// Returns a reply in the pieces that a connection can be cut between.
-fn pieces(reply: &Reply, model: &str, streams: bool, number: usize) -> Vec<String> {
-    if streams {
-        return events(reply, model, number);
-    }
-    let text: Vec<char> = message(reply, model, number).to_string().chars().collect();
-    text.chunks(text.len().div_ceil(8)).map(|chars| chars.iter().collect()).collect()
 }

@@ -4,10 +4,13 @@
 //! real service would refuse is refused and told, and that each request is kept. Threads, not coroutines: a fault is a
 //! thing done to one connection. It knows nothing of Loom, never reaches out, and must never ship.
 
+mod chat;
 mod endpoint;
 mod events;
 mod http;
 mod messages;
+mod protocol;
+mod responses;
 mod script;
 
 pub use endpoint::{Asked, Endpoint};

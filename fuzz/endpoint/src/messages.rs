@@ -55,6 +55,12 @@ pub(crate) fn conversation(body: &[u8]) -> Result<Conversation, String> {
         Some(_) => return Err("stream: a boolean is required".to_string()),
     };
     let turn = messages(&request)?;
+    if let Some(named) = request.get("tool_choice").and_then(|choice| choice.get("name")) {
+        let mut tools = request.get("tools").and_then(Value::as_array).into_iter().flatten();
+        if !tools.any(|tool| tool.get("name") == Some(named) && tool["input_schema"]["type"] == "object") {
+            return Err(format!("tool_choice: there is no tool {named} with the schema of an object"));
+        }
+    }
     Ok(Conversation { model: model(&request)?, turn, streams })
 }
 
@@ -66,7 +72,7 @@ pub(crate) fn count(body: &[u8]) -> Result<usize, String> {
     Ok(body.len() / 4)
 }
 
-fn object(body: &[u8], fields: &[&str]) -> Result<Map<String, Value>, String> {
+pub(crate) fn object(body: &[u8], fields: &[&str]) -> Result<Map<String, Value>, String> {
     let Ok(Value::Object(request)) = serde_json::from_slice(body) else {
         return Err("the request body is not a JSON object".to_string());
     };
@@ -76,7 +82,7 @@ fn object(body: &[u8], fields: &[&str]) -> Result<Map<String, Value>, String> {
     }
 }
 
-fn model(request: &Map<String, Value>) -> Result<String, String> {
+pub(crate) fn model(request: &Map<String, Value>) -> Result<String, String> {
     let model = request.get("model").and_then(Value::as_str).filter(|model| !model.is_empty());
     model.map(str::to_string).ok_or("model: a name is required".to_string())
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub struct Script {
     turns: Vec<Vec<Answer>>,
     endless: bool,
+    plain: bool,
 }
 
 impl Script {
@@ -32,6 +33,15 @@ impl Script {
     /// Lets the last turn serve every later one too.
     pub fn for_ever(self) -> Self {
         Script { endless: true, ..self }
+    }
+
+    /// Lets the endpoint refuse a chat completion that is to fit a schema, as old or small ones do.
+    pub fn plain(self) -> Self {
+        Script { plain: true, ..self }
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// Returns the answer of a turn to its request number `asked`, from 0.

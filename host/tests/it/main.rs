@@ -9,6 +9,7 @@ mod missing;
 
 mod agent;
 mod aside;
+mod backends;
 mod clock;
 mod descent;
 mod engine;

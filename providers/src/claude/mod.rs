@@ -80,39 +80,6 @@ pub struct ClaudeSettings {
     pub variables: Vec<(String, String)>,
 }
 
-/// The variables that the command takes a credential from; the first that is set is handed over.
-const CREDENTIALS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
-/// How often is asked again by the command itself: Loom tries again, too, and sees it.
-const RETRIES: u32 = 2;
-/// Longer than the command's shell may take for one call, which is ten minutes.
-const IDLE_MS: u64 = 15 * 60_000;
-/// More requests than a task of one spawn takes: some for each turn, for titles and summaries beside.
-const REQUESTS: u64 = 300;
-/// More turns than a task of one spawn takes.
-const TURNS: u32 = 100;
-
-impl ClaudeSettings {
-    /// Returns the settings that the vendor's own variables make; nothing where none of them holds a credential.
-    ///
-    /// `model` is that of every tier; else it is what the variables say, or the command's own choice.
-    pub fn of_variables(model: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let credential = CREDENTIALS.iter().find_map(|name| Some((name.to_string(), variable(name)?)))?;
-        let model = model.map(str::to_string).or_else(|| variable("ANTHROPIC_MODEL"));
-        Some(ClaudeSettings {
-            program: "claude".to_string(),
-            credential,
-            base_url: variable("ANTHROPIC_BASE_URL"),
-            requests_max: REQUESTS,
-            models: BTreeMap::new(),
-            retries_max: RETRIES,
-            turns_max: TURNS,
-            idle_limit_ms: IDLE_MS,
-            prices_known: false,
-            variables: model.map(|model| ("ANTHROPIC_MODEL".to_string(), model)).into_iter().collect(),
-        })
-    }
-}
-
 impl fmt::Debug for ClaudeSettings {
     /// Hides the credential and the values of variables.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

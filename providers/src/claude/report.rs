@@ -7,13 +7,9 @@
 use super::transcript::{Ending, Transcript, read};
 use crate::gateway::Tally;
 use crate::provider::{Ended, SpawnReport};
+use crate::refusal::{DETAIL_BYTES_MAX, last_words, of_status, stopped};
 use loom_core::answer::clip;
 use loom_core::word::SpawnOutcome;
-
-/// Longest text of what went wrong, in bytes.
-const DETAIL_BYTES_MAX: usize = 1_000;
-/// What a service says that has no room for anybody just now.
-const OVERLOADED: u64 = 529;
 
 /// Returns the report of a run that ended so, and of which so much passed the gateway.
 pub(super) fn conclude(ended: &Ended, tally: &Tally, prices_known: bool) -> SpawnReport {
@@ -51,26 +47,10 @@ fn provider(version: Option<&str>) -> String {
 }
 
 fn judge(ended: &Ended, transcript: &Transcript, tally: &Tally) -> (SpawnOutcome, Option<String>) {
-    use SpawnOutcome::{Broken, Cancelled, Failed, Limited, Ok, TimedOut};
+    use SpawnOutcome::{Failed, Ok};
     let told = |outcome, detail: String| (outcome, Some(detail));
-    match ended.outcome {
-        Broken | Cancelled => return told(ended.outcome, ended.detail.clone()),
-        _ if ended.outcome != Ok && tally.over_budget > 0 => {
-            return told(Broken, format!("it wanted more than its {} requests", tally.requests));
-        }
-        // What it waits for may tell more than that it waited.
-        TimedOut => {
-            let ended = last_words(&ended.detail);
-            return match tally.status.map(u64::from).filter(|status| !(200..300).contains(status)) {
-                Some(status) => {
-                    let outcome = of_status(status);
-                    let outcome = if outcome == Failed { TimedOut } else { outcome };
-                    told(outcome, format!("refused with {status}, it meant to ask again: {ended}"))
-                }
-                None => told(TimedOut, ended.to_string()),
-            };
-        }
-        Ok | Failed | SpawnOutcome::Unparsable | Limited => {}
+    if let Some(stopped) = stopped(ended, tally) {
+        return stopped;
     }
     let Some(ending) = &transcript.ending else {
         // Also of more than some 500 KB at once: then the command may exit with 0 before its pipe has taken them.
@@ -98,28 +78,8 @@ fn judge(ended: &Ended, transcript: &Transcript, tally: &Tally) -> (SpawnOutcome
     (Ok, None)
 }
 
-/// What a refusal by the endpoint means for trying again.
-fn of_status(status: u64) -> SpawnOutcome {
-    match status {
-        429 | OVERLOADED => SpawnOutcome::Limited,
-        // Too slow, in conflict, too early: these pass.
-        408 | 409 | 425 => SpawnOutcome::Failed,
-        400..=499 => SpawnOutcome::Broken,
-        _ => SpawnOutcome::Failed,
-    }
-}
-
 fn error_name(ending: &Ending) -> &str {
     if ending.subtype == "success" { "an error" } else { &ending.subtype }
-}
-
-/// Returns the end of a text, where a program says why it gave up; before that it may print its own source.
-fn last_words(text: &str) -> &str {
-    let mut start = text.len().saturating_sub(DETAIL_BYTES_MAX / 2);
-    while !text.is_char_boundary(start) {
-        start += 1;
-    }
-    &text[start..]
 }
 
 #[cfg(test)]

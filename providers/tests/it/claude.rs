@@ -2,129 +2,20 @@
 //!
 //! The endpoint is its proxy too, so a call to any other machine is a request that the endpoint refuses and tells.
 
+use crate::harness::{ENOUGH_MS, Fault, KEY, Place, Real, check_table, proxies, status, table};
 use loom_core::word::SpawnOutcome;
 use loom_endpoint::{Answer, Block, Endpoint, Reply, Script};
-use loom_providers::{Claude, ClaudeSettings, Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
-use loom_tools::{CancelToken, Command, Status, minimal_environment, run_heard};
+use loom_providers::{Claude, ClaudeSettings, Provider, SpawnOrder, SpawnReport};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
-use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// What Loom concludes from each fault, a line each.
 const CONCLUDED: &str = include_str!("claude.golden.txt");
-/// The credential of these tests.
-const KEY: &str = "sk-scripted-5417";
-/// The whole prompt of these tests.
-const PROMPT: &str = "Write the file new.txt. The word of this task is xylograph.";
-/// Time for a run that is to come to its end by itself.
-const ENOUGH_MS: u64 = 120_000;
-/// Time for a run that never would.
-const HANG_MS: u64 = 10_000;
-/// Time for a silence of a run that never would end it.
-const IDLE_MS: u64 = 6_000;
-
-/// A folder to work in and everything that a run leaves.
-struct Place {
-    folder: TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["work", "home", "tmp"] {
-            fs::create_dir(folder.path().join(name)).unwrap();
-        }
-        Place { folder }
-    }
-
-    fn work(&self) -> PathBuf {
-        self.folder.path().join("work")
-    }
-
-    fn order(&self, edits: bool, time_limit_ms: u64) -> SpawnOrder {
-        SpawnOrder {
-            agent: "implementer".to_string(),
-            tier: "balanced".to_string(),
-            prompt: PROMPT.to_string(),
-            work_dir: self.work(),
-            edits,
-            round: 1,
-            attempt: 1,
-            time_limit_ms,
-        }
-    }
-
-    /// Returns the names of the files in the folder to work in.
-    fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.work()).unwrap();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
-}
-
-/// Hands that really run programs, as an executor's do.
-struct Real<'a> {
-    place: &'a Place,
-    token: CancelToken,
-    ran: Mutex<Vec<Program>>,
-    told: Mutex<Vec<Live>>,
-}
-
-impl<'a> Real<'a> {
-    fn new(place: &'a Place) -> Self {
-        Real { place, token: CancelToken::new().unwrap(), ran: Mutex::default(), told: Mutex::default() }
-    }
-}
-
-impl Hands for Real<'_> {
-    fn is_cancelled(&self) -> bool {
-        self.token.is_cancelled()
-    }
-
-    fn run(&self, program: &Program, heard: &mut dyn FnMut(&[u8])) -> Ended {
-        self.ran.lock().unwrap().push(program.clone());
-        let folder = self.place.folder.path();
-        let search_path = std::env::var_os("PATH").unwrap();
-        let mut environment = minimal_environment(&search_path, &folder.join("home"), &folder.join("tmp"));
-        environment.extend(program.variables.iter().map(|(name, value)| (name.into(), value.into())));
-        let mut command = Command::new(&program.argv, &self.place.work(), environment);
-        command.stdin.clone_from(&program.stdin);
-        command.timeout_ms = program.time_limit_ms;
-        command.idle_ms = program.idle_limit_ms;
-        command.output_max_bytes = 2 * 1024 * 1024;
-        let exit = match run_heard(&command, &self.token, heard) {
-            Ok(exit) => exit,
-            Err(error) => {
-                let detail = error.to_string();
-                return Ended { outcome: SpawnOutcome::Broken, output: Vec::new(), detail };
-            }
-        };
-        let outcome = match exit.status {
-            Status::Exited(0) => SpawnOutcome::Ok,
-            Status::Exited(_) | Status::Signalled(_) => SpawnOutcome::Failed,
-            Status::TimedOut | Status::Idle => SpawnOutcome::TimedOut,
-            Status::Cancelled => SpawnOutcome::Cancelled,
-        };
-        let complaint = String::from_utf8_lossy(&exit.stderr.to_bytes()).into_owned();
-        let detail = format!("it ended with {}: {complaint}", exit.status);
-        Ended { outcome, output: exit.stdout.to_bytes(), detail }
-    }
-
-    fn tell(&self, live: Live) {
-        self.told.lock().unwrap().push(live);
-    }
-}
 
 fn settings(endpoint: &Endpoint) -> ClaudeSettings {
-    let proxies = ["HTTP_PROXY", "HTTPS_PROXY"].map(|name| (name.to_string(), endpoint.url()));
-    let direct = ("NO_PROXY".to_string(), "127.0.0.1".to_string());
     ClaudeSettings {
         program: "claude".to_string(),
         credential: ("ANTHROPIC_API_KEY".to_string(), KEY.to_string()),
@@ -135,7 +26,7 @@ fn settings(endpoint: &Endpoint) -> ClaudeSettings {
         turns_max: 20,
         idle_limit_ms: ENOUGH_MS,
         prices_known: true,
-        variables: proxies.into_iter().chain([direct]).collect(),
+        variables: proxies(endpoint),
     }
 }
 
@@ -321,50 +212,6 @@ fn a_missing_command_is_broken() {
     assert!(report.detail.unwrap().contains("no-such-claude"));
 }
 
-/// One way in which something goes wrong.
-struct Fault {
-    name: &'static str,
-    script: Script,
-    time_limit_ms: u64,
-    idle_limit_ms: u64,
-    retries_max: u32,
-    requests_max: u64,
-    key: &'static str,
-}
-
-impl Fault {
-    fn new(name: &'static str, script: Script) -> Self {
-        Fault {
-            name,
-            script,
-            time_limit_ms: ENOUGH_MS,
-            idle_limit_ms: ENOUGH_MS,
-            retries_max: 0,
-            requests_max: 50,
-            key: KEY,
-        }
-    }
-
-    /// The same with a time limit: it does not end by itself.
-    fn hangs(self) -> Self {
-        Fault { time_limit_ms: HANG_MS, ..self }
-    }
-
-    /// The same with a limit for silence.
-    fn falls_silent(self) -> Self {
-        Fault { idle_limit_ms: IDLE_MS, ..self }
-    }
-
-    /// The same with a command that asks again.
-    fn retried(self, retries_max: u32) -> Self {
-        Fault { retries_max, ..self }
-    }
-}
-
-fn status(code: u16) -> Answer {
-    Answer::Status { code, retry_after_s: None }
-}
-
 /// Returns every fault; files are written where `place` says.
 fn faults(place: &Place) -> Vec<Fault> {
     let write = || write_call(place);
@@ -461,74 +308,14 @@ fn faults(place: &Place) -> Vec<Fault> {
     ]
 }
 
-/// Tells in one line what came of a fault, without the words of the command and the service.
-fn concluded(index: usize) -> String {
-    let fault = faults(&Place::new()).swap_remove(index);
-    let has_short_time = fault.time_limit_ms < ENOUGH_MS || fault.idle_limit_ms < ENOUGH_MS;
-    // On a machine under load the command may not come to the fault in the shortest time. Others get one try.
-    let patiences: &[u64] = if has_short_time { &[1, 2, 4] } else { &[1] };
-    let mut line = String::new();
-    for patience in patiences {
-        line = played(index, *patience) + "\n";
-        if CONCLUDED.contains(&line) {
-            break;
-        }
-    }
-    line
-}
-
-/// Plays a fault, with limits that are so many times the shortest.
-fn played(index: usize, patience: u64) -> String {
-    let place = Place::new();
-    let fault = faults(&place).swap_remove(index);
-    let endpoint = Endpoint::start(KEY, fault.script.clone()).unwrap();
-    let mut settings = settings(&endpoint);
-    (settings.retries_max, settings.idle_limit_ms) = (fault.retries_max, fault.idle_limit_ms * patience);
-    (settings.credential.1, settings.requests_max) = (fault.key.to_string(), fault.requests_max);
-    let report = Claude::new(settings).run(&place.order(true, fault.time_limit_ms * patience), &Real::new(&place));
-    assert!(!place.folder.path().join("outside.txt").exists());
-    if fault.key == KEY {
-        // Nothing wanted to reach another machine, and what was asked was well formed.
-        assert_eq!(endpoint.refused(), Vec::<String>::new(), "{}", fault.name);
-    }
-    let mut told = vec![match report.wake_ms {
-        Some(wake_ms) => format!("{} for {} s", report.outcome.word(), wake_ms.div_ceil(1000)),
-        None => report.outcome.word().to_string(),
-    }];
-    told.extend(report.detail.iter().map(|detail| detail.split(": ").next().unwrap().to_string()));
-    if report.outcome == SpawnOutcome::Ok {
-        told.push(format!("says \"{}\"", String::from_utf8_lossy(&report.output).escape_debug()));
-    }
-    told.push(if place.files().is_empty() { "changes nothing".to_string() } else { place.files().join(" ") });
-    // How often it asks before its time is over is chance.
-    let is_chance = fault.retries_max > 1 && fault.time_limit_ms == HANG_MS;
-    told.push(if is_chance { "asks again".to_string() } else { format!("asks {}", endpoint.messages()) });
-    let number = |number: Option<u64>| number.map_or("?".to_string(), |number| number.to_string());
-    let (tokens_in, tokens_out) = (number(report.tokens_in), number(report.tokens_out));
-    told.push(format!("{tokens_in} and {tokens_out} tokens for {}", number(report.money_micro)));
-    format!("{}: {}", fault.name, told.join("; "))
-}
-
 #[test]
 fn what_is_concluded_from_each_fault_is_on_record() {
     needs!("claude");
-    let count = faults(&Place::new()).len();
-    // Most of a run is waiting.
-    let next = Mutex::new(0..count);
-    let lines = Mutex::new(BTreeMap::new());
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while let Some(index) = { next.lock().unwrap().next() } {
-                    let line = concluded(index);
-                    lines.lock().unwrap().insert(index, line);
-                }
-            });
-        }
+    let table = table(CONCLUDED, &faults, &|endpoint, fault| {
+        let mut settings = settings(endpoint);
+        (settings.retries_max, settings.idle_limit_ms) = (fault.retries_max, fault.idle_limit_ms);
+        (settings.credential.1, settings.requests_max) = (fault.key.to_string(), fault.requests_max);
+        Box::new(Claude::new(settings))
     });
-    let table: String = lines.into_inner().unwrap().into_values().collect();
-    if std::env::var_os("LOOM_UPDATE").is_some() {
-        return fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/claude.golden.txt"), table).unwrap();
-    }
-    assert!(table == CONCLUDED, "claude.golden.txt is to say:\n{table}");
+    check_table("claude.golden.txt", CONCLUDED, &table);
 }

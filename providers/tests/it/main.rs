@@ -6,15 +6,18 @@
 #[path = "../../../tools/tests/it/missing.rs"]
 mod missing;
 
+mod api;
 mod claude;
+mod codex;
 mod demo;
 mod gateway;
+mod harness;
 mod script;
 mod trouble;
 
 use loom_core::word::SpawnOutcome;
 use loom_providers::{Ended, Hands, Live, Program, Provider, Script, Scripted, SpawnOrder, SpawnReport};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Notes nothing, starts nothing: a program is said to have printed its own command line and to have ended so.
 struct Pretended<'a> {
@@ -31,6 +34,10 @@ impl Hands for Pretended<'_> {
         let output = program.argv.join(" ").into_bytes();
         heard(&output);
         Ended { outcome: self.ends, output, detail: self.ends.word().to_string() }
+    }
+
+    fn fresh_folder(&self, name: &str) -> std::io::Result<PathBuf> {
+        Err(std::io::Error::other(format!("{name}: there is no home")))
     }
 
     fn tell(&self, live: Live) {
@@ -58,8 +65,10 @@ fn run_with(script: &str, work_dir: &Path, agent: &str, round: u64, attempt: u64
     let provider: Box<dyn Provider> = Box::new(Scripted::new(Script::parse(script).unwrap()));
     let order = SpawnOrder {
         agent: agent.to_string(),
+        kind: "worker".to_string(),
         tier: "fast".to_string(),
         prompt: "prompt".to_string(),
+        schema: "{}".to_string(),
         work_dir: work_dir.to_path_buf(),
         edits: true,
         round,

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod openai;
+
 use loom_endpoint::{Answer, Endpoint, Reply, Script};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
