@@ -2,9 +2,10 @@
 //!
 //! A spawn whose outcome is on record never runs again; one whose outcome was lost is recorded as orphaned first.
 
+use crate::configuring::{first_set_up, settings};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::output::{Output, warn};
 use crate::project;
 use crate::text::{clean, run8};
 use crate::told::Tale;
@@ -15,10 +16,11 @@ use loom_core::id::{Actor, StreamId, hex};
 use loom_core::kind::Event;
 use loom_core::state::Gate;
 use loom_core::word::Answer;
-use loom_host::environment::{Environment, variable};
+use loom_host::environment::Environment;
 use loom_host::request::{Ask, Request};
 use loom_host::session::{Session, request_id};
-use loom_providers::{NAMES, Provider, Script, Scripted, choose, demo};
+use loom_host::settings::{Given, Settings, Value};
+use loom_providers::{Provider, Script, Scripted, demo};
 use loom_store::{RedbStore, RunState, Store, StoreError};
 use loom_tools::Guard;
 use serde::Serialize;
@@ -30,10 +32,10 @@ use std::sync::Arc;
 /// Who thinks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Thinker {
-    /// Who thinks; else whoever's credential is set up.
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(NAMES.iter().copied()))]
+    /// Who thinks; else who the settings say, as `loom models list` shows.
+    #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// The model; else the provider's own choice.
+    /// The model; else what the settings say, or the provider's own choice.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// A model script in place of a provider.
@@ -48,22 +50,36 @@ pub(crate) struct RunJson {
 }
 
 impl Thinker {
+    /// Returns what it says about settings.
+    pub(crate) fn given(&self) -> Option<Given> {
+        let value = Value::List(vec![self.provider.clone()?]);
+        Some(Given { key: "run.providers", flag: "--provider", value })
+    }
+
     /// Returns who was chosen to think; for a task of one's own nothing stands in.
-    pub(crate) fn chosen(&self) -> Result<Arc<dyn Provider>, CliError> {
+    pub(crate) fn chosen(&self, settings: &Settings, environment: &Environment) -> Result<Arc<dyn Provider>, CliError> {
         match &self.script {
             Some(path) => scripted(path),
-            None => Ok(choose(self.provider.as_deref(), self.model.as_deref(), variable)?),
+            None => {
+                let is_parted = [&settings.agents, &settings.kinds, &settings.tiers].iter().any(|set| !set.is_empty());
+                if is_parted {
+                    warn("agents, kinds and tiers are not told apart yet: `run.providers` think for all of them");
+                }
+                first_set_up(settings, &settings.run.providers.value, self.model.as_deref(), environment)
+            }
         }
     }
 
     /// Returns who goes on thinking for what a store has under way: for the demo's run, its script.
-    fn provider(&self, store_folder: &Path) -> Result<Arc<dyn Provider>, CliError> {
+    fn provider(&self, store_folder: &Path, environment: &Environment) -> Result<Arc<dyn Provider>, CliError> {
         let is_chosen = self.script.is_some() || self.provider.is_some();
         if !is_chosen && is_of_demo(store_folder)? {
             let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
             return Ok(Arc::new(Scripted::new(script)));
         }
-        self.chosen()
+        let place = store_folder.parent().unwrap_or(store_folder);
+        let flags: Vec<Given> = self.given().into_iter().collect();
+        self.chosen(&settings(environment, place, &flags)?.settings, environment)
     }
 }
 
@@ -113,7 +129,8 @@ pub(crate) fn drive_on(
 ) -> Result<(Exit, Vec<RunJson>), CliError> {
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
     let environment = Environment::read();
-    let session = Session::reopen(&environment, store_folder, thinker.provider(store_folder)?, guard);
+    let provider = thinker.provider(store_folder, &environment)?;
+    let session = Session::reopen(&environment, store_folder, provider, guard);
     let mut session = session.map_err(|error| CliError::of_host(error, store_folder))?;
     let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();

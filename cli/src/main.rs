@@ -5,6 +5,7 @@
 mod app;
 mod asking;
 mod commands;
+mod configuring;
 mod driving;
 mod error;
 mod exit;
@@ -15,6 +16,7 @@ mod line;
 mod opening;
 mod output;
 mod project;
+mod prompt;
 mod refusal;
 mod terminal;
 mod text;

@@ -6,7 +6,9 @@
 use crate::engine::{merge_failed, spawn_failed};
 use crate::environment::{Environment, SPAWN_VARIABLE};
 use crate::error::HostError;
+use crate::kept::{capped, whole_words};
 use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
+use crate::redact::Redactor;
 use crate::world::{Machine, World};
 use loom_bundles::{Schema, parse_answer, render};
 use loom_core::answer::Change;
@@ -14,8 +16,8 @@ use loom_core::id::{StreamId, hex};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
 use loom_providers::{Ended, Hands, Program, Provider, SpawnOrder};
 use loom_tools::{
-    CancelToken, Capture, Command, CommitId, CommitMeta, Error as ToolError, Exit, Git, Guard, How, Limits, Person,
-    Project, Status, TreeId, Workspace, minimal_environment, remove_tree, run,
+    CancelToken, Command, CommitId, CommitMeta, Error as ToolError, Exit, Git, Guard, How, Limits, Person, Project,
+    Status, TreeId, Workspace, minimal_environment, remove_tree, run,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -46,6 +48,8 @@ pub struct LocalSettings {
     pub guard: Guard,
     /// What is taken from the environment.
     pub environment: Environment,
+    /// What keeps secrets out of reports.
+    pub redactor: Arc<Redactor>,
     /// Most orders under way at once.
     pub jobs: usize,
 }
@@ -151,7 +155,7 @@ impl Shared {
     fn execute(&self, order: Order, token: &CancelToken, outbox: &Outbox) {
         let (stream, id) = (order.stream, order.id);
         self.take_turn(stream, id);
-        let report = if token.is_cancelled() {
+        let mut report = if token.is_cancelled() {
             refused(&order, "it was stopped before it began".to_string())
         } else {
             // A flaw of a provider ends the order that it showed in; the run goes on to ask a person.
@@ -159,6 +163,8 @@ impl Shared {
                 .unwrap_or_else(|_| Ok(refused(&order, "the executor panicked over it".to_string())))
                 .unwrap_or_else(|error| refused(&order, told(&error)))
         };
+        // Here, because it takes a while for a long output, and the drive loop never waits (REDACT-1).
+        self.settings.redactor.report(&mut report);
         let mut running = self.lock();
         running.tokens.remove(&(stream, id));
         running.busy.remove(&stream);
@@ -237,7 +243,8 @@ impl Shared {
         workspace.reset_to(before)?;
         let mut parts = work.parts.clone();
         if work.base_tree != work.tree {
-            let diff = workspace.diff_text(tree_id(&work.base_tree)?, before, DIFF_BYTES_MAX)?.to_bytes();
+            let diff = workspace.diff_text(tree_id(&work.base_tree)?, before, DIFF_BYTES_MAX)?;
+            let diff = whole_words(diff).to_bytes();
             parts.diff = Some(String::from_utf8_lossy(&diff).into_owned());
         }
         let broken = |detail| Ok(spawn_failed(SpawnOutcome::Broken, work.tree.clone(), detail));
@@ -266,7 +273,7 @@ impl Shared {
         let mut report = SpawnReport {
             outcome: done.outcome,
             prompt: prompt.into_bytes(),
-            output: capped(done.output),
+            output: capped(done.output, SPAWN_OUTPUT_MAX),
             claim: None,
             delta: Vec::new(),
             tree_after: work.tree.clone(),
@@ -300,7 +307,10 @@ impl Shared {
                 Ok(claim) => report.claim = Some(claim),
                 Err(unusable) => {
                     report.outcome = SpawnOutcome::Unparsable;
-                    report.detail = Some(unusable.to_string());
+                    // The words quote the answer, and may cut a secret in it in two.
+                    let clean = self.settings.redactor.bytes(&report.output);
+                    let told = parse_answer(&String::from_utf8_lossy(&clean), &schema).err().unwrap_or(unusable);
+                    report.detail = Some(told.to_string());
                 }
             }
         }
@@ -328,8 +338,8 @@ impl Shared {
             Ok(exit) => exit,
             Err(error) => return report(CheckOutcome::Unusable, None, told(&error).into_bytes(), 0),
         };
-        let mut output = exit.stdout.to_bytes();
-        output.extend_from_slice(&exit.stderr.to_bytes());
+        let mut output = whole_words(exit.stdout).to_bytes();
+        output.extend_from_slice(&whole_words(exit.stderr).to_bytes());
         let (outcome, code) = match exit.status {
             Status::Exited(0) => (CheckOutcome::Pass, Some(0)),
             Status::Exited(code) => (CheckOutcome::Fail, u64::try_from(code).ok()),
@@ -404,38 +414,26 @@ impl Hands for Lent<'_> {
         command.idle_ms = program.idle_limit_ms;
         command.output_max_bytes = SPAWN_OUTPUT_MAX;
         match run(&command, self.token) {
-            Ok(exit) => ended(&exit),
+            Ok(exit) => ended(exit),
             Err(error) => Ended { outcome: SpawnOutcome::Broken, output: Vec::new(), detail: told(&error) },
         }
     }
 }
 
-fn ended(exit: &Exit) -> Ended {
+pub(crate) fn ended(exit: Exit) -> Ended {
     let outcome = match exit.status {
         Status::Exited(0) => SpawnOutcome::Ok,
         Status::Exited(_) | Status::Signalled(_) => SpawnOutcome::Failed,
         Status::TimedOut | Status::Idle => SpawnOutcome::TimedOut,
         Status::Cancelled => SpawnOutcome::Cancelled,
     };
-    let complaint = exit.stderr.to_bytes();
+    let complaint = whole_words(exit.stderr).to_bytes();
     let complaint = String::from_utf8_lossy(&complaint);
     let detail = match complaint.trim() {
         "" => format!("it ended with {}", exit.status),
         words => format!("it ended with {}: {words}", exit.status),
     };
-    Ended { outcome, output: exit.stdout.to_bytes(), detail }
-}
-
-/// Keeps the start and the end of an output that is longer than anybody reads.
-fn capped(output: Vec<u8>) -> Vec<u8> {
-    let half = SPAWN_OUTPUT_MAX / 2;
-    match output.len().checked_sub(SPAWN_OUTPUT_MAX) {
-        None | Some(0) => output,
-        Some(dropped) => {
-            let (head, tail) = (output[..half].to_vec(), output[output.len() - half..].to_vec());
-            Capture { head, dropped_bytes: dropped as u64, tail }.to_bytes()
-        }
-    }
+    Ended { outcome, output: whole_words(exit.stdout).to_bytes(), detail }
 }
 
 /// Removes workspaces of runs that have ended; a driver that died may have left them.

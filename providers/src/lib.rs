@@ -4,15 +4,17 @@
 //! nothing, stores nothing and keeps nothing in memory that a repeated order would need: equal orders get equal
 //! work. This is the only room that knows vendors.
 
-mod choice;
 mod claude;
+mod configured;
 pub mod demo;
+mod kind;
 mod play;
 mod provider;
 mod script;
 
-pub use choice::{NAMES, NoProvider, choose};
 pub use claude::{Claude, ClaudeSettings};
+pub use configured::{Configured, NotSetUp};
+pub use kind::{DEFAULT, KIND_SAMPLE, KINDS};
 pub use play::{Played, play};
 pub use provider::{Ended, Hands, Program, Provider, SpawnOrder, SpawnReport};
 pub use script::{Edit, Script, ScriptError, Trouble, Turn};

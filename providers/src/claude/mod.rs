@@ -9,6 +9,7 @@
 mod report;
 mod transcript;
 
+use crate::configured::{Configured, NotSetUp};
 use crate::provider::{Hands, Program, Provider, SpawnOrder, SpawnReport};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,6 +74,8 @@ pub struct ClaudeSettings {
 
 /// The variables that the command takes a credential from; the first that is set is handed over.
 const CREDENTIALS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
+/// How the token of a subscription begins, which is the third's.
+const TOKEN_PREFIX: &str = "sk-ant-oat";
 /// How often is asked again by the command itself: Loom tries again, too, and sees it.
 const RETRIES: u32 = 2;
 /// Longer than the command's shell may take for one call, which is ten minutes.
@@ -81,21 +84,34 @@ const IDLE_MS: u64 = 15 * 60_000;
 const TURNS: u32 = 100;
 
 impl ClaudeSettings {
-    /// Returns the settings that the vendor's own variables make; nothing where none of them holds a credential.
+    /// Returns the settings that were set, and for the rest what the vendor's own variables make.
     ///
-    /// `model` is that of every tier; else it is what the variables say, or the command's own choice.
-    pub fn of_variables(model: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let credential = CREDENTIALS.iter().find_map(|name| Some((name.to_string(), variable(name)?)))?;
-        let model = model.map(str::to_string).or_else(|| variable("ANTHROPIC_MODEL"));
-        Some(ClaudeSettings {
-            program: "claude".to_string(),
+    /// A credential that no variable held is handed over as what it looks like: the token of a subscription, or a key.
+    pub(crate) fn configured(set: &Configured, variable: impl Fn(&str) -> Option<String>) -> Result<Self, NotSetUp> {
+        let credential = match &set.credential {
+            Some((Some(name), value)) if CREDENTIALS.contains(&name.as_str()) => Some((name.clone(), value.clone())),
+            Some((_, value)) if value.starts_with(TOKEN_PREFIX) => Some((CREDENTIALS[2].to_string(), value.clone())),
+            Some((_, value)) => Some((CREDENTIALS[0].to_string(), value.clone())),
+            None => CREDENTIALS.iter().find_map(|name| Some((name.to_string(), variable(name)?))),
+        };
+        let no_credential = || NotSetUp::NoCredential {
+            name: set.name.clone(),
+            variables: CREDENTIALS.iter().map(ToString::to_string).collect(),
+        };
+        let credential = credential.ok_or_else(no_credential)?;
+        let model = set.model.clone().or_else(|| variable("ANTHROPIC_MODEL"));
+        let models = if set.model.is_some() { BTreeMap::new() } else { set.models.clone() };
+        let small =
+            |number: Option<u64>, own: u32| number.map_or(own, |number| u32::try_from(number).unwrap_or(u32::MAX));
+        Ok(ClaudeSettings {
+            program: set.program.clone().unwrap_or_else(|| "claude".to_string()),
             credential,
-            base_url: variable("ANTHROPIC_BASE_URL"),
-            models: BTreeMap::new(),
-            retries_max: RETRIES,
-            turns_max: TURNS,
-            idle_limit_ms: IDLE_MS,
-            prices_known: false,
+            base_url: set.base_url.clone().or_else(|| variable("ANTHROPIC_BASE_URL")),
+            models,
+            retries_max: small(set.retries_max, RETRIES),
+            turns_max: small(set.turns_max, TURNS),
+            idle_limit_ms: set.idle_limit_ms.unwrap_or(IDLE_MS),
+            prices_known: set.prices_known.unwrap_or(false),
             variables: model.map(|model| ("ANTHROPIC_MODEL".to_string(), model)).into_iter().collect(),
         })
     }
@@ -168,6 +184,10 @@ impl Claude {
 impl Provider for Claude {
     fn name(&self) -> &str {
         "claude"
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        vec![self.settings.credential.1.clone()]
     }
 
     fn run(&self, order: &SpawnOrder, hands: &dyn Hands) -> SpawnReport {
