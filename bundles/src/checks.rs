@@ -4,7 +4,7 @@
 //! Nothing found is nothing found; only a declaration makes a check not applicable (CHECKS-2).
 
 use crate::error::LoadError;
-use crate::table;
+use crate::table::{self, KEY_UNKNOWN};
 use toml::de::DeValue;
 
 /// Name of the declaration in the base commit.
@@ -78,6 +78,9 @@ fn declared(file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<Checks, Vec<LoadEr
         }
         (checks, flaws)
     });
+    // What else stands there are settings; whoever reads those tells of a key that is none. A table that was meant to be
+    // this one would leave the project without its checks.
+    errors.retain(|error| error.code != KEY_UNKNOWN || error.repair.contains("checks"));
     errors.extend(checks.1);
     if errors.is_empty() { Ok(checks.0) } else { Err(errors) }
 }

@@ -17,7 +17,7 @@ mod table;
 
 pub use cases::{CaseReport, cases_of, test_rules};
 pub use checks::{Checks, FoundCheck, discover};
-pub use error::{LoadError, LoadErrors};
+pub use error::{LoadError, LoadErrors, nearest};
 pub use load::{CheckDefinition, LoadedBundle, PolicyUnknown, load};
 pub use prompt::{Finding, PromptError, PromptParts, Repair, render};
 pub use reply::{Schema, SchemaError, Unusable, parse_answer};

@@ -7,6 +7,9 @@ use std::cell::RefCell;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// Code of the flaw of a key that nobody asked for.
+pub(crate) const KEY_UNKNOWN: &str = "KEY_UNKNOWN";
+
 /// Collects the flaws of one file.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
@@ -254,7 +257,7 @@ impl<'a> Section<'a> {
                 None => "remove it".to_string(),
             };
             self.flaw_at(
-                "KEY_UNKNOWN",
+                KEY_UNKNOWN,
                 self.reader.line(key.span().start),
                 format!("`{}` is not a key here", self.path(key.get_ref())),
                 repair,

@@ -2,6 +2,7 @@
 //!
 //! A spawn whose outcome is on record never runs again; one whose outcome was lost is recorded as orphaned first.
 
+use crate::configuring::{backends, settings};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -15,15 +16,15 @@ use loom_core::id::{Actor, StreamId, hex};
 use loom_core::kind::Event;
 use loom_core::state::Gate;
 use loom_core::word::Answer;
-use loom_host::environment::{Environment, variable};
+use loom_host::environment::Environment;
 use loom_host::request::{Ask, Request};
 use loom_host::session::{Session, request_id};
-use loom_providers::{BackendSettings, Backends, Provider, Script, Scripted, demo};
+use loom_host::settings::{Given, Settings, Value};
+use loom_providers::{Provider, Script, Scripted, demo};
 use loom_store::{RedbStore, RunState, Store, StoreError};
-use loom_tools::{Guard, find_program};
+use loom_tools::Guard;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,11 +32,10 @@ use std::sync::Arc;
 /// Who thinks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Thinker {
-    /// Who thinks, for every agent; else whoever's credential is set up: claude, codex. The APIs anthropic and openai
-    /// can be named too; they need a model and edit nothing.
+    /// Who thinks, for every agent; else who the settings say, as `loom models list` shows.
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// The model of every tier; else the provider's own choice.
+    /// The model of every tier; else what the settings say, or the provider's own choice.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// A model script in place of a provider.
@@ -50,26 +50,30 @@ pub(crate) struct RunJson {
 }
 
 impl Thinker {
+    /// Returns what it says about settings.
+    pub(crate) fn given(&self) -> Option<Given> {
+        let value = Value::List(vec![self.provider.clone()?]);
+        Some(Given { key: "run.providers", flag: "--provider", value })
+    }
+
     /// Returns who was chosen to think; for a task of one's own nothing stands in.
-    pub(crate) fn chosen(&self, environment: &Environment) -> Result<Arc<dyn Provider>, CliError> {
+    pub(crate) fn chosen(&self, settings: &Settings, environment: &Environment) -> Result<Arc<dyn Provider>, CliError> {
         if let Some(path) = &self.script {
             return scripted(path);
         }
-        let mut settings = BackendSettings::of_variables(variable);
-        settings.pin(self.provider.as_deref(), self.model.as_deref())?;
-        let is_installed =
-            |program: &str| find_program(OsStr::new(program), Some(&environment.search_path), Path::new("/")).is_some();
-        Ok(Arc::new(Backends::new(settings, is_installed)?))
+        backends(settings, self.provider.as_deref(), self.model.as_deref(), environment)
     }
 
     /// Returns who goes on thinking for what a store has under way: for the demo's run, its script.
-    fn provider(&self, environment: &Environment, store_folder: &Path) -> Result<Arc<dyn Provider>, CliError> {
+    fn provider(&self, store_folder: &Path, environment: &Environment) -> Result<Arc<dyn Provider>, CliError> {
         let is_chosen = self.script.is_some() || self.provider.is_some();
         if !is_chosen && is_of_demo(store_folder)? {
             let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
             return Ok(Arc::new(Scripted::new(script)));
         }
-        self.chosen(environment)
+        let place = store_folder.parent().unwrap_or(store_folder);
+        let flags: Vec<Given> = self.given().into_iter().collect();
+        self.chosen(&settings(environment, place, &flags)?.settings, environment)
     }
 }
 
@@ -119,7 +123,7 @@ pub(crate) fn drive_on(
 ) -> Result<(Exit, Vec<RunJson>), CliError> {
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
     let environment = Environment::read();
-    let provider = thinker.provider(&environment, store_folder)?;
+    let provider = thinker.provider(store_folder, &environment)?;
     let session = Session::reopen(&environment, store_folder, provider, guard);
     let mut session = session.map_err(|error| CliError::of_host(error, store_folder))?;
     let _listening = project::listen(&session, &environment, output);

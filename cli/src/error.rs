@@ -1,9 +1,12 @@
 //! What can go wrong in a command, and how people are told: `error:`, `caused by:`, `hint:`.
 
-use loom_bundles::{BundleUnknown, LoadErrors};
+use loom_bundles::{BundleUnknown, LoadErrors, nearest};
 use loom_core::event::EventError;
 use loom_core::rules::RuleError;
 use loom_host::HostError;
+use loom_host::projects::ProjectsError;
+use loom_host::secrets::SecretsError;
+use loom_host::settings::{EditError, KEYS, SettingsErrors};
 use loom_providers::NoProvider;
 use loom_replay::ReplayError;
 use loom_store::{AppendError, StoreError};
@@ -107,9 +110,56 @@ pub(crate) enum CliError {
     /// The task is not text.
     #[error("the task is not UTF-8")]
     TaskNotText,
-    /// Nothing says who thinks.
+    /// Nobody can be asked to think.
     #[error(transparent)]
     NoProvider(#[from] NoProvider),
+    /// There is no such provider.
+    #[error("there is no provider `{name}`")]
+    NoSuchProvider {
+        /// The name.
+        name: String,
+    },
+    /// The bundle has nothing of that name.
+    #[error("the bundle has no {what} `{name}`")]
+    NotInBundle {
+        /// Tier, kind or agent.
+        what: String,
+        /// The name.
+        name: String,
+    },
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsErrors),
+    /// A key could not be set.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// There is no such key.
+    #[error("there is no key `{key}`")]
+    NoKey {
+        /// The key.
+        key: String,
+    },
+    /// The key has no value.
+    #[error("`{key}` is not set")]
+    NotSet {
+        /// The key.
+        key: String,
+    },
+    /// The user's secrets could not be handled.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The list of projects could not be handled.
+    #[error(transparent)]
+    Projects(#[from] ProjectsError),
+    /// Nothing was typed where a value was asked for.
+    #[error("no value was given, so nothing was set")]
+    NoValue,
+    /// There is no repository.
+    #[error("{} is in no git repository", .place.display())]
+    NoProject {
+        /// Where one was looked for.
+        place: PathBuf,
+    },
     /// What was named is no gate that waits.
     #[error("`{text}` is no gate that waits")]
     NoGate {
@@ -290,9 +340,24 @@ impl CliError {
                 AppendError::Store(error) => store_hint(error),
                 AppendError::HeadMoved { .. } => Some("`loom resume` goes on from what is on record".to_string()),
             },
-            CliError::NoProvider(NoProvider::Unknown { .. }) => None,
-            CliError::NoProvider(NoProvider::NotSetUp(_)) => {
-                Some("or play a model script with --script; `loom demo` shows a whole run without a model".to_string())
+            CliError::NoProvider(NoProvider::NotSetUp(_)) => Some(
+                "`loom models test` tries a provider. Or play a model script with --script; `loom demo` shows a whole \
+                 run without a model"
+                    .to_string(),
+            ),
+            CliError::NoProvider(NoProvider::Unknown { .. })
+            | CliError::NoSuchProvider { .. }
+            | CliError::NotInBundle { .. } => {
+                Some("`loom models list` shows who there is; a provider is set up as [providers.NAME]".to_string())
+            }
+            CliError::NoKey { key } => {
+                let near = nearest(key, KEYS.iter().map(|key| key.name));
+                let list = "`loom config list --all` names them";
+                Some(near.map_or_else(|| list.to_string(), |near| format!("did you mean `{near}`? {list}")))
+            }
+            CliError::NotSet { .. } => Some("`loom config list --all` says what holds then".to_string()),
+            CliError::NoProject { .. } => {
+                Some("go into a git repository, name one with --dir, or make one with `git init`".to_string())
             }
             CliError::NoGate { .. } => Some("`loom gates` lists what waits".to_string()),
             CliError::NoRuns => Some("`loom demo` makes a project with one".to_string()),
@@ -307,6 +372,11 @@ impl CliError {
             | CliError::Rules { .. }
             | CliError::Event { .. }
             | CliError::Replay(_)
+            | CliError::Settings(_)
+            | CliError::Edit(_)
+            | CliError::Secrets(_)
+            | CliError::Projects(_)
+            | CliError::NoValue
             | CliError::BundleUnknown(_)
             | CliError::Bundle(_) => None,
         }

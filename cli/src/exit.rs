@@ -3,6 +3,9 @@
 use crate::error::CliError;
 use loom_core::word::Verdict;
 use loom_host::HostError;
+use loom_host::projects::ProjectsError;
+use loom_host::secrets::SecretsError;
+use loom_host::settings::EditError;
 use loom_providers::NoProvider;
 use loom_replay::ReplayError;
 use loom_store::{AppendError, StoreError};
@@ -68,6 +71,13 @@ impl Exit {
             | CliError::NoRuleSet { .. }
             | CliError::NoCases { .. }
             | CliError::BundleUnknown(_)
+            | CliError::NoSuchProvider { .. }
+            | CliError::NotInBundle { .. }
+            | CliError::Settings(_)
+            | CliError::NoKey { .. }
+            | CliError::NotSet { .. }
+            | CliError::NoProject { .. }
+            | CliError::NoValue
             | CliError::FileExists { .. }
             | CliError::NotAFile { .. }
             | CliError::NotEmpty { .. } => Exit::Usage,
@@ -87,6 +97,11 @@ impl Exit {
             | CliError::File { .. }
             | CliError::Unheard { .. }
             | CliError::NoProvider(NoProvider::NotSetUp(_)) => Exit::Unavailable,
+            CliError::Edit(EditError::File { .. }) | CliError::Projects(ProjectsError::File { .. }) => {
+                Exit::Unavailable
+            }
+            CliError::Edit(_) | CliError::Projects(_) => Exit::Usage,
+            CliError::Secrets(error) => Exit::of_secrets(error),
             CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,
         }
@@ -118,14 +133,29 @@ impl Exit {
             | HostError::StateForeign { .. }
             | HostError::Policy(_)
             | HostError::Checks(_)
+            | HostError::SecretInCheck { .. }
             | HostError::Tool(ToolError::NotARepository { .. } | ToolError::Bare { .. } | ToolError::Empty { .. }) => {
                 Exit::Usage
             }
+            HostError::Secrets(error) => Exit::of_secrets(error),
             HostError::Terms(_) => Exit::Failed,
             HostError::Append(AppendError::HeadMoved { .. })
             | HostError::Tool(_)
             | HostError::ObjectName
             | HostError::File { .. } => Exit::Unavailable,
+        }
+    }
+
+    /// Returns the exit of what went wrong with the user's secrets.
+    pub(crate) fn of_secrets(error: &SecretsError) -> Exit {
+        match error {
+            SecretsError::Name(_) | SecretsError::Value { .. } | SecretsError::Unknown(_) => Exit::Usage,
+            SecretsError::Form { .. }
+            | SecretsError::KeyGone { .. }
+            | SecretsError::KeyOpen { .. }
+            | SecretsError::Sealed { .. }
+            | SecretsError::Random
+            | SecretsError::File { .. } => Exit::Unavailable,
         }
     }
 

@@ -5,6 +5,7 @@
 mod app;
 mod asking;
 mod commands;
+mod configuring;
 mod driving;
 mod error;
 mod exit;
@@ -17,6 +18,7 @@ mod line;
 mod opening;
 mod output;
 mod project;
+mod prompt;
 mod refusal;
 mod terminal;
 mod text;

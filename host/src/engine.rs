@@ -15,6 +15,7 @@
 use crate::error::HostError;
 use crate::order::{Confined, Executor, Message, Order, Outbox, Report, SpawnReport};
 use crate::orders::Orders;
+use crate::redact::Redactor;
 use crate::request::{Answered, Opening, Request, TASK_BYTES_MAX};
 use crate::world::World;
 use loom_core::answer::{Claim, clip, encode_delta};
@@ -44,6 +45,7 @@ pub struct Engine {
     world: Box<dyn World>,
     executor: Arc<dyn Executor>,
     outbox: Outbox,
+    redactor: Arc<Redactor>,
     origin: [u8; 16],
     runs: BTreeMap<StreamId, Arc<Run>>,
     /// The runs that had not ended at the open, with the next sequence of each then.
@@ -135,6 +137,7 @@ impl Engine {
             world,
             executor,
             outbox,
+            redactor: Arc::default(),
             origin,
             runs: BTreeMap::new(),
             found: BTreeMap::new(),
@@ -166,6 +169,11 @@ impl Engine {
         engine.stage_orphans(&mut turn);
         engine.commit(turn.staged);
         Ok(engine)
+    }
+
+    /// Keeps these secrets, too, from what is asked from now on; without it, what looks like one is kept (REDACT-1).
+    pub fn keep_secret(&mut self, redactor: Arc<Redactor>) {
+        self.redactor = redactor;
     }
 
     /// Returns the runs that have not ended and cannot be driven, and why: what they need is damaged or gone.
@@ -398,11 +406,15 @@ impl Engine {
 
     fn prepare(&mut self, message: Message, turn: &Turn) -> Prepared {
         match message {
-            Message::Open(opening, reply) => {
-                let answer = self.prepare_opening(&opening);
+            Message::Open(mut opening, reply) => {
+                let answer = match self.redactor.opening(&mut opening) {
+                    None => self.prepare_opening(&opening),
+                    Some((check, secret)) => Err(HostError::SecretInCheck { check, secret }),
+                };
                 stage_or_answer(answer, reply)
             }
-            Message::Request(request, reply) => {
+            Message::Request(mut request, reply) => {
+                self.redactor.ask(&mut request.ask);
                 let answer = self.prepare_request(&request, turn);
                 stage_or_answer(answer, reply)
             }

@@ -1,5 +1,6 @@
 //! The only place that reads environment variables; everybody else gets what stands here.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +17,14 @@ pub struct Environment {
     /// `~/.local/state/loom`. Always absolute: what is empty or relative in the last two does not count, as the XDG Base
     /// Directory Specification has it.
     pub state_folder: PathBuf,
+    /// Folder for what the user sets up: `$XDG_CONFIG_HOME/loom`, else `~/.config/loom`. Always absolute, by the same
+    /// rule.
+    pub config_folder: PathBuf,
+    /// Folder for what belongs to the user and is no setting, such as keys: `$XDG_DATA_HOME/loom`, else
+    /// `~/.local/share/loom`.
+    pub data_folder: PathBuf,
+    /// The variables whose names begin with `LOOM_`, by name; those that are empty or no text are left out.
+    pub settings: BTreeMap<String, String>,
     /// Variables that toolchains of checks need and that carry no secret, with their values.
     pub toolchain: Vec<(OsString, OsString)>,
     /// The spawn or check that this process descends from, if any mark is found on the way up.
@@ -35,6 +44,16 @@ impl Environment {
             .or_else(|| Some(absolute(PathBuf::from(env::var_os("XDG_STATE_HOME")?))?.join("loom")))
             .or_else(|| home.as_ref().map(|home| home.join(".local/state/loom")))
             .unwrap_or_else(|| env::temp_dir().join(format!("loom-{}", rustix::process::getuid().as_raw())));
+        // Without a home of the user's there is nothing of theirs: what stands in for it is made for Loom's state.
+        let of_user = |variable: &str, below: &str| {
+            let named = env::var_os(variable).map(PathBuf::from).and_then(absolute);
+            let folder = named.or_else(|| home.as_ref().map(|home| home.join(below)));
+            folder.map_or_else(|| state_folder.join("user").join(below), |folder| folder.join("loom"))
+        };
+        let settings = env::vars_os().filter_map(|(name, value)| {
+            let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+            (name.starts_with("LOOM_") && !value.is_empty()).then_some((name, value))
+        });
         let toolchain = [("RUSTUP_HOME", ".rustup"), ("CARGO_HOME", ".cargo")]
             .into_iter()
             .filter_map(|(variable, folder)| {
@@ -45,6 +64,9 @@ impl Environment {
             .collect();
         Environment {
             search_path: env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin")),
+            config_folder: of_user("XDG_CONFIG_HOME", ".config"),
+            data_folder: of_user("XDG_DATA_HOME", ".local/share"),
+            settings: settings.collect(),
             state_folder,
             toolchain,
             descends: env::var(SPAWN_VARIABLE).ok().and_then(|mark| mark.parse().ok()).or_else(|| spawn_above("self")),

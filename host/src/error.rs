@@ -98,6 +98,17 @@ pub enum HostError {
     /// What the base commit declares as checks cannot be used.
     #[error("the checks that the project declares cannot be used: {0}")]
     Checks(String),
+    /// A check's command holds a secret; it would be on record, and could not be run without it.
+    #[error("the command of check `{check}` holds a secret ({secret}); let it take that from a file instead")]
+    SecretInCheck {
+        /// The check.
+        check: String,
+        /// What the secret is called.
+        secret: String,
+    },
+    /// The user's secrets cannot be read.
+    #[error(transparent)]
+    Secrets(#[from] crate::secrets::SecretsError),
     /// Bytes that should name a git object do not.
     #[error("a git object name of 20 or 32 bytes was expected")]
     ObjectName,

@@ -3,18 +3,25 @@
 //! It promises: persist, then tell, then act; nothing acknowledged is lost; no spawn whose outcome is recorded runs
 //! again. It never decides what a run does next (core does) and has no second loop.
 
+mod atomic;
 pub mod drive;
 pub mod driver;
 pub mod engine;
 pub mod environment;
 pub mod error;
+mod kept;
 mod leftover;
 pub mod live;
 pub mod local;
 pub mod order;
 mod orders;
+pub mod projects;
+pub mod redact;
 pub mod request;
+pub mod secrets;
 pub mod session;
+pub mod settings;
+pub mod trial;
 pub mod world;
 
 pub use drive::drive;

@@ -6,8 +6,10 @@
 use crate::engine::{merge_failed, spawn_failed};
 use crate::environment::{Environment, SPAWN_VARIABLE};
 use crate::error::HostError;
+use crate::kept::{capped, whole_words};
 use crate::live::Board;
 use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
+use crate::redact::Redactor;
 use crate::world::{Machine, World};
 use loom_bundles::{Schema, parse_answer, render};
 use loom_core::answer::Change;
@@ -15,8 +17,8 @@ use loom_core::id::{StreamId, hex};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
 use loom_providers::{Ended, Hands, Live, Program, Provider, SpawnOrder};
 use loom_tools::{
-    CancelToken, Capture, Command, CommitId, CommitMeta, Error as ToolError, Exit, Git, Guard, How, Limits, Person,
-    Project, Status, TreeId, Workspace, minimal_environment, remove_tree, run, run_heard,
+    CancelToken, Command, CommitId, CommitMeta, Error as ToolError, Exit, Git, Guard, How, Limits, Person, Project,
+    Status, TreeId, Workspace, minimal_environment, remove_tree, run, run_heard,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -47,6 +49,8 @@ pub struct LocalSettings {
     pub guard: Guard,
     /// What is taken from the environment.
     pub environment: Environment,
+    /// What keeps secrets out of reports.
+    pub redactor: Arc<Redactor>,
     /// Most orders under way at once.
     pub jobs: usize,
 }
@@ -168,7 +172,7 @@ impl Shared {
     fn execute(&self, order: Order, token: &CancelToken, outbox: &Outbox) {
         let (stream, id) = (order.stream, order.id);
         self.take_turn(stream, id);
-        let report = if token.is_cancelled() {
+        let mut report = if token.is_cancelled() {
             refused(&order, "it was stopped before it began".to_string())
         } else {
             // A flaw of a provider ends the order that it showed in; the run goes on to ask a person.
@@ -176,6 +180,8 @@ impl Shared {
                 .unwrap_or_else(|_| Ok(refused(&order, "the executor panicked over it".to_string())))
                 .unwrap_or_else(|error| refused(&order, told(&error)))
         };
+        // Here, because it takes a while for a long output, and the drive loop never waits (REDACT-1).
+        self.settings.redactor.report(&mut report);
         let mut running = self.lock();
         self.board.clear(stream, id);
         running.tokens.remove(&(stream, id));
@@ -256,7 +262,8 @@ impl Shared {
         workspace.reset_to(before)?;
         let mut parts = work.parts.clone();
         if work.base_tree != work.tree {
-            let diff = workspace.diff_text(tree_id(&work.base_tree)?, before, DIFF_BYTES_MAX)?.to_bytes();
+            let diff = workspace.diff_text(tree_id(&work.base_tree)?, before, DIFF_BYTES_MAX)?;
+            let diff = whole_words(diff).to_bytes();
             parts.diff = Some(String::from_utf8_lossy(&diff).into_owned());
         }
         let broken = |detail| Ok(spawn_failed(SpawnOutcome::Broken, work.tree.clone(), detail));
@@ -287,7 +294,7 @@ impl Shared {
         let mut report = SpawnReport {
             outcome: done.outcome,
             prompt: prompt.into_bytes(),
-            output: capped(done.output),
+            output: capped(done.output, SPAWN_OUTPUT_MAX),
             claim: None,
             delta: Vec::new(),
             tree_after: work.tree.clone(),
@@ -302,7 +309,7 @@ impl Shared {
             provider: done.provider,
             chosen: done.chosen,
             requests: done.requests,
-            transcript: capped(done.transcript),
+            transcript: capped(done.transcript, SPAWN_OUTPUT_MAX),
             fence: None,
         };
         match workspace.snapshot(before, &Limits::default()) {
@@ -326,7 +333,10 @@ impl Shared {
                 Ok(claim) => report.claim = Some(claim),
                 Err(unusable) => {
                     report.outcome = SpawnOutcome::Unparsable;
-                    report.detail = Some(unusable.to_string());
+                    // The words quote the answer, and may cut a secret in it in two.
+                    let clean = self.settings.redactor.bytes(&report.output);
+                    let told = parse_answer(&String::from_utf8_lossy(&clean), &schema).err().unwrap_or(unusable);
+                    report.detail = Some(told.to_string());
                 }
             }
         }
@@ -355,8 +365,8 @@ impl Shared {
             Ok(exit) => exit,
             Err(error) => return report(CheckOutcome::Unusable, None, told(&error).into_bytes(), 0),
         };
-        let mut output = exit.stdout.to_bytes();
-        output.extend_from_slice(&exit.stderr.to_bytes());
+        let mut output = whole_words(exit.stdout).to_bytes();
+        output.extend_from_slice(&whole_words(exit.stderr).to_bytes());
         let (outcome, code) = match exit.status {
             Status::Exited(0) => (CheckOutcome::Pass, Some(0)),
             Status::Exited(code) => (CheckOutcome::Fail, u64::try_from(code).ok()),
@@ -431,7 +441,7 @@ impl Hands for Lent<'_> {
         command.idle_ms = program.idle_limit_ms;
         command.output_max_bytes = SPAWN_OUTPUT_MAX;
         match run_heard(&command, self.token, heard) {
-            Ok(exit) => ended(&exit),
+            Ok(exit) => ended(exit),
             Err(error) => Ended { outcome: SpawnOutcome::Broken, output: Vec::new(), detail: told(&error) },
         }
     }
@@ -443,37 +453,26 @@ impl Hands for Lent<'_> {
         Ok(path)
     }
 
-    fn tell(&self, live: Live) {
+    fn tell(&self, mut live: Live) {
+        live.line = self.shared.settings.redactor.text(&live.line).into_owned();
         self.shared.board.tell(self.order.stream, self.order.id, live);
     }
 }
 
-fn ended(exit: &Exit) -> Ended {
+pub(crate) fn ended(exit: Exit) -> Ended {
     let outcome = match exit.status {
         Status::Exited(0) => SpawnOutcome::Ok,
         Status::Exited(_) | Status::Signalled(_) => SpawnOutcome::Failed,
         Status::TimedOut | Status::Idle => SpawnOutcome::TimedOut,
         Status::Cancelled => SpawnOutcome::Cancelled,
     };
-    let complaint = exit.stderr.to_bytes();
+    let complaint = whole_words(exit.stderr).to_bytes();
     let complaint = String::from_utf8_lossy(&complaint);
     let detail = match complaint.trim() {
         "" => format!("it ended with {}", exit.status),
         words => format!("it ended with {}: {words}", exit.status),
     };
-    Ended { outcome, output: exit.stdout.to_bytes(), detail }
-}
-
-/// Keeps the start and the end of an output that is longer than anybody reads.
-fn capped(output: Vec<u8>) -> Vec<u8> {
-    let half = SPAWN_OUTPUT_MAX / 2;
-    match output.len().checked_sub(SPAWN_OUTPUT_MAX) {
-        None | Some(0) => output,
-        Some(dropped) => {
-            let (head, tail) = (output[..half].to_vec(), output[output.len() - half..].to_vec());
-            Capture { head, dropped_bytes: dropped as u64, tail }.to_bytes()
-        }
-    }
+    Ended { outcome, output: whole_words(exit.stdout).to_bytes(), detail }
 }
 
 /// Removes workspaces of runs that have ended; a driver that died may have left them.

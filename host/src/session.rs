@@ -11,7 +11,9 @@ use crate::error::HostError;
 use crate::leftover;
 use crate::local::{LocalExecutor, LocalSettings, remove_workspaces};
 use crate::order::Message;
+use crate::redact::Redactor;
 use crate::request::{Answered, Request};
+use crate::secrets::{Secret, Vault};
 use crate::world::{Machine, World};
 use loom_bundles::LoadedBundle;
 use loom_core::id::{Actor, Assurance, Stamp, StreamId, hex};
@@ -128,6 +130,7 @@ impl Session {
         make(&folder)?;
         // The store is ours now: whoever still works below this folder was started by a driver that has died.
         end_strays(&folder, STRAY_MS);
+        let redactor = Arc::new(redactor(environment, provider.as_ref())?);
         let settings = LocalSettings {
             git: git.clone(),
             project: project.clone(),
@@ -135,11 +138,13 @@ impl Session {
             provider,
             guard,
             environment: environment.clone(),
+            redactor: redactor.clone(),
             jobs: JOBS,
         };
         let executor = Arc::new(LocalExecutor::new(settings));
         let (outbox, inbox) = channel();
-        let engine = Engine::open(store, Box::new(Machine), executor.clone(), outbox.clone())?;
+        let mut engine = Engine::open(store, Box::new(Machine), executor.clone(), outbox.clone())?;
+        engine.keep_secret(redactor);
         let kept = engine.runs().map(|(stream, _)| *stream).chain(engine.set_aside().map(|(stream, _)| stream));
         let live: Vec<String> = kept.map(|stream| hex(&stream.0)).collect();
         remove_workspaces(&folder, &|name| live.iter().any(|run| run == name));
@@ -270,6 +275,15 @@ fn own_folder(project: &Project) -> Result<PathBuf, HostError> {
     // Some file systems do not tell these names apart.
     let is_tracked = project.head_names()?.iter().any(|name| name.eq_ignore_ascii_case(FOLDER.as_bytes()));
     if is_link || is_tracked { Err(HostError::StoreForeign { folder }) } else { Ok(folder) }
+}
+
+/// Returns what keeps the user's secrets and the provider's credentials out of the record. Secrets that cannot be read
+/// cannot be kept, so then nothing is driven (SECRETS-3).
+fn redactor(environment: &Environment, provider: &dyn Provider) -> Result<Redactor, HostError> {
+    let mut secrets = Vault::of(environment).all()?;
+    let name = format!("credential of {}", provider.name());
+    secrets.extend(provider.credentials().into_iter().map(|value| (name.clone(), Secret::new(value))));
+    Ok(Redactor::new(secrets.iter().map(|(name, secret)| (name.as_str(), secret))))
 }
 
 fn open_or_create(folder: &Path) -> Result<RedbStore, HostError> {

@@ -10,6 +10,7 @@ mod claude;
 mod codex;
 pub mod demo;
 mod gateway;
+mod kind;
 mod lines;
 mod play;
 mod provider;
@@ -21,6 +22,7 @@ pub use backends::{BackendSettings, Backends, Chains, NoProvider, ProviderKind, 
 pub use claude::{Claude, ClaudeSettings};
 pub use codex::{Codex, CodexSettings};
 pub use gateway::{Gateway, GatewayError, Tally, Upstream};
+pub use kind::{DEFAULT, KIND_SAMPLE, KINDS};
 pub use play::{Played, play};
 pub use provider::{Door, Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
 pub use script::{Edit, Script, ScriptError, Trouble, Turn};

@@ -178,6 +178,11 @@ pub trait Provider: Send + Sync {
     /// Returns the provider's name.
     fn name(&self) -> &str;
 
+    /// Returns the credentials that it uses, so that they are kept from the record.
+    fn credentials(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Runs one spawn to its end. Blocks; gives up soon after `hands` say so, or when its time is over.
     fn run(&self, order: &SpawnOrder, hands: &dyn Hands) -> SpawnReport;
 }

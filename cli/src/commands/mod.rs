@@ -1,21 +1,27 @@
 //! The commands, one file each.
 
+mod allowlist;
 mod answer;
 mod at;
 mod backup;
 mod cancel;
+mod config;
 mod demo;
 mod export;
 mod gates;
 mod gc;
+mod init;
 mod log;
+mod models;
 mod pause;
+mod projects;
 mod recover;
 mod restore;
 mod resume;
 mod risk;
 mod rules;
 mod run;
+mod secrets;
 mod show;
 mod status;
 mod steer;
@@ -49,6 +55,12 @@ pub(crate) enum Command {
     Backup(backup::Arguments),
     Restore(restore::Arguments),
     Gc(gc::Arguments),
+    Init(init::Arguments),
+    Config(config::Arguments),
+    Models(models::Arguments),
+    Secrets(secrets::Arguments),
+    Projects(projects::Arguments),
+    Allowlist(allowlist::Arguments),
 }
 
 impl Command {
@@ -75,6 +87,12 @@ impl Command {
             Command::Backup(arguments) => backup::run(arguments, global, output),
             Command::Restore(arguments) => restore::run(arguments, global, output),
             Command::Gc(arguments) => gc::run(arguments, global, output),
+            Command::Init(arguments) => init::run(arguments, global, output),
+            Command::Config(arguments) => config::run(arguments, global, output),
+            Command::Models(arguments) => models::run(arguments, global, output),
+            Command::Secrets(arguments) => secrets::run(arguments, global, output),
+            Command::Projects(arguments) => projects::run(arguments, global, output),
+            Command::Allowlist(arguments) => allowlist::run(arguments, global, output),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `loom run`: a task, from its opening to its end or to a gate.
 
 use crate::app::Global;
+use crate::configuring::{place, settings};
 use crate::driving::{Thinker, decide};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -13,11 +14,12 @@ use crate::told::Tale;
 use crate::trouble::attend;
 use loom_bundles::{Source, load};
 use loom_core::id::{StreamId, digest, hex};
-use loom_core::state::{Amount, Gate};
+use loom_core::state::Gate;
 use loom_core::word::Verdict;
 use loom_host::environment::Environment;
 use loom_host::request::TASK_BYTES_MAX;
 use loom_host::session::{Session, Wishes, local_actor, request_id};
+use loom_host::settings::{Given, Value, amount_micro, span_ms};
 use loom_replay::{StoredRun, refold};
 use loom_tools::Guard;
 use serde::Serialize;
@@ -43,8 +45,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "task")]
     file: Option<PathBuf>,
     /// The bundle.
-    #[arg(long, value_name = "NAME", default_value = "code")]
-    bundle: String,
+    #[arg(long, value_name = "NAME")]
+    bundle: Option<String>,
     /// A preset of the bundle, or a policy for every gate: human, on-blockers, auto.
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
@@ -54,11 +56,14 @@ pub(crate) struct Arguments {
     /// Most spawns.
     #[arg(long, value_name = "COUNT")]
     max_spawns: Option<u64>,
+    /// Most tokens.
+    #[arg(long, value_name = "COUNT")]
+    max_tokens: Option<u64>,
     /// Most time, as 90m or 2h.
-    #[arg(long, value_name = "SPAN", value_parser = milliseconds)]
+    #[arg(long, value_name = "SPAN", value_parser = span_ms)]
     max_time: Option<u64>,
     /// Most money, in dollars.
-    #[arg(long, value_name = "DOLLARS", value_parser = micro)]
+    #[arg(long, value_name = "DOLLARS", value_parser = amount_micro)]
     budget_usd: Option<u64>,
     /// A name for the request: asked again by the same name, it is the same run.
     #[arg(long, value_name = "NAME")]
@@ -67,17 +72,23 @@ pub(crate) struct Arguments {
     thinker: Thinker,
 }
 
-fn milliseconds(text: &str) -> Result<u64, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|_| "it is no span like 90m or 2h".to_string())?;
-    u64::try_from(span.as_millis()).map_err(|_| "it is no span ahead".to_string())
-}
-
-fn micro(text: &str) -> Result<u64, String> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_number = !whole.is_empty() && digits(whole) && digits(part) && part.len() <= 6;
-    let number = is_number.then(|| format!("{whole}{part:0<6}").parse().ok()).flatten();
-    number.ok_or_else(|| "it is no amount like 2.50".to_string())
+impl Arguments {
+    /// Returns what is said about settings here.
+    fn given(&self) -> Vec<Given> {
+        let text = |value: &Option<String>| value.clone().map(Value::Text);
+        let number = |value: Option<u64>| value.map(Value::Number);
+        let flags = [
+            ("run.bundle", "--bundle", text(&self.bundle)),
+            ("run.policy", "--policy", text(&self.policy)),
+            ("run.complexity", "--complexity", text(&self.complexity)),
+            ("run.max_spawns", "--max-spawns", number(self.max_spawns)),
+            ("run.max_tokens", "--max-tokens", number(self.max_tokens)),
+            ("run.max_time", "--max-time", number(self.max_time)),
+            ("run.budget_usd", "--budget-usd", number(self.budget_usd)),
+        ];
+        let given = flags.into_iter().filter_map(|(key, flag, value)| Some(Given { key, flag, value: value? }));
+        given.chain(self.thinker.given()).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -94,22 +105,16 @@ struct Document<'a> {
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let task = task(arguments)?;
     let environment = Environment::read();
-    let provider = arguments.thinker.chosen(&environment)?;
-    let bundle = Arc::new(load(&Source::builtin(&arguments.bundle)?)?);
-    let limits = &bundle.bundle.limits;
-    let caps = Amount {
-        spawns: arguments.max_spawns.unwrap_or(limits.spawns),
-        tokens: limits.tokens,
-        money_micro: arguments.budget_usd.unwrap_or(limits.money_micro),
-        time_ms: arguments.max_time.unwrap_or(limits.time_ms),
-    };
+    let place = place(global);
+    let settings = settings(&environment, &place, &arguments.given())?.settings;
+    let provider = arguments.thinker.chosen(&settings, &environment)?;
+    let bundle = Arc::new(load(&Source::builtin(&settings.run.bundle.value)?)?);
     let wishes = Wishes {
-        flow: arguments.complexity.clone(),
-        policy: arguments.policy.clone(),
-        caps: Some(caps),
+        caps: Some(settings.caps(&bundle.bundle.limits)),
+        flow: settings.run.complexity.map(|set| set.value),
+        policy: settings.run.policy.map(|set| set.value),
         ..Wishes::default()
     };
-    let place = global.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
     let session = Session::open(&environment, &place, provider, guard);
     let mut session = session.map_err(|error| CliError::of_host(error, &place.join(FOLDER)))?;

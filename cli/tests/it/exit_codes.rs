@@ -18,6 +18,7 @@ use loom_replay::{Records, ReplayError, StoredRun, trace};
 use loom_store::{RedbStore, Store};
 use loom_tools::Guard;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -87,6 +88,36 @@ const CODES: &[(&str, i32)] = &[
     ("restore garbage", 6),
     ("resume --script garbage", 2),
     ("rules test alone.rules", 2),
+    ("config list", 0),
+    ("config list --all --show-origin", 0),
+    ("config get run.bundle", 0),
+    ("config get run.policy", 2),
+    ("config get run.polcy", 2),
+    ("config set run.max_spawns 9", 0),
+    ("config set run.max_spawns nine", 2),
+    ("config set no.such.key 1", 2),
+    ("config set run.max_spawns 3 --project", 2),
+    ("config path", 0),
+    ("models list", 0),
+    ("models set nobody --tier fast", 2),
+    ("models set claude --tier no-such-tier", 2),
+    ("models set claude", 2),
+    ("models set claude --tier fast --model one", 0),
+    ("models test", 9),
+    ("models test nobody", 2),
+    ("secrets list", 0),
+    ("secrets set short", 2),
+    ("secrets remove nothing", 2),
+    ("projects", 0),
+    ("projects add no-such-folder", 2),
+    ("projects add", 0),
+    ("projects forget", 0),
+    ("projects forget", 2),
+    ("allowlist", 0),
+    ("allowlist add", 0),
+    ("allowlist remove", 0),
+    ("allowlist remove no-such-folder", 2),
+    ("init", 2),
 ];
 
 /// What is found bad is an answer, too: it stands on stdout.
@@ -232,6 +263,9 @@ fn a_resume_whose_run_has_no_budget_left_is_5() {
     let environment = Environment {
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         state_folder: driven.path("state"),
+        config_folder: driven.path("config"),
+        data_folder: driven.path("data"),
+        settings: BTreeMap::new(),
         toolchain: Vec::new(),
         descends: None,
     };
@@ -360,7 +394,13 @@ fn nobody_to_think_is_9_and_says_what_to_do() {
     let place = Place::usual();
     let ran: Ran = place.command("resume").env_remove("ANTHROPIC_API_KEY").output().unwrap().into();
     assert_eq!(ran.code, 9, "{}", ran.err);
-    assert!(ran.err.starts_with("error: no model is set up: install the agent program `claude`"), "{}", ran.err);
+    assert!(
+        ran.err.starts_with(
+            "error: no model is set up: provider `claude` has no credential: set one of ANTHROPIC_API_KEY"
+        ),
+        "{}",
+        ran.err
+    );
 }
 
 /// Runs `loom resume`, which opens the store for driving.

@@ -8,6 +8,7 @@ mod missing;
 
 mod answering;
 mod bad_input;
+mod configuring;
 mod damage;
 mod demo;
 mod driven;
@@ -22,7 +23,10 @@ mod kill;
 mod made;
 mod odd_places;
 mod reading;
+mod redacted;
 mod rig;
 mod rules;
 mod running;
+#[path = "../../../host/tests/it/samples.rs"]
+mod samples;
 mod signals;

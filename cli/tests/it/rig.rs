@@ -58,6 +58,10 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loom"));
         command.current_dir(self.path()).args(arguments.split_whitespace());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // What is the user's own is another matter, and lies in folders of this place.
+        for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
+            command.env(variable, self.path().join(".user").join(variable));
+        }
         command
     }
 

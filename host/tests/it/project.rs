@@ -139,6 +139,9 @@ impl Project {
         Environment {
             search_path: SEARCH_PATH.into(),
             state_folder: self.beside("state"),
+            config_folder: self.beside("config"),
+            data_folder: self.beside("data"),
+            settings: BTreeMap::new(),
             toolchain: Vec::new(),
             descends: None,
         }

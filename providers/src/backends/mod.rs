@@ -9,7 +9,6 @@ use crate::api::{Api, ApiSettings};
 use crate::claude::{Claude, ClaudeSettings};
 use crate::codex::{Codex, CodexSettings};
 use crate::provider::{Hands, Provider, SpawnOrder, SpawnReport};
-use settings::CLAUDE_CREDENTIALS;
 pub use settings::{BackendSettings, Chains, NoProvider, ProviderKind, ProviderSettings};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +80,7 @@ impl Backends {
         let program = settings.program().unwrap_or_default().to_string();
         match settings.kind {
             ProviderKind::Claude => {
-                let variable = settings.credential_variable.as_deref().unwrap_or(CLAUDE_CREDENTIALS[0]);
+                let variable = settings.claude_variable();
                 Box::new(Claude::new(ClaudeSettings {
                     program,
                     credential: (variable.to_string(), credential.unwrap_or_default()),
@@ -91,7 +90,7 @@ impl Backends {
                     retries_max: settings.retries_max,
                     turns_max: settings.turns_max,
                     idle_limit_ms: settings.idle_limit_ms,
-                    prices_known: false,
+                    prices_known: settings.prices_known,
                     variables: settings.variables.clone(),
                 }))
             }
@@ -123,6 +122,10 @@ impl Backends {
 impl Provider for Backends {
     fn name(&self) -> &str {
         "backends"
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        self.providers.values().filter_map(|(provider, _)| provider.credential.clone()).collect()
     }
 
     fn run(&self, order: &SpawnOrder, hands: &dyn Hands) -> SpawnReport {

@@ -52,6 +52,8 @@ pub struct ProviderSettings {
     pub turns_max: u32,
     /// Most time without a sign of life, in milliseconds.
     pub idle_limit_ms: u64,
+    /// Whether what `claude` says about costs holds; it invents a price for a model that it does not know.
+    pub prices_known: bool,
     /// What models cost, by name. What came from a cache counts as read at the full price.
     pub prices: BTreeMap<String, Price>,
     /// Further variables of an agent's program, such as a proxy's.
@@ -91,6 +93,7 @@ impl ProviderSettings {
             retries_max: RETRIES,
             turns_max: TURNS,
             idle_limit_ms: IDLE_MS,
+            prices_known: false,
             prices: BTreeMap::new(),
             variables: Vec::new(),
         }
@@ -104,6 +107,16 @@ impl ProviderSettings {
             ProviderKind::Api(_) => return None,
         };
         Some(self.program.as_deref().unwrap_or(usual))
+    }
+
+    /// Returns the variable by which `claude` is handed its credential: the one that held it, else what it looks like.
+    pub(super) fn claude_variable(&self) -> &str {
+        let is_token = || self.credential.as_ref().is_some_and(|value| value.starts_with(TOKEN_PREFIX));
+        match self.credential_variable.as_deref() {
+            Some(name) if CLAUDE_CREDENTIALS.contains(&name) => name,
+            _ if is_token() => CLAUDE_CREDENTIALS[2],
+            _ => CLAUDE_CREDENTIALS[0],
+        }
     }
 
     pub(super) fn model(&self, tier: &str) -> Option<&String> {
@@ -198,8 +211,10 @@ pub enum NoProvider {
 }
 
 /// The variables from which `claude` takes a credential; the first that is set is handed over.
-pub(super) const CLAUDE_CREDENTIALS: &[&str] =
-    &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
+const CLAUDE_CREDENTIALS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
+
+/// How the token of a subscription begins, which is the third's.
+const TOKEN_PREFIX: &str = "sk-ant-oat";
 
 impl BackendSettings {
     /// Returns what the vendors' own variables make: the agents' programs that have a credential are the default chain,

@@ -1,0 +1,57 @@
+//! Reads the settings for a command, and says what of them does not hold.
+
+use crate::app::Global;
+use crate::error::CliError;
+use crate::output::warn;
+use loom_host::environment::{Environment, variable};
+use loom_host::local::told;
+use loom_host::secrets::Vault;
+use loom_host::settings::{Given, Read, Settings, project_file, read};
+use loom_providers::{Backends, Provider};
+use loom_tools::find_program;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Returns the folder that a command is about.
+pub(crate) fn place(global: &Global) -> PathBuf {
+    global.dir.clone().unwrap_or_else(|| PathBuf::from("."))
+}
+
+/// Reads the settings that hold in a folder, and warns of what does not.
+pub(crate) fn settings(environment: &Environment, place: &Path, flags: &[Given]) -> Result<Read, CliError> {
+    let read = read(environment, project_file(place).as_deref(), flags)?;
+    for warning in &read.warnings {
+        warn(&warning.to_string());
+    }
+    Ok(read)
+}
+
+/// Returns who thinks. A provider that is named does everything, a model that is named is that of every tier.
+pub(crate) fn backends(
+    settings: &Settings,
+    provider: Option<&str>,
+    model: Option<&str>,
+    environment: &Environment,
+) -> Result<Arc<dyn Provider>, CliError> {
+    let (mut backends, missing) = settings.backends(&Vault::of(environment), variable);
+    for error in &missing {
+        warn(&told(error));
+    }
+    backends.pin(provider, model)?;
+    let path = Some(environment.search_path.as_os_str());
+    let is_installed = |program: &str| find_program(OsStr::new(program), path, Path::new("/")).is_some();
+    Ok(Arc::new(Backends::new(backends, is_installed)?))
+}
+
+/// Settings, secrets and leaves are a person's to change, not an agent's (SETTINGS-8).
+pub(crate) fn by_person(environment: &Environment) -> Result<(), CliError> {
+    match environment.descends {
+        None => Ok(()),
+        Some(spawn) => Err(CliError::Refused {
+            reason: format!(
+                "this process was started by an agent or a check (event {spawn} of a run): it changes no settings"
+            ),
+        }),
+    }
+}
