@@ -2,7 +2,7 @@
 //!
 //! JSON by a schema is asked for as the input of a tool that must be called.
 
-use super::Reply;
+use super::ask::Reply;
 use serde_json::{Value, json};
 
 pub(super) const ENDPOINT: &str = "https://api.anthropic.com";

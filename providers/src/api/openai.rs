@@ -3,7 +3,7 @@
 //!
 //! JSON by a schema is asked for as the format of the answer. Not strictly: that wants schemas of another form.
 
-use super::Reply;
+use super::ask::Reply;
 use serde_json::{Value, json};
 
 pub(super) const ENDPOINT: &str = "https://api.openai.com/v1";

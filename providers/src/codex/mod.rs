@@ -2,9 +2,9 @@
 //!
 //! Relies on the lent hands for time, cancelling and a fresh folder in its home; on the command's report for everything
 //! else; on the gateway for what was asked and used. Nothing of a task, a prompt or an endpoint stands on its command
-//! line (HARNESS-1): what it is told stands in a `config.toml` in that folder, which no agent before has touched. Project and home may say what they
-//! like about it, it is not followed: settings, hooks, servers, skills, rules, `AGENTS.md` (HARNESS-2). Settings that
-//! the command does not know end it: each keeps it from something (HARNESS-7).
+//! line (HARNESS-1): what it is told stands in a `config.toml` in that folder, which no agent before has touched.
+//! Project and home may say what they like about it, it is not followed: settings, hooks, servers, skills, rules,
+//! `AGENTS.md` (HARNESS-2). Settings that the command does not know end it: each keeps it from something (HARNESS-7).
 
 mod report;
 mod transcript;
@@ -142,7 +142,7 @@ impl Codex {
     }
 
     /// Returns what the command says that its version is; else how the spawn ends.
-    fn version(&self, order: &SpawnOrder, hands: &dyn Hands) -> Result<String, SpawnReport> {
+    fn version(&self, order: &SpawnOrder, hands: &dyn Hands) -> Result<String, (SpawnOutcome, String)> {
         let program = Program {
             argv: vec![self.settings.program.clone(), "--version".to_string()],
             stdin: Vec::new(),
@@ -153,8 +153,7 @@ impl Codex {
         };
         let ended = hands.run(&program, &mut |_| {});
         if ended.outcome != SpawnOutcome::Ok {
-            let detail = format!("it does not tell its version: {}", ended.detail);
-            return Err(SpawnReport::without_answer(ended.outcome, detail));
+            return Err((ended.outcome, format!("it does not tell its version: {}", ended.detail)));
         }
         let told = String::from_utf8_lossy(&ended.output);
         Ok(told.trim().trim_start_matches("codex-cli ").to_string())
@@ -192,7 +191,7 @@ impl Provider for Codex {
     fn run(&self, order: &SpawnOrder, hands: &dyn Hands) -> SpawnReport {
         let version = match self.version(order, hands) {
             Ok(version) => version,
-            Err(report) => return report,
+            Err((outcome, detail)) => return SpawnReport::without_answer(outcome, detail),
         };
         let upstream = Upstream {
             base_url: self.settings.base_url.clone().unwrap_or_else(|| ENDPOINT.to_string()),
