@@ -10,20 +10,26 @@
 mod missing;
 
 mod error;
+mod fence;
 mod git;
 mod git_folder;
 mod guard;
+mod hidden;
 mod object_id;
 mod process;
 mod repository;
 mod snapshot;
 mod stray;
+mod streams;
 mod work_folder;
 mod workspace;
 
 pub use error::Error;
+pub use fence::{
+    Bounds, Choice, Door, Fence, Fenced, Fencing, Inside, Limits as FenceLimits, Mode, Open, WORDS, Watch, choose,
+};
 pub use git::Git;
-pub use guard::{GUARD_ARGUMENT, guard_main};
+pub use hidden::hidden_main;
 pub use object_id::{CommitId, ObjectFormat, TreeId};
 pub use process::{CancelToken, Capture, Command, Environment, Exit, Guard, Status, minimal_environment, run};
 pub use repository::{Branch, Project, Uncommitted};

@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod missing;
+mod fence;
 mod process;
 mod repository;
 mod rig;
