@@ -334,6 +334,18 @@ kinds! {
         15 detail: Option<String> [max 2000],
         /// For `limited`: when to try again, milliseconds since the epoch.
         16 wake_ms: Option<u64>,
+        /// Who executed it: provider or harness, with its version where that is known.
+        17 provider: Option<String> [max 120],
+        /// Why that provider was chosen, in words.
+        18 chosen: Option<String> [max 400],
+        /// Requests to a model, where Loom stood between and counted them.
+        19 requests: Option<u64>,
+        /// What a harness printed while it worked (salted blob).
+        20 transcript: Option<Digest>,
+        /// The fence that its programs ran in; absent where none was run.
+        21 fence: Option<String> [max 40],
+        /// What that fence was measured to enforce, from inside.
+        22 enforced: List<String> [max 40] [items 32],
     }
     /// A deterministic check ended.
     17 CheckFinished = "check.finished" Input v 1 {
@@ -351,6 +363,10 @@ kinds! {
         5 output: Option<Digest>,
         /// Time it took, in milliseconds.
         6 duration_ms: u64,
+        /// The fence that it ran in; absent where nothing was run.
+        7 fence: Option<String> [max 40],
+        /// What that fence was measured to enforce, from inside.
+        8 enforced: List<String> [max 40] [items 32],
     }
     /// The merge of an intent ended.
     18 MergeFinished = "merge.finished" Input v 1 {

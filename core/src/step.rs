@@ -374,7 +374,7 @@ pub fn named_blobs(body: &Event) -> Vec<Digest> {
         Event::RulesAdded(body) => alloc::vec![body.rules],
         Event::RunCancelled(body) => body.reason.into_iter().collect(),
         Event::SpawnFinished(body) => {
-            [body.prompt, body.output, body.answer, body.delta].into_iter().flatten().collect()
+            [body.prompt, body.output, body.answer, body.delta, body.transcript].into_iter().flatten().collect()
         }
         Event::CheckFinished(body) => body.output.into_iter().collect(),
         Event::RecoveryRequested(_)

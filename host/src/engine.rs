@@ -13,17 +13,18 @@
 //! (ASIDE-1).
 
 use crate::error::HostError;
-use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport};
+use crate::order::{Confined, Executor, Message, Order, Outbox, Report, SpawnReport};
 use crate::orders::Orders;
 use crate::request::{Answered, Ground, Opening, Request, TASK_BYTES_MAX};
 use crate::world::World;
-use loom_core::answer::{Claim, encode_delta};
+use loom_core::answer::{Claim, clip, encode_delta};
 use loom_core::commit::{Blob, Checked};
 use loom_core::effect::{self, Effect, Nature};
 use loom_core::event::Envelope;
 use loom_core::id::{Actor, Digest, Stamp, StreamId};
 use loom_core::kind::*;
 use loom_core::run::{Run, Terms};
+use loom_core::schema::List;
 use loom_core::snapshot;
 use loom_core::state::{Asked, State};
 use loom_core::step::{Declined, Input, named_blobs};
@@ -593,7 +594,7 @@ impl Engine {
         let mut blobs = Vec::new();
         let event = match report {
             Report::Spawn(report) => self.spawn_observation(id, asked, report, &mut blobs).into(),
-            Report::Check { outcome, exit_code, output, duration_ms } => {
+            Report::Check { outcome, exit_code, output, duration_ms, fence } => {
                 let (check, tree) = asked.clone();
                 let output = (!output.is_empty()).then(|| {
                     let blob = Blob::salted(self.world.random(), output);
@@ -609,6 +610,8 @@ impl Engine {
                     tree,
                     output,
                     duration_ms: *duration_ms,
+                    fence: fence.as_ref().map(|fence| clip(&fence.name, 40)),
+                    enforced: enforced(fence.as_ref()),
                 }
                 .into()
             }
@@ -616,7 +619,7 @@ impl Engine {
                 merge: id,
                 outcome: *outcome,
                 commit: commit.clone(),
-                detail: detail.as_deref().map(|text| loom_core::answer::clip(text, 2000)),
+                detail: detail.as_deref().map(|text| clip(text, 2000)),
             }
             .into(),
         };
@@ -650,7 +653,9 @@ impl Engine {
         let output = (!report.output.is_empty()).then(|| keep(Blob::salted(world.random(), &report.output)));
         let answer = claim.map(|claim| keep(Blob::salted(world.random(), &claim)));
         let delta = (!report.delta.is_empty()).then(|| keep(Blob::plain(&encode_delta(&report.delta))));
-        let clip = |text: &Option<String>, max| text.as_deref().map(|text| loom_core::answer::clip(text, max));
+        let transcript =
+            (!report.transcript.is_empty()).then(|| keep(Blob::salted(world.random(), &report.transcript)));
+        let told = |text: &Option<String>, max| text.as_deref().map(|text| clip(text, max));
         SpawnFinished {
             spawn: id,
             outcome,
@@ -665,10 +670,16 @@ impl Engine {
             tokens_out: report.tokens_out,
             money_micro: report.money_micro,
             duration_ms: report.duration_ms,
-            model: clip(&report.model, 120),
-            session: clip(&report.session, 120),
-            detail: clip(&unreadable.or(report.detail.clone()), 2000),
+            model: told(&report.model, 120),
+            session: told(&report.session, 120),
+            detail: told(&unreadable.or(report.detail.clone()), 2000),
             wake_ms: report.wake_ms,
+            provider: told(&report.provider, 120),
+            chosen: told(&report.chosen, 400),
+            requests: report.requests,
+            transcript,
+            fence: report.fence.as_ref().map(|fence| clip(&fence.name, 40)),
+            enforced: enforced(report.fence.as_ref()),
         }
     }
 
@@ -884,6 +895,11 @@ fn same_opening(recorded: &Event, again: &Event) -> bool {
     }
 }
 
+/// Returns what a fence was measured to enforce, as the event holds it: some 30 words at most.
+fn enforced(fence: Option<&Confined>) -> List<String> {
+    fence.iter().flat_map(|fence| &fence.enforced).take(32).map(|word| clip(word, 40)).collect()
+}
+
 /// Says in place of a report that it cannot be recorded, and why; what it used counts all the same.
 fn unrecordable(report: &Report, (_, tree): &(String, Vec<u8>), why: &str) -> Report {
     let detail = format!("what it reported cannot be recorded: {why}");
@@ -901,6 +917,7 @@ fn unrecordable(report: &Report, (_, tree): &(String, Vec<u8>), why: &str) -> Re
             exit_code: None,
             output: output.clone(),
             duration_ms: *duration_ms,
+            fence: None,
         },
         Report::Merge { .. } => merge_failed(detail),
     }
@@ -928,5 +945,10 @@ pub fn spawn_failed(outcome: SpawnOutcome, tree: Vec<u8>, detail: String) -> Rep
         session: None,
         detail: Some(detail),
         wake_ms: None,
+        provider: None,
+        chosen: None,
+        requests: None,
+        transcript: Vec::new(),
+        fence: None,
     })
 }

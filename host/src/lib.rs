@@ -8,6 +8,7 @@ pub mod engine;
 pub mod environment;
 pub mod error;
 mod leftover;
+pub mod live;
 pub mod local;
 pub mod order;
 mod orders;

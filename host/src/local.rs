@@ -6,16 +6,17 @@
 use crate::engine::{merge_failed, spawn_failed};
 use crate::environment::{Environment, SPAWN_VARIABLE};
 use crate::error::HostError;
+use crate::live::Board;
 use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
 use crate::world::{Machine, World};
 use loom_bundles::{Schema, parse_answer, render};
 use loom_core::answer::Change;
 use loom_core::id::{StreamId, hex};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
-use loom_providers::{Ended, Hands, Program, Provider, SpawnOrder};
+use loom_providers::{Ended, Hands, Live, Program, Provider, SpawnOrder};
 use loom_tools::{
     CancelToken, Capture, Command, CommitId, CommitMeta, Error as ToolError, Exit, Git, Guard, How, Limits, Person,
-    Project, Status, TreeId, Workspace, minimal_environment, remove_tree, run,
+    Project, Status, TreeId, Workspace, minimal_environment, remove_tree, run, run_heard,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -57,6 +58,7 @@ pub struct LocalExecutor {
 
 struct Shared {
     settings: LocalSettings,
+    board: Board,
     running: Mutex<Running>,
     turn: Condvar,
 }
@@ -73,7 +75,12 @@ impl LocalExecutor {
     /// Returns an executor.
     pub fn new(settings: LocalSettings) -> Self {
         let running = Mutex::new(Running::default());
-        LocalExecutor { shared: Arc::new(Shared { settings, running, turn: Condvar::new() }) }
+        LocalExecutor { shared: Arc::new(Shared { settings, board: Board::default(), running, turn: Condvar::new() }) }
+    }
+
+    /// Returns the board that the spawns write on.
+    pub fn board(&self) -> Board {
+        self.shared.board.clone()
     }
 
     /// Makes the workspace of a run that is about to be opened and returns its work folder, which is as the base
@@ -160,6 +167,7 @@ impl Shared {
                 .unwrap_or_else(|error| refused(&order, told(&error)))
         };
         let mut running = self.lock();
+        self.board.clear(stream, id);
         running.tokens.remove(&(stream, id));
         running.busy.remove(&stream);
         let forgotten =
@@ -278,6 +286,11 @@ impl Shared {
             session: done.session,
             detail: done.detail,
             wake_ms: done.wake_ms.map(|wait_ms| Machine.now_ms().saturating_add(wait_ms)),
+            provider: done.provider,
+            chosen: done.chosen,
+            requests: done.requests,
+            transcript: capped(done.transcript),
+            fence: None,
         };
         match workspace.snapshot(before, &Limits::default()) {
             Ok(snapshot) => {
@@ -315,8 +328,9 @@ impl Shared {
         workspace: &Workspace,
         token: &CancelToken,
     ) -> Result<Report, HostError> {
-        let report =
-            |outcome, exit_code, output, duration_ms| Ok(Report::Check { outcome, exit_code, output, duration_ms });
+        let report = |outcome, exit_code, output, duration_ms| {
+            Ok(Report::Check { outcome, exit_code, output, duration_ms, fence: None })
+        };
         let Some(argv) = argv.filter(|argv| !argv.is_empty()) else {
             return report(CheckOutcome::Absent, None, Vec::new(), 0);
         };
@@ -393,7 +407,7 @@ impl Hands for Lent<'_> {
         self.token.is_cancelled()
     }
 
-    fn run(&self, program: &Program) -> Ended {
+    fn run(&self, program: &Program, heard: &mut dyn FnMut(&[u8])) -> Ended {
         let mut command = self.shared.command(self.order, &program.argv, self.workspace);
         command.stdin.clone_from(&program.stdin);
         // What is the executor's stays: no provider takes the mark of a spawn away.
@@ -403,10 +417,14 @@ impl Hands for Lent<'_> {
         command.timeout_ms = program.time_limit_ms.min(self.order.time_ms);
         command.idle_ms = program.idle_limit_ms;
         command.output_max_bytes = SPAWN_OUTPUT_MAX;
-        match run(&command, self.token) {
+        match run_heard(&command, self.token, heard) {
             Ok(exit) => ended(&exit),
             Err(error) => Ended { outcome: SpawnOutcome::Broken, output: Vec::new(), detail: told(&error) },
         }
+    }
+
+    fn tell(&self, live: Live) {
+        self.shared.board.tell(self.order.stream, self.order.id, live);
     }
 }
 
@@ -457,6 +475,7 @@ fn refused(order: &Order, detail: String) -> Report {
             exit_code: None,
             output: detail.into_bytes(),
             duration_ms: 0,
+            fence: None,
         },
         Work::Merge { .. } => merge_failed(detail),
     }

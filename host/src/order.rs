@@ -113,6 +113,8 @@ pub enum Report {
         output: Vec<u8>,
         /// How long it took.
         duration_ms: u64,
+        /// The fence that it ran in; absent where nothing was run.
+        fence: Option<Confined>,
     },
     /// Of a merge.
     Merge {
@@ -156,6 +158,25 @@ pub struct SpawnReport {
     pub detail: Option<String>,
     /// For a rate limit: when to try again.
     pub wake_ms: Option<u64>,
+    /// Who executed it, with its version where that is known.
+    pub provider: Option<String>,
+    /// Why that one was chosen.
+    pub chosen: Option<String>,
+    /// Requests to a model, where they were counted.
+    pub requests: Option<u64>,
+    /// What a harness printed while it worked; empty where there was none.
+    pub transcript: Vec<u8>,
+    /// The fence that its programs ran in; absent where none was run.
+    pub fence: Option<Confined>,
+}
+
+/// A fence, and what it was measured to enforce from inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confined {
+    /// The fence's name.
+    pub name: String,
+    /// What was measured, in the words of `specs/fences.md`.
+    pub enforced: Vec<String>,
 }
 
 /// Does orders.

@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::error::HostError;
 use crate::leftover;
+use crate::live::Board;
 use crate::local::{LocalExecutor, LocalSettings, remove_workspaces};
 use crate::order::Message;
 use crate::request::{Answered, Ground, Opening, Request};
@@ -268,6 +269,11 @@ impl Session {
     /// Drives all runs until `until` says so, also while nothing is under way: somebody may ask something.
     pub fn attend(&mut self, until: impl FnMut(&Engine) -> bool) -> Result<(), HostError> {
         drive(&mut self.engine, &self.inbox, until)
+    }
+
+    /// Returns the board that the spawns of this driver write on.
+    pub fn board(&self) -> Board {
+        self.executor.board()
     }
 
     /// Returns what a run has changed so far, as a patch of which at most `bytes_max` bytes are kept.

@@ -7,6 +7,7 @@
 mod choice;
 mod claude;
 pub mod demo;
+mod lines;
 mod play;
 mod provider;
 mod script;
@@ -14,7 +15,7 @@ mod script;
 pub use choice::{NAMES, NoProvider, choose};
 pub use claude::{Claude, ClaudeSettings};
 pub use play::{Played, play};
-pub use provider::{Ended, Hands, Program, Provider, SpawnOrder, SpawnReport};
+pub use provider::{Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
 pub use script::{Edit, Script, ScriptError, Trouble, Turn};
 
 /// The scripted model as a provider.

@@ -49,6 +49,10 @@ impl From<Played> for SpawnReport {
             session: None,
             wake_ms: played.wake_ms,
             detail: played.detail,
+            provider: None,
+            chosen: None,
+            requests: None,
+            transcript: Vec::new(),
         }
     }
 }
@@ -101,7 +105,7 @@ fn perform(
             time_limit_ms,
             idle_limit_ms: None,
         };
-        let Ended { outcome, output, detail } = hands.run(&program);
+        let Ended { outcome, output, detail } = hands.run(&program, &mut |_| {});
         played.output = output;
         if outcome != SpawnOutcome::Ok {
             return Err(Stop::Program(outcome, detail));

@@ -46,6 +46,25 @@ pub struct SpawnReport {
     pub wake_ms: Option<u64>,
     /// What went wrong, in words.
     pub detail: Option<String>,
+    /// Who executed it, with its version where that is known.
+    pub provider: Option<String>,
+    /// Why that one was chosen, in words.
+    pub chosen: Option<String>,
+    /// Requests to a model, where they were counted between the program and the endpoint.
+    pub requests: Option<u64>,
+    /// What a harness printed while it worked; empty where there was none.
+    pub transcript: Vec<u8>,
+}
+
+/// What a spawn tells while it works. Nothing of it is recorded, and each replaces the one before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Live {
+    /// The last thing the agent said or did, in one line: a model's words, so data.
+    pub line: String,
+    /// Tokens read so far, where known.
+    pub tokens_in: Option<u64>,
+    /// Tokens written so far, where known.
+    pub tokens_out: Option<u64>,
 }
 
 impl SpawnReport {
@@ -66,6 +85,10 @@ impl SpawnReport {
             session: None,
             wake_ms: None,
             detail: Some(detail),
+            provider: None,
+            chosen: None,
+            requests: None,
+            transcript: Vec::new(),
         }
     }
 }
@@ -119,7 +142,12 @@ pub trait Hands {
     /// Runs a program in the spawn's folder, watched: it ends with its descendants when its time is over, it is silent
     /// for too long or the spawn is given up, its output is capped while it is read, its environment is minimal. A
     /// program that cannot be started is `broken`.
-    fn run(&self, program: &Program) -> Ended;
+    ///
+    /// `heard` gets each piece of its standard output as it comes; the program waits meanwhile.
+    fn run(&self, program: &Program, heard: &mut dyn FnMut(&[u8])) -> Ended;
+
+    /// Shows to whoever looks on what the spawn does just now. Never waits for them.
+    fn tell(&self, live: Live);
 }
 
 /// Runs spawns: a model API, an agent harness, or a script.

@@ -18,7 +18,7 @@ pub fn named(event: &Event) -> Vec<Digest> {
         Event::RulesAdded(body) => vec![body.rules],
         Event::RunCancelled(body) => body.reason.into_iter().collect(),
         Event::SpawnFinished(body) => {
-            [body.prompt, body.output, body.answer, body.delta].into_iter().flatten().collect()
+            [body.prompt, body.output, body.answer, body.delta, body.transcript].into_iter().flatten().collect()
         }
         Event::CheckFinished(body) => body.output.into_iter().collect(),
         Event::SpawnRequested(body) => vec![body.recipe],

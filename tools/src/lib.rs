@@ -31,7 +31,9 @@ pub use fence::{
 pub use git::Git;
 pub use hidden::hidden_main;
 pub use object_id::{CommitId, ObjectFormat, TreeId};
-pub use process::{CancelToken, Capture, Command, Environment, Exit, Guard, Status, minimal_environment, run};
+pub use process::{
+    CancelToken, Capture, Command, Environment, Exit, Guard, Status, minimal_environment, run, run_heard,
+};
 pub use repository::{Branch, Project, Uncommitted};
 pub use snapshot::{Limits, Skipped, Snapshot, Why};
 pub use stray::end_strays;

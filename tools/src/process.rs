@@ -221,8 +221,15 @@ impl CancelToken {
 /// [`Error::ProgramMissing`], [`Error::Start`], [`Error::Fence`] where the fence did not come about, or [`Error::System`];
 /// in the last two cases the child's group is dead too.
 pub fn run(command: &Command, cancel: &CancelToken) -> Result<Exit, Error> {
+    run_heard(command, cancel, &mut |_| {})
+}
+
+/// As [`run`], and hands each piece of standard output to `heard` as it comes, whether or not it is kept.
+///
+/// The child waits while `heard` works.
+pub fn run_heard(command: &Command, cancel: &CancelToken, heard: &mut dyn FnMut(&[u8])) -> Result<Exit, Error> {
     let started = Instant::now();
-    let mut running = Running::start(command)?;
+    let mut running = Running::start(command, heard)?;
     let deadline = started.checked_add(Duration::from_millis(command.timeout_ms));
     let stopped = match running.watch(deadline, command.idle_ms, Some(cancel))? {
         Woke::Exited => None,
@@ -252,7 +259,7 @@ enum Woke {
     Deadline,
 }
 
-struct Running {
+struct Running<'a> {
     child: Child,
     group: Pid,
     guarded: bool,
@@ -261,6 +268,8 @@ struct Running {
     stdin: Option<Feed>,
     stdout: Stream<ChildStdout>,
     stderr: Stream<ChildStderr>,
+    /// Who listens to standard output.
+    heard_by: &'a mut dyn FnMut(&[u8]),
     /// When it last printed something.
     heard: Instant,
     reaped: bool,
@@ -273,8 +282,8 @@ struct Running {
     outside: Option<Outside>,
 }
 
-impl Running {
-    fn start(command: &Command) -> Result<Self, Error> {
+impl<'a> Running<'a> {
+    fn start(command: &Command, heard_by: &'a mut dyn FnMut(&[u8])) -> Result<Self, Error> {
         let name = command.argv.first().map_or(OsStr::new(""), OsString::as_os_str);
         let program = resolve(name, command)
             .ok_or_else(|| Error::ProgramMissing { program: name.to_string_lossy().into_owned() })?;
@@ -321,6 +330,7 @@ impl Running {
             stdin,
             stdout,
             stderr,
+            heard_by,
             heard: Instant::now(),
             reaped: false,
             fence,
@@ -478,10 +488,10 @@ impl Running {
             self.stdin = None;
         }
         if stdout {
-            self.stdout.read();
+            self.stdout.read(&mut *self.heard_by);
         }
         if stderr {
-            self.stderr.read();
+            self.stderr.read(&mut |_| {});
         }
         let spoke = stdout || stderr;
         if spoke {
@@ -496,7 +506,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
         if !self.reaped {
             self.signal(Signal::KILL);

@@ -91,12 +91,15 @@ impl<P: Read> Stream<P> {
         Self { pipe, kept: Kept::new(bytes_max) }
     }
 
-    pub(crate) fn read(&mut self) {
+    pub(crate) fn read(&mut self, heard: &mut dyn FnMut(&[u8])) {
         let Some(pipe) = &mut self.pipe else { return };
         let mut buffer = [0; READ_BYTES];
         match pipe.read(&mut buffer) {
             Ok(0) => self.pipe = None,
-            Ok(count) => self.kept.push(&buffer[..count]),
+            Ok(count) => {
+                self.kept.push(&buffer[..count]);
+                heard(&buffer[..count]);
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(_) => self.pipe = None,
         }

@@ -8,6 +8,7 @@ use loom_core::id::{Actor, Assurance, Digest, Stamp, StreamId};
 use loom_core::kind::*;
 use loom_core::process::AgentKind;
 use loom_core::run::{Run, Terms};
+use loom_core::schema::List;
 use loom_core::state::Asked;
 use loom_core::step::{Input, open, step};
 use loom_core::word::{Answer, CheckOutcome, MergeOutcome, SpawnOutcome, Verdict};
@@ -178,6 +179,8 @@ impl Driven {
                     tree: tree.clone(),
                     output: None,
                     duration_ms: 10,
+                    fence: None,
+                    enforced: List::default(),
                 };
                 self.input(Actor::Host, finished.into(), Vec::new());
             }
@@ -232,6 +235,12 @@ impl Driven {
             session: None,
             detail: None,
             wake_ms: None,
+            provider: None,
+            chosen: None,
+            requests: None,
+            transcript: None,
+            fence: None,
+            enforced: List::default(),
         };
         self.input(Actor::Host, finished.into(), blobs);
     }

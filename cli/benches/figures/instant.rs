@@ -25,9 +25,13 @@ impl Executor for Instant {
     fn start(&self, order: Order, outbox: Outbox) {
         let report = match &order.work {
             Work::Spawn(work) => Report::Spawn(self.spawn(order.stream, order.id, work)),
-            Work::Check { .. } => {
-                Report::Check { outcome: CheckOutcome::Pass, exit_code: Some(0), output: Vec::new(), duration_ms: 5 }
-            }
+            Work::Check { .. } => Report::Check {
+                outcome: CheckOutcome::Pass,
+                exit_code: Some(0),
+                output: Vec::new(),
+                duration_ms: 5,
+                fence: None,
+            },
             Work::Merge { .. } => {
                 Report::Merge { outcome: MergeOutcome::Done, commit: Some(vec![7; 20]), detail: None }
             }
@@ -83,6 +87,11 @@ impl Instant {
             session: None,
             detail: None,
             wake_ms: limited.then_some(0),
+            provider: None,
+            chosen: None,
+            requests: None,
+            transcript: Vec::new(),
+            fence: None,
         }
     }
 }

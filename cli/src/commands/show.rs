@@ -281,7 +281,9 @@ fn speaks_of(later: &Envelope, earlier: &Envelope) -> bool {
 fn parts(store: &dyn Store, event: &Event) -> Result<Vec<Part>, CliError> {
     let named: Vec<(&'static str, Option<Digest>)> = match event {
         Event::RunOpened(body) => vec![("task", Some(body.task))],
-        Event::SpawnFinished(body) => vec![("prompt", body.prompt), ("output", body.output)],
+        Event::SpawnFinished(body) => {
+            vec![("prompt", body.prompt), ("output", body.output), ("transcript", body.transcript)]
+        }
         Event::CheckFinished(body) => vec![("output", body.output)],
         Event::GateAnswered(body) => vec![("note", body.note)],
         Event::RunSteered(body) => vec![("note", Some(body.note))],

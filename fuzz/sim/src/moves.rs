@@ -7,6 +7,7 @@ use loom_core::id::{Actor, Assurance, Digest, Stamp};
 use loom_core::kind::*;
 use loom_core::process::AgentKind;
 use loom_core::run::Run;
+use loom_core::schema::List;
 use loom_core::state::{Asked, Pending};
 use loom_core::step::Input;
 use loom_core::word::{Answer, CheckOutcome, MergeOutcome, Recovery, SpawnOutcome};
@@ -329,6 +330,12 @@ fn late(id: u64, output: Digest) -> Event {
         session: None,
         detail: None,
         wake_ms: None,
+        provider: None,
+        chosen: None,
+        requests: None,
+        transcript: None,
+        fence: None,
+        enforced: List::default(),
     }
     .into()
 }
@@ -346,6 +353,8 @@ fn check_finished(id: u64, check: &str, tree: &[u8], outcome: CheckOutcome) -> C
         tree: tree.to_vec(),
         output: None,
         duration_ms: 1,
+        fence: None,
+        enforced: List::default(),
     }
 }
 
@@ -417,6 +426,12 @@ pub fn spawn_finished(id: u64, pending: &Pending, end: SpawnEnd, now_ms: u64) ->
         session: None,
         detail: None,
         wake_ms: (end == Limited).then_some(now_ms + 50),
+        provider: None,
+        chosen: None,
+        requests: None,
+        transcript: None,
+        fence: None,
+        enforced: List::default(),
     };
     (body, blobs)
 }

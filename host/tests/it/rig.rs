@@ -359,9 +359,13 @@ pub(crate) fn good(order: &Order) -> Report {
             report.claim = Some(Claim { verdict, summary: "done".into(), ..Claim::default() });
             Report::Spawn(report)
         }
-        Work::Check { .. } => {
-            Report::Check { outcome: CheckOutcome::Pass, exit_code: Some(0), output: Vec::new(), duration_ms: 1 }
-        }
+        Work::Check { .. } => Report::Check {
+            outcome: CheckOutcome::Pass,
+            exit_code: Some(0),
+            output: Vec::new(),
+            duration_ms: 1,
+            fence: None,
+        },
         Work::Merge { .. } => Report::Merge { outcome: MergeOutcome::Done, commit: Some(vec![0xcc; 20]), detail: None },
     }
 }
@@ -384,5 +388,10 @@ pub(crate) fn spawned(order: &Order, outcome: SpawnOutcome) -> SpawnReport {
         session: None,
         detail: None,
         wake_ms: None,
+        provider: None,
+        chosen: None,
+        requests: None,
+        transcript: Vec::new(),
+        fence: None,
     }
 }

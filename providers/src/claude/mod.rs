@@ -9,6 +9,7 @@
 mod report;
 mod transcript;
 
+use crate::lines::Lines;
 use crate::provider::{Hands, Program, Provider, SpawnOrder, SpawnReport};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -171,7 +172,14 @@ impl Provider for Claude {
     }
 
     fn run(&self, order: &SpawnOrder, hands: &dyn Hands) -> SpawnReport {
-        let ended = hands.run(&self.program(order));
+        let (mut lines, mut usage) = (Lines::default(), transcript::Usage::default());
+        let ended = hands.run(&self.program(order), &mut |piece| {
+            lines.push(piece, |line| {
+                if let Some(live) = transcript::live(line, &mut usage) {
+                    hands.tell(live);
+                }
+            });
+        });
         report::conclude(&ended, self.settings.prices_known)
     }
 }

@@ -33,7 +33,15 @@ pub(super) fn conclude(ended: &Ended, prices_known: bool) -> SpawnReport {
         session: transcript.session,
         wake_ms,
         detail: detail.map(|detail| clip(&detail, DETAIL_BYTES_MAX)),
+        provider: Some(provider(transcript.version.as_deref())),
+        chosen: None,
+        requests: None,
+        transcript: ended.output.clone(),
     }
+}
+
+fn provider(version: Option<&str>) -> String {
+    version.map_or_else(|| "claude".to_string(), |version| format!("claude {version}"))
 }
 
 fn judge(ended: &Ended, transcript: &Transcript) -> (SpawnOutcome, Option<String>) {

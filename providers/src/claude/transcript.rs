@@ -3,12 +3,19 @@
 //! Whatever a model says may stand in it, and its middle or end may be missing: a line that is not understood says
 //! nothing, and no line is an error (HARNESS-6). Lines end with LF only; U+2028 stands raw in strings.
 
+use crate::provider::Live;
+use loom_core::answer::clip;
 use serde_json::Value;
+
+/// Longest line that is shown of what an agent does just now.
+const LIVE_BYTES_MAX: usize = 200;
 
 /// What a transcript tells; each field is the last word on it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Transcript {
     pub(super) session: Option<String>,
+    /// The version of the command.
+    pub(super) version: Option<String>,
     /// The model that was asked for.
     pub(super) model: Option<String>,
     /// The last time that a request failed and is to be sent again; none once a message has come since.
@@ -61,7 +68,10 @@ pub(super) fn read(printed: &[u8]) -> Transcript {
             read.session = Some(session);
         }
         match (line["type"].as_str().unwrap_or_default(), line["subtype"].as_str().unwrap_or_default()) {
-            ("system", "init") => read.model = text(&line, "model").or(read.model),
+            ("system", "init") => {
+                read.model = text(&line, "model").or(read.model);
+                read.version = text(&line, "claude_code_version").or(read.version);
+            }
             ("system", "api_retry") => {
                 let delay_ms = line["retry_delay_ms"].as_f64().and_then(|delay| whole(delay.ceil()));
                 read.retry = Some(Retry { status: line["error_status"].as_u64(), delay_ms });
@@ -78,6 +88,55 @@ pub(super) fn read(printed: &[u8]) -> Transcript {
         }
     }
     read
+}
+
+/// Returns what a line shows of what is done just now: the last line of what is said, or the tool that is used. A
+/// message's own usage replaces what an earlier line of the same message said of it.
+pub(super) fn live(line: &[u8], so_far: &mut Usage) -> Option<Live> {
+    let line: Value = serde_json::from_str(&String::from_utf8_lossy(line)).ok()?;
+    if line["type"] != "assistant" {
+        return None;
+    }
+    let message = &line["message"];
+    so_far.take(message);
+    let shown = message["content"].as_array()?.iter().rev().find_map(|block| match block["type"].as_str()? {
+        "text" => block["text"].as_str()?.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_string),
+        "tool_use" => {
+            let name = block["name"].as_str()?;
+            let of_what = ["command", "file_path", "pattern", "description"];
+            let of_what = of_what.iter().find_map(|key| block["input"][*key].as_str()?.lines().next());
+            Some(of_what.map_or_else(|| name.to_string(), |of_what| format!("{name}: {of_what}")))
+        }
+        _ => None,
+    })?;
+    let (tokens_in, tokens_out) = so_far.sum();
+    Some(Live { line: clip(shown.trim(), LIVE_BYTES_MAX), tokens_in, tokens_out })
+}
+
+/// What the messages so far say that they used.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    /// Of the messages before the last, read and written.
+    before: (u64, u64),
+    id: String,
+    last: (u64, u64),
+}
+
+impl Usage {
+    fn take(&mut self, message: &Value) {
+        let id = text(message, "id").unwrap_or_default();
+        if id != self.id {
+            let (read, written) = self.sum();
+            *self = Usage { before: (read.unwrap_or(0), written.unwrap_or(0)), id, last: (0, 0) };
+        }
+        let of = |key: &str| message["usage"][key].as_u64().unwrap_or(0);
+        let read = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"].map(of);
+        self.last = (read.into_iter().fold(0, u64::saturating_add), of("output_tokens"));
+    }
+
+    fn sum(&self) -> (Option<u64>, Option<u64>) {
+        (self.before.0.checked_add(self.last.0), self.before.1.checked_add(self.last.1))
+    }
 }
 
 impl Message {

@@ -4,8 +4,8 @@
 
 use loom_core::word::SpawnOutcome;
 use loom_endpoint::{Answer, Block, Endpoint, Reply, Script};
-use loom_providers::{Claude, ClaudeSettings, Ended, Hands, Program, Provider, SpawnOrder, SpawnReport};
-use loom_tools::{CancelToken, Command, Status, minimal_environment, run};
+use loom_providers::{Claude, ClaudeSettings, Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
+use loom_tools::{CancelToken, Command, Status, minimal_environment, run_heard};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
@@ -74,11 +74,12 @@ struct Real<'a> {
     place: &'a Place,
     token: CancelToken,
     ran: Mutex<Vec<Program>>,
+    told: Mutex<Vec<Live>>,
 }
 
 impl<'a> Real<'a> {
     fn new(place: &'a Place) -> Self {
-        Real { place, token: CancelToken::new().unwrap(), ran: Mutex::default() }
+        Real { place, token: CancelToken::new().unwrap(), ran: Mutex::default(), told: Mutex::default() }
     }
 }
 
@@ -87,7 +88,7 @@ impl Hands for Real<'_> {
         self.token.is_cancelled()
     }
 
-    fn run(&self, program: &Program) -> Ended {
+    fn run(&self, program: &Program, heard: &mut dyn FnMut(&[u8])) -> Ended {
         self.ran.lock().unwrap().push(program.clone());
         let folder = self.place.folder.path();
         let search_path = std::env::var_os("PATH").unwrap();
@@ -98,7 +99,7 @@ impl Hands for Real<'_> {
         command.timeout_ms = program.time_limit_ms;
         command.idle_ms = program.idle_limit_ms;
         command.output_max_bytes = 2 * 1024 * 1024;
-        let exit = match run(&command, &self.token) {
+        let exit = match run_heard(&command, &self.token, heard) {
             Ok(exit) => exit,
             Err(error) => {
                 let detail = error.to_string();
@@ -114,6 +115,10 @@ impl Hands for Real<'_> {
         let complaint = String::from_utf8_lossy(&exit.stderr.to_bytes()).into_owned();
         let detail = format!("it ended with {}: {complaint}", exit.status);
         Ended { outcome, output: exit.stdout.to_bytes(), detail }
+    }
+
+    fn tell(&self, live: Live) {
+        self.told.lock().unwrap().push(live);
     }
 }
 
@@ -147,7 +152,15 @@ fn a_spawn_that_edits_edits_and_its_report_is_read() {
     let place = Place::new();
     let script = Script::new().then(write_call(&place).using(300, 30)).then(Reply::text("Done.").using(400, 5));
     let endpoint = Endpoint::start(KEY, script).unwrap();
-    let report = drive(&place, &endpoint, &place.order(true, ENOUGH_MS));
+    let hands = Real::new(&place);
+    let report = Claude::new(settings(&endpoint)).run(&place.order(true, ENOUGH_MS), &hands);
+    let told: Vec<(String, Option<u64>)> =
+        hands.told.into_inner().unwrap().into_iter().map(|live| (live.line, live.tokens_in)).collect();
+    let wrote = format!("Write: {}", place.work().join("new.txt").display());
+    assert_eq!(told, [(wrote, Some(300)), ("Done.".to_string(), Some(700))], "it was to be seen while it worked");
+    let version = report.provider.unwrap_or_default();
+    assert!(version.starts_with("claude 2."), "{version}");
+    assert!(String::from_utf8_lossy(&report.transcript).contains("tool_use"), "what it did is kept");
     assert_eq!((report.outcome, report.detail), (SpawnOutcome::Ok, None));
     assert_eq!(fs::read_to_string(place.work().join("new.txt")).unwrap(), "new\n");
     assert_eq!(place.files(), ["new.txt"]);

@@ -12,7 +12,7 @@ mod script;
 mod trouble;
 
 use loom_core::word::SpawnOutcome;
-use loom_providers::{Ended, Hands, Program, Provider, Script, Scripted, SpawnOrder, SpawnReport};
+use loom_providers::{Ended, Hands, Live, Program, Provider, Script, Scripted, SpawnOrder, SpawnReport};
 use std::path::Path;
 
 /// Notes nothing, starts nothing: a program is said to have printed its own command line and to have ended so.
@@ -26,9 +26,14 @@ impl Hands for Pretended<'_> {
         (self.cancelled)()
     }
 
-    fn run(&self, program: &Program) -> Ended {
+    fn run(&self, program: &Program, heard: &mut dyn FnMut(&[u8])) -> Ended {
         let output = program.argv.join(" ").into_bytes();
+        heard(&output);
         Ended { outcome: self.ends, output, detail: self.ends.word().to_string() }
+    }
+
+    fn tell(&self, live: Live) {
+        drop(live);
     }
 }
 

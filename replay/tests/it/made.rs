@@ -8,6 +8,7 @@ use loom_core::id::{Actor, Assurance, Stamp, StreamId};
 use loom_core::kind::*;
 use loom_core::process::{Agent, AgentKind, Bundle, Flow, Limits, OnRefused, Policy, Role, Stage, StageKind};
 use loom_core::run::{Run, Terms};
+use loom_core::schema::List;
 use loom_core::state::Asked;
 use loom_core::step::Input;
 use loom_core::word::{Answer, CheckOutcome, GateOutcome, MergeOutcome, SpawnOutcome};
@@ -229,6 +230,12 @@ impl<'s> Maker<'s> {
             session: None,
             detail: None,
             wake_ms: None,
+            provider: None,
+            chosen: None,
+            requests: None,
+            transcript: None,
+            fence: None,
+            enforced: List::default(),
         };
         let mut blobs = vec![prompt, output, answer];
         blobs.extend(edits.then_some(delta));
@@ -245,6 +252,8 @@ impl<'s> Maker<'s> {
             tree,
             output: Some(output.digest),
             duration_ms: 40,
+            fence: None,
+            enforced: List::default(),
         };
         self.step(Actor::Host, body.into(), vec![output]);
     }

@@ -161,6 +161,12 @@ impl Author {
             session: None,
             detail: None,
             wake_ms: None,
+            provider: None,
+            chosen: None,
+            requests: None,
+            transcript: None,
+            fence: None,
+            enforced: List::default(),
         };
         let settled = BudgetSettled {
             effect: self.head.next.saturating_sub(1),

@@ -25,6 +25,7 @@ use loom_core::event::Envelope;
 use loom_core::id::{Actor, Assurance, Stamp, StreamId};
 use loom_core::kind::*;
 use loom_core::run::{Run, Terms};
+use loom_core::schema::List;
 use loom_core::state::Asked;
 use loom_core::step::Input;
 use loom_core::word::{Answer, CheckOutcome, MergeOutcome, Recovery, SpawnOutcome};
@@ -331,6 +332,8 @@ impl World {
                         tree: tree.clone(),
                         output: None,
                         duration_ms: 1,
+                        fence: None,
+                        enforced: List::default(),
                     }
                     .into(),
                     Some(Asked::Merge { .. }) => MergeFinished {
@@ -452,5 +455,11 @@ pub(crate) fn spawn_finished(id: u64, agent: &str, before: &[u8], text: &str, bl
         session: None,
         detail: None,
         wake_ms: (outcome == SpawnOutcome::Limited).then_some(60_000),
+        provider: None,
+        chosen: None,
+        requests: None,
+        transcript: None,
+        fence: None,
+        enforced: List::default(),
     }
 }

@@ -92,6 +92,12 @@ fn spawn(agent: &str, before: &str, after: &str) -> SpawnFinished {
         session: None,
         detail: None,
         wake_ms: None,
+        provider: None,
+        chosen: None,
+        requests: None,
+        transcript: None,
+        fence: None,
+        enforced: List::default(),
     }
 }
 
@@ -104,6 +110,8 @@ fn check_finished(outcome: CheckOutcome, on: &str) -> CheckFinished {
         tree: tree(on),
         output: None,
         duration_ms: 1,
+        fence: None,
+        enforced: List::default(),
     }
 }
 

@@ -53,7 +53,13 @@ fn untroubled(order: &Order, bundle: &Bundle, manner: Manner, chance: &mut Chanc
                 CheckOutcome::Fail => chance.happens(800).then_some(1),
                 CheckOutcome::TimedOut | CheckOutcome::Unusable | CheckOutcome::Absent => None,
             };
-            Report::Check { outcome, exit_code, output: b"output".to_vec(), duration_ms: chance.below(5_000) }
+            Report::Check {
+                outcome,
+                exit_code,
+                output: b"output".to_vec(),
+                duration_ms: chance.below(5_000),
+                fence: None,
+            }
         }
         Work::Merge { .. } if manner == Manner::Good || chance.happens(800) => {
             Report::Merge { outcome: MergeOutcome::Done, commit: Some(vec![0xcc; 20]), detail: None }
@@ -69,9 +75,13 @@ fn untroubled(order: &Order, bundle: &Bundle, manner: Manner, chance: &mut Chanc
 pub(crate) fn stopped(order: &Order) -> Report {
     match &order.work {
         Work::Spawn(work) => Report::Spawn(SpawnReport { outcome: SpawnOutcome::Cancelled, ..blank(work) }),
-        Work::Check { .. } => {
-            Report::Check { outcome: CheckOutcome::Unusable, exit_code: None, output: Vec::new(), duration_ms: 1 }
-        }
+        Work::Check { .. } => Report::Check {
+            outcome: CheckOutcome::Unusable,
+            exit_code: None,
+            output: Vec::new(),
+            duration_ms: 1,
+            fence: None,
+        },
         Work::Merge { .. } => loom_host::engine::merge_failed("it was stopped".to_string()),
     }
 }
@@ -92,6 +102,11 @@ fn blank(work: &SpawnWork) -> SpawnReport {
         session: None,
         detail: None,
         wake_ms: None,
+        provider: None,
+        chosen: None,
+        requests: None,
+        transcript: Vec::new(),
+        fence: None,
     }
 }
 
