@@ -4,7 +4,7 @@
 
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::output::{Output, note, warn};
 use crate::project;
 use crate::text::{clean, run8};
 use crate::told::Tale;
@@ -17,10 +17,10 @@ use loom_core::state::Gate;
 use loom_core::word::Answer;
 use loom_host::environment::{Environment, variable};
 use loom_host::request::{Ask, Request};
-use loom_host::session::{Session, request_id};
+use loom_host::session::{Keepers, Session, request_id};
 use loom_providers::{NAMES, Provider, Script, Scripted, choose, demo};
 use loom_store::{RedbStore, RunState, Store, StoreError};
-use loom_tools::Guard;
+use loom_tools::{Guard, Mode, Watch};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -39,6 +39,20 @@ pub(crate) struct Thinker {
     /// A model script in place of a provider.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["provider", "model"])]
     script: Option<PathBuf>,
+    /// What programs of the run are kept in.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = FenceMode::Auto)]
+    fence: FenceMode,
+}
+
+/// Whether programs of a run are fenced.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum FenceMode {
+    /// In the best fence that works here; in none where none does, which is said.
+    Auto,
+    /// In the best fence that works here; nothing runs where none does.
+    Required,
+    /// In none, which is on record.
+    Off,
 }
 
 #[derive(Serialize)]
@@ -47,7 +61,34 @@ pub(crate) struct RunJson {
     state: &'static str,
 }
 
+/// Returns who watches over what is started from here: this binary, as a guard.
+pub(crate) fn keepers(fence: Mode) -> Keepers {
+    let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
+    Keepers { guard, fence }
+}
+
+/// Says what programs of a run are kept in; that they are in nothing is said even where little is.
+pub(crate) fn tell_fence(session: &Session, quiet: bool) {
+    let choice = session.fence();
+    let name = choice.fence.name();
+    let because = choice.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    if choice.fence.watch() == Watch::Plain {
+        warn(&format!("there is no fence around agents and checks{because}"));
+    } else if !quiet {
+        note(&format!("agents and checks run in the fence {name}{because}"));
+    }
+}
+
 impl Thinker {
+    /// Returns who watches over what is started, and the fence that is asked for.
+    pub(crate) fn keepers(&self) -> Keepers {
+        keepers(match self.fence {
+            FenceMode::Auto => Mode::Auto,
+            FenceMode::Required => Mode::Required,
+            FenceMode::Off => Mode::Off,
+        })
+    }
+
     /// Returns who was chosen to think; for a task of one's own nothing stands in.
     pub(crate) fn chosen(&self) -> Result<Arc<dyn Provider>, CliError> {
         match &self.script {
@@ -111,10 +152,11 @@ pub(crate) fn drive_on(
     output: &mut Output,
     begin: impl FnOnce(&mut Session) -> Result<(), CliError>,
 ) -> Result<(Exit, Vec<RunJson>), CliError> {
-    let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
     let environment = Environment::read();
-    let session = Session::reopen(&environment, store_folder, thinker.provider(store_folder)?, guard);
+    let provider = thinker.provider(store_folder)?;
+    let session = Session::reopen(&environment, store_folder, provider, thinker.keepers());
     let mut session = session.map_err(|error| CliError::of_host(error, store_folder))?;
+    tell_fence(&session, quiet);
     let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();
     for (stream, why) in session.engine().set_aside() {

@@ -1,5 +1,6 @@
 //! The only place that reads environment variables; everybody else gets what stands here.
 
+use crate::toolchains;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -49,6 +50,26 @@ impl Environment {
             toolchain,
             descends: env::var(SPAWN_VARIABLE).ok().and_then(|mark| mark.parse().ok()).or_else(|| spawn_above("self")),
         }
+    }
+
+    /// Returns what programs of a run may read beside the system's own: toolchains, and of Cargo's folder the caches and
+    /// the configuration, not the credentials.
+    pub(crate) fn readable(&self) -> Vec<PathBuf> {
+        let home = env::home_dir().filter(|home| home.is_absolute());
+        let mut found = toolchains::readable(&self.search_path, home.as_deref(), &self.state_folder);
+        for (name, value) in &self.toolchain {
+            let folder = PathBuf::from(value);
+            if !folder.is_absolute() {
+                continue;
+            }
+            if name == "RUSTUP_HOME" {
+                found.push(folder);
+            } else if name == "CARGO_HOME" {
+                let inner = ["registry", "git", "bin", "config.toml", "config"].map(|name| folder.join(name));
+                found.extend(inner.into_iter().filter(|path| path.exists()));
+            }
+        }
+        found
     }
 }
 

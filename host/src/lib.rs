@@ -3,6 +3,7 @@
 //! It promises: persist, then tell, then act; nothing acknowledged is lost; no spawn whose outcome is recorded runs
 //! again. It never decides what a run does next (core does) and has no second loop.
 
+mod bounds;
 pub mod drive;
 pub mod engine;
 pub mod environment;
@@ -14,6 +15,7 @@ pub mod order;
 mod orders;
 pub mod request;
 pub mod session;
+mod toolchains;
 pub mod world;
 
 pub use drive::drive;

@@ -19,7 +19,7 @@ use loom_core::id::{Actor, Assurance, Stamp, StreamId, hex};
 use loom_core::state::Amount;
 use loom_providers::Provider;
 use loom_store::{RedbStore, Store};
-use loom_tools::{Git, Guard, Project, Uncommitted, end_strays};
+use loom_tools::{Choice, Git, Guard, Mode, Project, Uncommitted, choose, end_strays};
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -43,8 +43,25 @@ pub struct Session {
     store_folder: PathBuf,
     inbox: Receiver<Message>,
     outbox: Sender<Message>,
+    fence: Choice,
     /// Everything that is started here inherits it.
     _lock: File,
+}
+
+/// Who watches over what a session starts, and what keeps it in its bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keepers {
+    /// Who watches; its binary is the stage of fences, too.
+    pub guard: Guard,
+    /// Which fence is asked for.
+    pub fence: Mode,
+}
+
+impl From<Guard> for Keepers {
+    /// A guard without a fence.
+    fn from(guard: Guard) -> Self {
+        Keepers { guard, fence: Mode::Off }
+    }
 }
 
 /// Changes of the project that a run does not see, since it starts from a commit.
@@ -82,9 +99,9 @@ impl Session {
         environment: &Environment,
         path: &Path,
         provider: Arc<dyn Provider>,
-        guard: Guard,
+        keepers: impl Into<Keepers>,
     ) -> Result<Self, HostError> {
-        Self::of_project(environment, path, None, provider, guard)
+        Self::of_project(environment, path, None, provider, keepers.into())
     }
 
     /// Opens the project whose store lies in `store_folder`: this store and no other.
@@ -92,7 +109,7 @@ impl Session {
         environment: &Environment,
         store_folder: &Path,
         provider: Arc<dyn Provider>,
-        guard: Guard,
+        keepers: impl Into<Keepers>,
     ) -> Result<Self, HostError> {
         let found = std::fs::canonicalize(store_folder).map_err(|source| HostError::File {
             doing: "find",
@@ -100,7 +117,7 @@ impl Session {
             source,
         })?;
         let place = found.parent().unwrap_or(&found).to_path_buf();
-        Self::of_project(environment, &place, Some(found), provider, guard)
+        Self::of_project(environment, &place, Some(found), provider, keepers.into())
     }
 
     fn of_project(
@@ -108,12 +125,15 @@ impl Session {
         path: &Path,
         expected: Option<PathBuf>,
         provider: Arc<dyn Provider>,
-        guard: Guard,
+        keepers: Keepers,
     ) -> Result<Self, HostError> {
         own_state(&environment.state_folder)?;
         let scratch = environment.state_folder.join("scratch");
         make(&scratch)?;
         let git = Git::find(&environment.search_path, &scratch)?;
+        let Keepers { guard, fence } = keepers;
+        // Before anything of the project is taken up: where a fence is required, nothing is done without.
+        let fence = choose(fence, &guard, &environment.search_path, &scratch)?;
         let project = Arc::new(Project::open(&git, path)?);
         let store_folder = own_folder(&project)?;
         if let Some(folder) = expected.filter(|folder| *folder != store_folder) {
@@ -133,6 +153,7 @@ impl Session {
             folder: folder.clone(),
             provider,
             guard,
+            fence: fence.fence.clone(),
             environment: environment.clone(),
             jobs: JOBS,
         };
@@ -142,12 +163,17 @@ impl Session {
         let kept = engine.runs().map(|(stream, _)| *stream).chain(engine.set_aside().map(|(stream, _)| stream));
         let live: Vec<String> = kept.map(|stream| hex(&stream.0)).collect();
         remove_workspaces(&folder, &|name| live.iter().any(|run| run == name));
-        Ok(Session { engine, executor, git, project, store_folder, inbox, outbox, _lock: lock })
+        Ok(Session { engine, executor, git, project, store_folder, inbox, outbox, fence, _lock: lock })
     }
 
     /// Returns the project.
     pub fn project(&self) -> &Project {
         &self.project
+    }
+
+    /// Returns the fence that programs run in, and why it is no better one.
+    pub fn fence(&self) -> &Choice {
+        &self.fence
     }
 
     /// Returns the folder of the store.

@@ -25,7 +25,7 @@ use rustix::process::{
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::fence::{REPORT_PLACE, Watch};
+use crate::fence::{Groups, REPORT_PLACE, Together, Watch};
 
 /// The hidden subcommand by which a binary becomes a guard.
 pub(crate) const GUARD_ARGUMENT: &str = "__guard";
@@ -35,7 +35,8 @@ const KILL_AGAIN_MS: u64 = 50;
 const CANNOT_START: i32 = 126;
 
 /// Runs as a guard and returns the exit code for the process. `arguments` are those after `__guard`: the grace in
-/// milliseconds, how it is watched (a word of `Watch`), the program's path, the program's arguments.
+/// milliseconds, how it is watched (a word of `Watch`), for a fence the limits of all its processes together (memory in
+/// bytes, a number of processes; `-` for none), the program's path, the program's arguments.
 ///
 /// A child that dies of a signal makes the guard die of the same.
 pub(crate) fn guard_main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
@@ -48,12 +49,17 @@ pub(crate) fn guard_main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     }
 }
 
-fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<WaitStatus> {
+fn guard(arguments: impl Iterator<Item = OsString>) -> io::Result<WaitStatus> {
+    let mut arguments = arguments.peekable();
     let grace_ms = arguments.next().and_then(|grace| grace.to_str()?.parse().ok());
     let watch = arguments.next().and_then(|word| Watch::of_word(&word));
+    let mut limit = || arguments.next_if(|_| watch != Some(Watch::Plain))?.to_str()?.parse().ok();
+    let limits = Together { memory_max_bytes: limit(), processes_max: limit() };
     let (Some(grace_ms), Some(watch), Some(program)) = (grace_ms, watch, arguments.next()) else {
-        return Err(io::Error::other("usage: __guard GRACE_MS WATCH PROGRAM [ARGUMENT]..."));
+        return Err(io::Error::other("usage: __guard GRACE_MS WATCH [MEMORY PROCESSES] PROGRAM [ARGUMENT]..."));
     };
+    let groups = Groups::enter(limits);
+    let words = groups.words();
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(getpid()))?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
@@ -74,7 +80,7 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<WaitStatus
     let mut child = command.spawn()?;
     let relay = report.map(|(read, write)| {
         drop(write);
-        thread::spawn(move || relay(read))
+        thread::spawn(move || relay(read, &words))
     });
     let pid = Pid::from_child(&child);
     let (stop, stopped) = channel();
@@ -92,6 +98,7 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<WaitStatus
                 reap_descendants();
                 // Whoever could still write to it has ended.
                 let _told = relay.map(thread::JoinHandle::join);
+                groups.leave();
                 return Ok(status);
             }
             Ok(_) | Err(Errno::INTR) => {}
@@ -136,11 +143,20 @@ fn feed_child(stdin: Option<ChildStdin>, fed: &Receiver<Vec<u8>>) {
 }
 
 /// Hands what the stage reports, one line, to the driver: the lifeline is a socket then.
-fn relay(mut report: PipeReader) {
+///
+/// What the guard itself limits, for all of them together, is added.
+fn relay(mut report: PipeReader, words: &[&str]) {
     let mut line = Vec::new();
     let mut byte = [0];
     while line.last() != Some(&b'\n') && matches!(report.read(&mut byte), Ok(1)) {
         line.push(byte[0]);
+    }
+    if line.starts_with(b"enforced ") && line.pop() == Some(b'\n') {
+        let said = String::from_utf8_lossy(&line).into_owned();
+        for word in words.iter().filter(|word| !said.split(' ').any(|said| said == **word)) {
+            line.extend([b" ", word.as_bytes()].concat());
+        }
+        line.push(b'\n');
     }
     // A driver that is gone needs no report.
     let _gone = io::stdin().as_fd().try_clone_to_owned().map(|lifeline| File::from(lifeline).write_all(&line));

@@ -562,7 +562,12 @@ fn prepare(
                 arguments: &command.argv[1..],
                 outside: outside.arguments(),
             };
-            builder.arg(fencing.fence.watch().word()).args(fencing.fence.command_line(guard, &inside));
+            builder.arg(fencing.fence.watch().word());
+            let limits = &fencing.bounds.limits;
+            for limit in [limits.memory_max_bytes, limits.processes_max] {
+                builder.arg(limit.map_or("-".to_owned(), |limit| limit.to_string()));
+            }
+            builder.args(fencing.fence.command_line(guard, &inside));
         }
         _ => {
             builder.arg(Watch::Plain.word()).arg(program).args(&command.argv[1..]);

@@ -1,7 +1,7 @@
 //! `loom run`: a task, from its opening to its end or to a gate.
 
 use crate::app::Global;
-use crate::driving::{Thinker, decide};
+use crate::driving::{Thinker, decide, tell_fence};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::opening::open_run;
@@ -19,7 +19,6 @@ use loom_host::environment::Environment;
 use loom_host::request::TASK_BYTES_MAX;
 use loom_host::session::{Session, Wishes, local_actor, request_id};
 use loom_replay::{StoredRun, refold};
-use loom_tools::Guard;
 use serde::Serialize;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -110,9 +109,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         ..Wishes::default()
     };
     let place = global.dir.clone().unwrap_or_else(|| PathBuf::from("."));
-    let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
-    let session = Session::open(&environment, &place, provider, guard);
+    let session = Session::open(&environment, &place, provider, arguments.thinker.keepers());
     let mut session = session.map_err(|error| CliError::of_host(error, &place.join(FOLDER)))?;
+    tell_fence(&session, global.quiet);
     let _listening = project::listen(&session, &environment, output);
     let actor = local_actor(&environment);
     let id = match &arguments.request_id {

@@ -39,6 +39,8 @@ impl Fence for Bubblewrap {
         let size = bounds.limits.file_max_bytes.unwrap_or(MEMORY_FILES_BYTES).min(MEMORY_FILES_BYTES).to_string();
         line.add(&["--size", &size, "--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev"]);
         line.add(&["--size", &size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]);
+        // The administrator owns the kernel's settings, and needs no capability to write what is his.
+        line.add(&["--remount-ro", "/proc"]);
         let mut read: Vec<PathBuf> = system::readable().into_iter().chain(bounds.read.iter().cloned()).collect();
         read.push(inside.program.to_owned());
         // What lies in another folder comes after it, or it would be covered.
@@ -83,7 +85,7 @@ impl Fence for Bubblewrap {
 }
 
 /// Places inside that are nobody else's.
-const OWN: &[&str] = &["/tmp", "/dev/shm", "/dev/pts", "/dev/ptmx", "/proc"];
+const OWN: &[&str] = &["/tmp", "/dev/shm", "/dev/pts", "/dev/ptmx"];
 
 struct Line(Vec<OsString>);
 

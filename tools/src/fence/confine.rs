@@ -44,8 +44,8 @@ pub(super) fn confine(order: &Order) -> Result<(), ConfineError> {
     if !ruled && !order.inner {
         return Err(ConfineError::NoLandlock);
     }
-    let sockets = syscalls::Sockets { local: order.sockets, datagrams: order.network || order.inner };
-    syscalls::refuse(sockets)?;
+    let ways = syscalls::Ways { local: order.local, datagrams: order.network || order.inner };
+    syscalls::refuse(ways)?;
     Ok(())
 }
 

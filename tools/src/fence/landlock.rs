@@ -1,7 +1,7 @@
 //! The fence `landlock`: Landlock rules and a filter of system calls, with no helper program and no namespace.
 //!
-//! Relies on a kernel with Landlock. It hides no process, and a local socket that has a path is kept away by refusing local
-//! sockets altogether. Never: needs a right that its user has not.
+//! Relies on a kernel with Landlock. It hides no process. What no rule of Landlock covers, local sockets with a path and System V's
+//! shared memory, is kept away by refusing it altogether. Never: needs a right that its user has not.
 
 use super::{Fence, Inside, Watch, limit, system};
 use std::ffi::OsString;
@@ -38,7 +38,7 @@ impl Fence for Landlock {
         for path in read.chain(["/proc".into(), stage.to_owned(), inside.program.to_owned()]) {
             line.extend(pair("--read", &path));
         }
-        line.extend(["--sockets".into(), "none".into()]);
+        line.extend(["--local".into(), "none".into()]);
         if !bounds.network {
             line.extend(["--network".into(), "none".into()]);
             line.extend(bounds.doors.iter().flat_map(|door| ["--port".into(), door.port.to_string().into()]));

@@ -19,6 +19,7 @@ mod choose;
 mod confine;
 #[cfg(target_os = "linux")]
 mod door;
+mod group;
 #[cfg(target_os = "linux")]
 mod inherited;
 mod landlock;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 pub use choose::{Choice, Mode, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use door::{DOORS_ARGUMENT, doors_main};
+pub(crate) use group::{Groups, Together};
 pub use none::Open;
 pub(crate) use outside::Outside;
 #[cfg(target_os = "linux")]

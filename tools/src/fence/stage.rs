@@ -26,8 +26,8 @@ pub(super) struct Order {
     pub(super) read: Vec<PathBuf>,
     /// Whether it may reach what the machine reaches, or what its namespace does.
     pub(super) network: bool,
-    /// Whether it may open local sockets.
-    pub(super) sockets: bool,
+    /// Whether it may open local sockets and share memory by name.
+    pub(super) local: bool,
     /// Ports that it may connect to without a network.
     pub(super) ports: Vec<u16>,
     pub(super) memory_max: Option<u64>,
@@ -75,7 +75,7 @@ impl Order {
             write: Vec::new(),
             read: Vec::new(),
             network: true,
-            sockets: true,
+            local: true,
             ports: Vec::new(),
             memory_max: None,
             processes_max: None,
@@ -99,7 +99,7 @@ impl Order {
                 "--write" => order.write.push(value.into()),
                 "--read" => order.read.push(value.into()),
                 "--network" => order.network = false,
-                "--sockets" => order.sockets = false,
+                "--local" => order.local = false,
                 "--port" => order.ports.push(parsed(&value)?),
                 "--memory" => order.memory_max = Some(parsed(&value)?),
                 "--processes" => order.processes_max = Some(parsed(&value)?),

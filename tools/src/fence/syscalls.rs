@@ -62,6 +62,10 @@ const REFUSED: &[libc::c_long] = &[
 const UNKNOWN: &[libc::c_long] =
     &[libc::SYS_clone3, libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register];
 
+/// Calls that reach what other programs of the user share, where no namespace parts them.
+const SHARED: &[libc::c_long] =
+    &[libc::SYS_mq_open, libc::SYS_msgget, libc::SYS_semget, libc::SYS_shmat, libc::SYS_shmget];
+
 /// Namespaces that `clone` could make.
 const NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
@@ -78,18 +82,18 @@ const TERMINAL: &[u64] = &[0x5412, 0x541C];
 #[cfg(target_arch = "x86_64")]
 const X32: i64 = 0x4000_0000;
 
-/// What is left to a program of sockets.
+/// What is left to a program of ways to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sockets {
-    /// Whether it may open local ones.
+pub(super) struct Ways {
+    /// Whether it may open local sockets and share memory, semaphores and queues by name.
     pub(super) local: bool,
     /// Whether it may speak more than TCP: no rule of Landlock covers the rest.
     pub(super) datagrams: bool,
 }
 
 /// Filters the calls of this thread and of everything that it becomes or starts.
-pub(super) fn refuse(sockets: Sockets) -> Result<(), seccompiler::Error> {
-    for (rules, errno) in [(unknown(), libc::ENOSYS), (refused(sockets)?, libc::EPERM)] {
+pub(super) fn refuse(ways: Ways) -> Result<(), seccompiler::Error> {
+    for (rules, errno) in [(unknown(), libc::ENOSYS), (refused(ways)?, libc::EPERM)] {
         let action = SeccompAction::Errno(errno.cast_unsigned());
         let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, std::env::consts::ARCH.try_into()?)?;
         apply_filter(&BpfProgram::try_from(filter)?)?;
@@ -103,8 +107,10 @@ fn unknown() -> Rules {
     UNKNOWN.iter().flat_map(|&call| numbers(call)).map(|call| (call, Vec::new())).collect()
 }
 
-fn refused(sockets: Sockets) -> Result<Rules, BackendError> {
-    let mut rules: Rules = REFUSED.iter().flat_map(|&call| numbers(call)).map(|call| (call, Vec::new())).collect();
+fn refused(ways: Ways) -> Result<Rules, BackendError> {
+    let shared = if ways.local { &[] } else { SHARED };
+    let mut rules: Rules =
+        REFUSED.iter().chain(shared).flat_map(|&call| numbers(call)).map(|call| (call, Vec::new())).collect();
     let mut add = |call: libc::c_long, conditions: Vec<SeccompCondition>| {
         let rule = SeccompRule::new(conditions)?;
         for call in numbers(call) {
@@ -118,14 +124,14 @@ fn refused(sockets: Sockets) -> Result<Rules, BackendError> {
     for &request in TERMINAL {
         add(libc::SYS_ioctl, vec![if_equal(1, request)?])?;
     }
-    let families: &[i32] = if sockets.local {
+    let families: &[i32] = if ways.local {
         &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]
     } else {
         &[libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]
     };
     let others = families.iter().map(|&family| if_other(0, number(family)));
     add(libc::SYS_socket, others.collect::<Result<_, _>>()?)?;
-    if !sockets.datagrams {
+    if !ways.datagrams {
         for family in [libc::AF_INET, libc::AF_INET6] {
             for kind in (0..16).filter(|&kind| kind != libc::SOCK_STREAM) {
                 add(libc::SYS_socket, vec![if_equal(0, number(family))?, if_masked(1, 0xF, number(kind))?])?;

@@ -4,6 +4,9 @@
 
 #[macro_use]
 mod missing;
+#[cfg(target_os = "linux")]
+mod escape;
+#[cfg(target_os = "linux")]
 mod fence;
 mod process;
 mod repository;

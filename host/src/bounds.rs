@@ -1,0 +1,106 @@
+//! What a program of a run may do: the bounds of its fence, made from the run's folders and the user's toolchains.
+//!
+//! ```text
+//! RUN/made                the probe's canary: never to be seen
+//! RUN/workspace/work      may be changed
+//! RUN/workspace/repository/objects, and the project's    may be read: the agent's git borrows from them
+//! RUN/home, RUN/tmp       may be changed; RUN/home/.cargo stands in for the user's
+//! ```
+//!
+//! Relies on fences showing nothing that is not named. Never: names the user's home, Loom's state or the project's files.
+
+use crate::environment::Environment;
+use crate::order::Work;
+use loom_tools::{Bounds, FenceLimits, Project, Workspace};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// More than a compiler, a linker or a browser takes.
+const MEMORY_MAX_BYTES: u64 = 16 << 30;
+/// More than a parallel build starts.
+const PROCESSES_MAX: u64 = 4096;
+/// More than a build writes into one file.
+const FILE_MAX_BYTES: u64 = 8 << 30;
+
+/// Whether a program of this order has the machine's network. This is the one place where that is decided: an agent's
+/// program must reach its model's endpoint, a check needs nobody.
+pub(crate) fn has_network(work: &Work) -> bool {
+    match work {
+        Work::Spawn(_) => true,
+        Work::Check { .. } | Work::Merge { .. } => false,
+    }
+}
+
+/// Returns the bounds of a program. `folder` is the run's.
+pub(crate) fn bounds(
+    folder: &Path,
+    workspace: &Workspace,
+    project: &Project,
+    environment: &Environment,
+    network: bool,
+) -> Bounds {
+    let mut read = environment.readable();
+    read.push(workspace.objects());
+    read.extend(project.object_folders());
+    Bounds {
+        write: vec![workspace.work().to_path_buf(), folder.join("home"), folder.join("tmp")],
+        read,
+        canary: folder.join("made"),
+        network,
+        doors: Vec::new(),
+        limits: FenceLimits {
+            memory_max_bytes: Some(MEMORY_MAX_BYTES),
+            processes_max: Some(PROCESSES_MAX),
+            file_max_bytes: Some(FILE_MAX_BYTES),
+        },
+    }
+}
+
+/// Returns the toolchain's variables for inside: caches that it writes are the run's own.
+pub(crate) fn variables(folder: &Path, environment: &Environment) -> Vec<(OsString, OsString)> {
+    let own = folder.join("home/.cargo");
+    let inside = |(name, value): &(OsString, OsString)| {
+        let value = if name == "CARGO_HOME" {
+            // Half a cache is a smaller cache.
+            let _partly = borrow_cargo(Path::new(value), &own);
+            own.clone().into_os_string()
+        } else {
+            value.clone()
+        };
+        (name.clone(), value)
+    };
+    environment.toolchain.iter().map(inside).collect()
+}
+
+/// Makes a folder for Cargo whose caches are links to the user's, which stay as they are: what is downloaded inside comes
+/// to lie beside them. No credential is linked.
+fn borrow_cargo(from: &Path, to: &Path) -> std::io::Result<()> {
+    if to.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(to)?;
+    for name in ["config.toml", "config", "bin"] {
+        if from.join(name).exists() {
+            symlink(from.join(name), to.join(name))?;
+        }
+    }
+    mirror(&from.join("registry"), &to.join("registry"), 3)?;
+    mirror(&from.join("git"), &to.join("git"), 2)
+}
+
+/// Makes folders like those of `from`, so many levels of them, and links to what lies in the last ones.
+fn mirror(from: &Path, to: &Path, levels: usize) -> std::io::Result<()> {
+    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    fs::create_dir_all(to)?;
+    for entry in entries.flatten() {
+        let (inner_from, inner_to): (PathBuf, PathBuf) = (entry.path(), to.join(entry.file_name()));
+        if levels > 1 && entry.file_type()?.is_dir() {
+            mirror(&inner_from, &inner_to, levels - 1)?;
+        } else {
+            symlink(inner_from, inner_to)?;
+        }
+    }
+    Ok(())
+}
