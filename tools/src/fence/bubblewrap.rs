@@ -43,8 +43,9 @@ impl Fence for Bubblewrap {
         line.add(&["--remount-ro", "/proc"]);
         let mut read: Vec<PathBuf> = system::readable().into_iter().chain(bounds.read.iter().cloned()).collect();
         read.push(inside.program.to_owned());
-        // What lies in another folder comes after it, or it would be covered.
+        // What lies in a folder that is shown is shown with it.
         read.sort();
+        read.dedup_by(|path, before| path.starts_with(before));
         for path in &read {
             match fs::read_link(path) {
                 Ok(target) if system::is_root_link(path) => line.paths("--symlink", &target, path),
