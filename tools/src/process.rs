@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -266,6 +267,8 @@ struct Running<'a> {
     /// Hangs up when the child has become a zombie.
     exited: PipeReader,
     stdin: Option<Feed>,
+    /// What `stdin` writes to and the guard answers on, where there is a fence.
+    lifeline: Option<UnixStream>,
     stdout: Stream<ChildStdout>,
     stderr: Stream<ChildStderr>,
     /// Who listens to standard output.
@@ -302,10 +305,13 @@ impl<'a> Running<'a> {
             .stdin(if piped && lifeline.is_none() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let ours = lifeline.map(|(ours, theirs)| {
-            builder.stdin(OwnedFd::from(theirs));
-            ours
-        });
+        let ours = match lifeline {
+            Some((ours, theirs)) => {
+                builder.stdin(OwnedFd::from(theirs));
+                Some((ours.try_clone().map_err(system("open a socket"))?, ours))
+            }
+            None => None,
+        };
         let (exited, zombie) = io::pipe().map_err(system("open a pipe"))?;
         let mut child = builder.spawn().map_err(|source| {
             let program = builder.get_program().to_string_lossy().into_owned();
@@ -314,9 +320,9 @@ impl<'a> Running<'a> {
         let group = Pid::from_child(&child);
         // The builder holds the other end, too: without it gone the guard's end would not be seen.
         drop(builder);
-        let stdin = match ours {
-            Some(ours) => Some(Feed::new(ours, &command.stdin, guarded)),
-            None => child.stdin.take().map(|pipe| Feed::new(pipe, &command.stdin, guarded)),
+        let (stdin, lifeline) = match ours {
+            Some((ours, lifeline)) => (Some(Feed::new(ours, &command.stdin, guarded)), Some(lifeline)),
+            None => (child.stdin.take().map(|pipe| Feed::new(pipe, &command.stdin, guarded)), None),
         };
         let stdout = Stream::new(child.stdout.take(), command.output_max_bytes);
         let stderr = Stream::new(child.stderr.take(), command.output_max_bytes);
@@ -328,6 +334,7 @@ impl<'a> Running<'a> {
             guarded,
             exited,
             stdin,
+            lifeline,
             stdout,
             stderr,
             heard_by,
@@ -387,9 +394,15 @@ impl<'a> Running<'a> {
 
     fn stop(&mut self, command: &Command) -> Result<(), Error> {
         let grace_ms = if self.guarded {
-            // The guard takes a closed input for its order to ask, wait, kill and reap.
-            self.receive();
-            self.stdin = None;
+            // The guard takes a closed input for its order to ask, wait, kill and reap. What it tells is still heard.
+            match (&self.lifeline, &mut self.stdin) {
+                (Some(lifeline), Some(feed)) => {
+                    feed.give_up();
+                    // It may have ended by itself.
+                    let _ended = lifeline.shutdown(Shutdown::Write);
+                }
+                _ => self.stdin = None,
+            }
             command.grace_ms.saturating_add(GUARD_SLACK_MS)
         } else {
             self.signal(Signal::TERM);
@@ -409,6 +422,7 @@ impl<'a> Running<'a> {
         self.reaped = true;
         self.receive();
         self.stdin = None;
+        self.lifeline = None;
         Ok(status.into())
     }
 

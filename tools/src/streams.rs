@@ -64,6 +64,11 @@ impl Feed {
         Self { pipe: File::from(pipe.into()), bytes, written: 0, stays_open: guarded }
     }
 
+    /// Writes no more of it.
+    pub(crate) fn give_up(&mut self) {
+        self.written = self.bytes.len();
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.written == self.bytes.len()
     }

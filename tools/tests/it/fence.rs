@@ -249,7 +249,8 @@ fn who_is_asked_to_stop_inside_may_say_goodbye_and_nothing_is_left() {
             cancel.cancel();
             running.join().unwrap()
         });
-        assert_eq!((exit.status, said(&exit).as_str()), (Status::Cancelled, "bye\n"));
+        let last = String::from_utf8(exit.stdout.to_bytes()).unwrap();
+        assert_eq!((exit.status, last.as_str()), (Status::Cancelled, "bye\n"));
         assert!(exit.fence.is_some_and(|fenced| !fenced.enforced.is_empty()), "it was measured before");
         let lines = fs::read_dir("/proc").unwrap().flatten();
         let left = lines.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
@@ -278,5 +279,32 @@ fn git_works_in_a_workspace_and_cannot_change_the_project() {
         assert!(said(&exit).contains("1 insertion"), "{}", said(&exit));
         assert_eq!(crate::rig::changed(&workspace), "M README.md");
         assert_eq!(crate::rig::content(&rig.root()), before);
+    }
+}
+
+/// Prints what a fence adds to a program that does nothing; far below what anybody would notice.
+#[test]
+fn a_fence_costs_little() {
+    needs!("true");
+    let place = Place::new();
+    let median = |fence: &Arc<dyn Fence>| {
+        let command = place.command(fence, place.bounds(), &["true"]);
+        let mut times: Vec<Duration> = (0..20)
+            .map(|_| {
+                let began = Instant::now();
+                assert_eq!(go(&command).status, Status::Exited(0));
+                began.elapsed()
+            })
+            .collect();
+        times.sort();
+        times[times.len() / 2]
+    };
+    let open = Arc::new(loom_tools::Open) as Arc<dyn Fence>;
+    let bare = median(&open);
+    println!("none: {bare:?}");
+    for fence in fences() {
+        let fenced = median(&fence);
+        println!("{}: {fenced:?}, {:?} more", fence.name(), fenced.saturating_sub(bare));
+        assert!(fenced < Duration::from_secs(2), "{fenced:?}");
     }
 }
