@@ -7,6 +7,7 @@
 mod choice;
 mod claude;
 pub mod demo;
+mod gateway;
 mod lines;
 mod play;
 mod provider;
@@ -14,8 +15,9 @@ mod script;
 
 pub use choice::{NAMES, NoProvider, choose};
 pub use claude::{Claude, ClaudeSettings};
+pub use gateway::{Gateway, GatewayError, Tally, Upstream};
 pub use play::{Played, play};
-pub use provider::{Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
+pub use provider::{Door, Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
 pub use script::{Edit, Script, ScriptError, Trouble, Turn};
 
 /// The scripted model as a provider.

@@ -104,6 +104,7 @@ fn perform(
             variables: Vec::new(),
             time_limit_ms,
             idle_limit_ms: None,
+            door: None,
         };
         let Ended { outcome, output, detail } = hands.run(&program, &mut |_| {});
         played.output = output;

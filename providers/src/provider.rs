@@ -93,6 +93,15 @@ impl SpawnReport {
     }
 }
 
+/// A way out for a program that has no network: a port on its own 127.0.0.1 that leads to a socket outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Door {
+    /// The port, as the program sees it; outside, the same port leads there too.
+    pub port: u16,
+    /// The socket outside.
+    pub socket: PathBuf,
+}
+
 /// A program that a provider wants run in the folder it works in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Program {
@@ -107,6 +116,8 @@ pub struct Program {
     pub time_limit_ms: u64,
     /// Most time for which it may print nothing, in milliseconds; absent, it may be silent to its end.
     pub idle_limit_ms: Option<u64>,
+    /// Where it may go besides what the executor lets it; nowhere where absent.
+    pub door: Option<Door>,
 }
 
 impl fmt::Debug for Program {
@@ -119,6 +130,7 @@ impl fmt::Debug for Program {
             .field("variables", &names)
             .field("time_limit_ms", &self.time_limit_ms)
             .field("idle_limit_ms", &self.idle_limit_ms)
+            .field("door", &self.door)
             .finish()
     }
 }

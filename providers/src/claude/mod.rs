@@ -1,7 +1,8 @@
 //! The harness `claude`: Anthropic's agent, run once for each spawn, without a person.
 //!
 //! Relies on the lent hands for time, cancelling and its own home folder; on the command's report for everything else.
-//! Nothing of a task, a prompt or a credential stands on its command line (HARNESS-1). It is kept from settings of the
+//! Nothing of a task, a prompt or a credential stands on its command line, and the credential is not given to it at
+//! all: it asks through a gateway (HARNESS-1, GATEWAY-1). It is kept from settings of the
 //! project and of the home folder, which earlier agents of the run may have written: they may name hooks, servers to
 //! start and other endpoints, which would get the credential. So a project's `CLAUDE.md` is not read by itself either
 //! (HARNESS-2). It never decides whether an answer is one.
@@ -9,11 +10,16 @@
 mod report;
 mod transcript;
 
+use crate::gateway::{Gateway, Tally, Upstream};
 use crate::lines::Lines;
-use crate::provider::{Hands, Program, Provider, SpawnOrder, SpawnReport};
+use crate::provider::{Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The vendor's endpoint.
+const ENDPOINT: &str = "https://api.anthropic.com";
+/// What the command may ask of it.
+const ROUTES: &[&str] = &["POST /v1/messages", "POST /v1/messages/count_tokens"];
 /// What an agent may use that works on the files.
 const TOOLS_OF_EDITORS: &str = "Bash,Edit,Glob,Grep,NotebookEdit,Read,Write";
 /// What an agent may use that only reads (HARNESS-3).
@@ -55,6 +61,8 @@ pub struct ClaudeSettings {
     pub credential: (String, String),
     /// The model's endpoint; the vendor's own where absent.
     pub base_url: Option<String>,
+    /// Most requests to the endpoint that one spawn may make.
+    pub requests_max: u64,
     /// The model for a tier, in the bundle's words; the command's own choice where a tier is missing.
     pub models: BTreeMap<String, String>,
     /// How often the command may ask again for one message after a failure that may pass. Each failure that is left is
@@ -78,6 +86,8 @@ const CREDENTIALS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLA
 const RETRIES: u32 = 2;
 /// Longer than the command's shell may take for one call, which is ten minutes.
 const IDLE_MS: u64 = 15 * 60_000;
+/// More requests than a task of one spawn takes: some for each turn, for titles and summaries beside.
+const REQUESTS: u64 = 300;
 /// More turns than a task of one spawn takes.
 const TURNS: u32 = 100;
 
@@ -92,6 +102,7 @@ impl ClaudeSettings {
             program: "claude".to_string(),
             credential,
             base_url: variable("ANTHROPIC_BASE_URL"),
+            requests_max: REQUESTS,
             models: BTreeMap::new(),
             retries_max: RETRIES,
             turns_max: TURNS,
@@ -110,6 +121,7 @@ impl fmt::Debug for ClaudeSettings {
             .field("program", &self.program)
             .field("credential", &self.credential.0)
             .field("base_url", &self.base_url)
+            .field("requests_max", &self.requests_max)
             .field("models", &self.models)
             .field("retries_max", &self.retries_max)
             .field("turns_max", &self.turns_max)
@@ -132,7 +144,7 @@ impl Claude {
         Claude { settings }
     }
 
-    fn program(&self, order: &SpawnOrder) -> Program {
+    fn program(&self, order: &SpawnOrder, gateway: &Gateway) -> Program {
         let settings = &self.settings;
         let mut argv = vec![settings.program.clone()];
         argv.extend(ARGUMENTS.iter().map(ToString::to_string));
@@ -147,7 +159,6 @@ impl Claude {
         let mut variables: Vec<(String, String)> =
             QUIET.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         variables.extend(settings.variables.iter().cloned());
-        variables.extend(settings.base_url.iter().map(|url| ("ANTHROPIC_BASE_URL".to_string(), url.clone())));
         let model = settings.models.get(&order.tier);
         variables.extend(model.map(|model| ("ANTHROPIC_MODEL".to_string(), model.clone())));
         variables.push(("CLAUDE_CODE_MAX_RETRIES".to_string(), settings.retries_max.to_string()));
@@ -155,13 +166,15 @@ impl Claude {
             // A stream that breaks is else asked for once more, as one piece.
             variables.push(("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK".to_string(), "1".to_string()));
         }
-        variables.push(settings.credential.clone());
+        variables.push(("ANTHROPIC_BASE_URL".to_string(), gateway.url()));
+        variables.push((settings.credential.0.clone(), gateway.token().to_string()));
         Program {
             argv,
             stdin: order.prompt.clone().into_bytes(),
             variables,
             time_limit_ms: order.time_limit_ms,
             idle_limit_ms: Some(settings.idle_limit_ms),
+            door: Some(gateway.door()),
         }
     }
 }
@@ -172,14 +185,25 @@ impl Provider for Claude {
     }
 
     fn run(&self, order: &SpawnOrder, hands: &dyn Hands) -> SpawnReport {
-        let (mut lines, mut usage) = (Lines::default(), transcript::Usage::default());
-        let ended = hands.run(&self.program(order), &mut |piece| {
+        let upstream = Upstream {
+            base_url: self.settings.base_url.clone().unwrap_or_else(|| ENDPOINT.to_string()),
+            credential: self.settings.credential.1.clone(),
+            routes: ROUTES,
+            requests_max: self.settings.requests_max,
+        };
+        let gateway = match Gateway::open(&upstream) {
+            Ok(gateway) => gateway,
+            Err(error) => return SpawnReport::broken(error.to_string()),
+        };
+        let mut lines = Lines::default();
+        let ended = hands.run(&self.program(order, &gateway), &mut |piece| {
             lines.push(piece, |line| {
-                if let Some(live) = transcript::live(line, &mut usage) {
-                    hands.tell(live);
+                if let Some(line) = transcript::shown(line) {
+                    let Tally { tokens_in, tokens_out, .. } = gateway.tally();
+                    hands.tell(Live { line, tokens_in, tokens_out });
                 }
             });
         });
-        report::conclude(&ended, self.settings.prices_known)
+        report::conclude(&ended, &gateway.close(), self.settings.prices_known)
     }
 }

@@ -4,7 +4,8 @@
 //! its report came and names no error, nothing was denied, and its last message says something (HARNESS-4). Whether
 //! that is an answer, and whether anything was done, is found by whoever asked.
 
-use super::transcript::{Ending, Message, Retry, Transcript, read};
+use super::transcript::{Ending, Transcript, read};
+use crate::gateway::Tally;
 use crate::provider::{Ended, SpawnReport};
 use loom_core::answer::clip;
 use loom_core::word::SpawnOutcome;
@@ -14,28 +15,33 @@ const DETAIL_BYTES_MAX: usize = 1_000;
 /// What a service says that has no room for anybody just now.
 const OVERLOADED: u64 = 529;
 
-/// Returns the report of a run that ended so.
-pub(super) fn conclude(ended: &Ended, prices_known: bool) -> SpawnReport {
+/// Returns the report of a run that ended so, and of which so much passed the gateway.
+pub(super) fn conclude(ended: &Ended, tally: &Tally, prices_known: bool) -> SpawnReport {
     let transcript = read(&ended.output);
-    let (outcome, detail) = judge(ended, &transcript);
-    let wake_ms = (outcome == SpawnOutcome::Limited).then(|| transcript.retry.as_ref()?.delay_ms).flatten();
+    let (outcome, detail) = judge(ended, &transcript, tally);
     let ending = transcript.ending.unwrap_or_default();
     let says = ending.text.unwrap_or_default();
     // The report has the last block only; a message that ends with it is the one that it speaks of.
     let says = if transcript.message.text.ends_with(&says) { transcript.message.text } else { says };
+    // HARNESS-5: by the endpoint's account, or unknown.
+    let is_known = tally.tokens_in.is_some() && tally.tokens_out.is_some();
+    let money_micro = match (tally.tokens_in, tally.tokens_out) {
+        (Some(0), Some(0)) => Some(0),
+        _ => ending.money_micro.filter(|_| prices_known && is_known),
+    };
     SpawnReport {
         outcome,
         output: says.into_bytes(),
-        tokens_in: ending.tokens_in,
-        tokens_out: ending.tokens_out,
-        money_micro: ending.money_micro.filter(|_| prices_known),
-        model: transcript.model,
+        tokens_in: tally.tokens_in,
+        tokens_out: tally.tokens_out,
+        money_micro,
+        model: tally.model.clone().or(transcript.model),
         session: transcript.session,
-        wake_ms,
+        wake_ms: tally.retry_after_ms.filter(|_| outcome == SpawnOutcome::Limited),
         detail: detail.map(|detail| clip(&detail, DETAIL_BYTES_MAX)),
         provider: Some(provider(transcript.version.as_deref())),
         chosen: None,
-        requests: None,
+        requests: Some(tally.requests),
         transcript: ended.output.clone(),
     }
 }
@@ -44,25 +50,22 @@ fn provider(version: Option<&str>) -> String {
     version.map_or_else(|| "claude".to_string(), |version| format!("claude {version}"))
 }
 
-fn judge(ended: &Ended, transcript: &Transcript) -> (SpawnOutcome, Option<String>) {
+fn judge(ended: &Ended, transcript: &Transcript, tally: &Tally) -> (SpawnOutcome, Option<String>) {
     use SpawnOutcome::{Broken, Cancelled, Failed, Limited, Ok, TimedOut};
     let told = |outcome, detail: String| (outcome, Some(detail));
     match ended.outcome {
         Broken | Cancelled => return told(ended.outcome, ended.detail.clone()),
+        _ if ended.outcome != Ok && tally.over_budget > 0 => {
+            return told(Broken, format!("it wanted more than its {} requests", tally.requests));
+        }
         // What it waits for may tell more than that it waited.
         TimedOut => {
             let ended = last_words(&ended.detail);
-            return match &transcript.retry {
-                Some(Retry { status: Some(status), .. }) => {
-                    let outcome = of_status(*status);
-                    // What it used before is not known then, and of a limited spawn nothing counts that is not known.
-                    let has_spoken = transcript.message != Message::default();
-                    let outcome =
-                        if outcome == Failed || outcome == Limited && has_spoken { TimedOut } else { outcome };
+            return match tally.status.map(u64::from).filter(|status| !(200..300).contains(status)) {
+                Some(status) => {
+                    let outcome = of_status(status);
+                    let outcome = if outcome == Failed { TimedOut } else { outcome };
                     told(outcome, format!("refused with {status}, it meant to ask again: {ended}"))
-                }
-                Some(Retry { status: None, .. }) => {
-                    told(TimedOut, format!("without an answer, it meant to ask again: {ended}"))
                 }
                 None => told(TimedOut, ended.to_string()),
             };
@@ -147,7 +150,8 @@ mod tests {
     }
 
     fn concluded(outcome: SpawnOutcome, output: Vec<u8>) -> SpawnReport {
-        conclude(&Ended { outcome, output, detail: "it ended with exit code 1: words".to_string() }, true)
+        let ended = Ended { outcome, output, detail: "it ended with exit code 1: words".to_string() };
+        conclude(&ended, &Tally { tokens_in: Some(200), tokens_out: Some(40), ..Tally::default() }, true)
     }
 
     #[track_caller]
@@ -192,27 +196,42 @@ mod tests {
             (529, SpawnOutcome::Limited),
         ] {
             let replaced = json!({"is_error": true, "api_error_status": status, "modelUsage": {}, "total_cost_usd": 0});
-            let report = concluded(SpawnOutcome::Failed, printed(&replaced));
+            let output = printed(&replaced);
+            let tally = Tally { status: Some(status), retry_after_ms: Some(9_000), ..Tally::default() };
+            let report =
+                conclude(&Ended { outcome: SpawnOutcome::Failed, output, detail: String::new() }, &tally, true);
             assert_eq!(report.outcome, outcome, "{status}");
             assert_eq!((report.tokens_in, report.tokens_out, report.money_micro), (Some(0), Some(0), Some(0)));
+            assert_eq!(report.wake_ms, (outcome == SpawnOutcome::Limited).then_some(9_000));
         }
     }
 
     #[test]
-    fn usage_that_no_number_can_hold_is_unknown() {
-        let usage = json!({"m": {"inputTokens": 1.8e19, "outputTokens": -1}});
-        let report = concluded(SpawnOutcome::Ok, printed(&json!({"modelUsage": usage, "total_cost_usd": 1e300})));
-        assert_eq!((report.tokens_in, report.tokens_out, report.money_micro), (None, None, None));
+    fn what_is_not_known_is_not_guessed() {
+        let report = concluded(SpawnOutcome::Ok, printed(&json!({"total_cost_usd": 1e300})));
+        assert_eq!(report.money_micro, None, "no number holds it");
         let report = concluded(SpawnOutcome::Failed, printed(&json!({"is_error": true, "modelUsage": {}})));
-        assert_eq!((report.tokens_in, report.tokens_out, report.money_micro), (None, None, None), "it broke off");
+        assert_eq!(report.money_micro, None, "it broke off");
         let ended = Ended { outcome: SpawnOutcome::Ok, output: printed(&json!({})), detail: String::new() };
-        assert_eq!(conclude(&ended, false).money_micro, None, "its prices are inventions");
+        let tally = Tally { tokens_in: Some(200), tokens_out: Some(40), ..Tally::default() };
+        assert_eq!(conclude(&ended, &tally, false).money_micro, None, "its prices are inventions");
+        let tally = Tally { tokens_out: None, ..tally };
+        assert_eq!(conclude(&ended, &tally, true).money_micro, None, "it does not know of all that it used");
+    }
+
+    #[test]
+    fn a_budget_of_requests_that_is_used_up_is_told() {
+        let ended = Ended { outcome: SpawnOutcome::Failed, output: printed(&json!({})), detail: String::new() };
+        let report = conclude(&ended, &Tally { requests: 7, over_budget: 1, ..Tally::default() }, true);
+        let told = (report.outcome, report.detail.as_deref(), report.requests);
+        assert_eq!(told, (SpawnOutcome::Broken, Some("it wanted more than its 7 requests"), Some(7)));
     }
 
     #[test]
     fn the_end_of_a_long_complaint_is_kept() {
         let detail = format!("{}\nerror: the reason", "ö".repeat(5_000));
-        let report = conclude(&Ended { outcome: SpawnOutcome::Failed, output: Vec::new(), detail }, true);
+        let ended = Ended { outcome: SpawnOutcome::Failed, output: Vec::new(), detail };
+        let report = conclude(&ended, &Tally::default(), true);
         let detail = report.detail.unwrap();
         assert!(detail.ends_with("error: the reason") && detail.len() <= DETAIL_BYTES_MAX, "{detail}");
     }

@@ -129,6 +129,7 @@ fn settings(endpoint: &Endpoint) -> ClaudeSettings {
         program: "claude".to_string(),
         credential: ("ANTHROPIC_API_KEY".to_string(), KEY.to_string()),
         base_url: Some(endpoint.url()),
+        requests_max: 50,
         models: BTreeMap::from([("balanced".to_string(), "claude-sonnet-4-5".to_string())]),
         retries_max: 0,
         turns_max: 20,
@@ -201,6 +202,7 @@ fn nothing_of_the_task_or_the_credential_is_on_the_command_line() {
     assert_eq!(ran.len(), 1);
     let line = ran[0].argv.join(" ");
     assert!(!line.contains(KEY) && !line.contains("xylograph") && !line.contains("127.0.0.1"), "{line}");
+    assert!(ran[0].variables.iter().all(|(_, value)| !value.contains(KEY)), "the credential stays with Loom");
     assert!(!format!("{:?}", ran[0]).contains(KEY) && !format!("{:?}", settings(&endpoint)).contains(KEY));
     assert!(String::from_utf8_lossy(&endpoint.asked().pop().unwrap().body).contains("xylograph"), "it was told");
 }
@@ -326,12 +328,21 @@ struct Fault {
     time_limit_ms: u64,
     idle_limit_ms: u64,
     retries_max: u32,
+    requests_max: u64,
     key: &'static str,
 }
 
 impl Fault {
     fn new(name: &'static str, script: Script) -> Self {
-        Fault { name, script, time_limit_ms: ENOUGH_MS, idle_limit_ms: ENOUGH_MS, retries_max: 0, key: KEY }
+        Fault {
+            name,
+            script,
+            time_limit_ms: ENOUGH_MS,
+            idle_limit_ms: ENOUGH_MS,
+            retries_max: 0,
+            requests_max: 50,
+            key: KEY,
+        }
     }
 
     /// The same with a time limit: it does not end by itself.
@@ -433,6 +444,10 @@ fn faults(place: &Place) -> Vec<Fault> {
         Fault::new("a call of an unknown tool", Script::new().then(Reply::call("Fly", json!({"to": 1}))).then(done())),
         Fault::new("a denied call", Script::new().then(Reply::call("Write", outside)).then(done())),
         Fault::new("calls for ever", Script::new().then(write()).for_ever()),
+        Fault {
+            requests_max: 5,
+            ..Fault::new("more requests than it may make", Script::new().then(write()).for_ever())
+        },
         Fault::new(
             "absurd usage",
             Script::new().then(write().using(u64::MAX, u64::MAX)).then(done().using(1 << 60, 9)),
@@ -469,7 +484,7 @@ fn played(index: usize, patience: u64) -> String {
     let endpoint = Endpoint::start(KEY, fault.script.clone()).unwrap();
     let mut settings = settings(&endpoint);
     (settings.retries_max, settings.idle_limit_ms) = (fault.retries_max, fault.idle_limit_ms * patience);
-    settings.credential.1 = fault.key.to_string();
+    (settings.credential.1, settings.requests_max) = (fault.key.to_string(), fault.requests_max);
     let report = Claude::new(settings).run(&place.order(true, fault.time_limit_ms * patience), &Real::new(&place));
     assert!(!place.folder.path().join("outside.txt").exists());
     if fault.key == KEY {
@@ -512,5 +527,8 @@ fn what_is_concluded_from_each_fault_is_on_record() {
         }
     });
     let table: String = lines.into_inner().unwrap().into_values().collect();
+    if std::env::var_os("LOOM_UPDATE").is_some() {
+        return fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/claude.golden.txt"), table).unwrap();
+    }
     assert!(table == CONCLUDED, "claude.golden.txt is to say:\n{table}");
 }

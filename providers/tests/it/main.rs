@@ -8,6 +8,7 @@ mod missing;
 
 mod claude;
 mod demo;
+mod gateway;
 mod script;
 mod trouble;
 

@@ -6,7 +6,6 @@
 
 use super::{Fence, Inside, Watch, limit, system};
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where our own binary lies inside.
@@ -47,10 +46,10 @@ impl Fence for Bubblewrap {
         read.sort();
         read.dedup_by(|path, before| path.starts_with(before));
         for path in &read {
-            match fs::read_link(path) {
-                Ok(target) if system::is_root_link(path) => line.paths("--symlink", &target, path),
-                _ if path.exists() => line.paths("--ro-bind", path, path),
-                _ => {}
+            match system::link_target(path) {
+                Some(target) => line.paths("--symlink", &target, path),
+                None if path.exists() => line.paths("--ro-bind", path, path),
+                None => {}
             }
         }
         let mut write = bounds.write.clone();

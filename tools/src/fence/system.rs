@@ -11,46 +11,33 @@ const FOLDERS: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", 
 /// What programs read below `/etc`: names of users and machines, the linker's cache, certificates, locales.
 const SETTINGS: &[&str] = &[
     "alternatives",
-    "bash.bashrc",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "crypto-policies",
-    "debian_version",
     "fonts",
-    "gai.conf",
     "group",
     "host.conf",
     "hostname",
     "hosts",
-    "inputrc",
     "ld.so.cache",
     "ld.so.conf",
     "ld.so.conf.d",
     "locale.alias",
-    "locale.conf",
     "localtime",
-    "lsb-release",
-    "magic",
     "mime.types",
     "nsswitch.conf",
     "os-release",
     "passwd",
     "pki/ca-trust/extracted",
     "pki/tls/certs",
-    "profile",
     "protocols",
     "resolv.conf",
     "services",
-    "shells",
     "ssl/cert.pem",
     "ssl/certs",
     "ssl/openssl.cnf",
     "terminfo",
-    "timezone",
 ];
 
 /// Beginnings of further names below `/etc`.
-const SETTINGS_OF: &[&str] = &["java", "python", "perl", "maven", "gcc"];
+const SETTINGS_OF: &[&str] = &["java"];
 
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
@@ -71,7 +58,11 @@ pub(super) fn devices() -> impl Iterator<Item = PathBuf> {
     DEVICES.iter().map(PathBuf::from)
 }
 
-/// Whether a path is a folder at the root, which may be a link to another.
-pub(super) fn is_root_link(path: &Path) -> bool {
-    FOLDERS.iter().any(|folder| Path::new(folder) == path)
+/// Returns where a path of [`readable`] leads that is a link to something else that is shown: a link does as well there,
+/// and costs less than a mount.
+pub(super) fn link_target(path: &Path) -> Option<PathBuf> {
+    let is_ours = path.starts_with("/etc") || FOLDERS.iter().any(|folder| Path::new(folder) == path);
+    let target = fs::read_link(path).ok().filter(|_| is_ours)?;
+    let leads_to = fs::canonicalize(path).ok()?;
+    FOLDERS.iter().any(|folder| leads_to.starts_with(folder)).then_some(target)
 }
