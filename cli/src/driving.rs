@@ -67,15 +67,16 @@ pub(crate) fn keepers(fence: Mode) -> Keepers {
     Keepers { guard, fence }
 }
 
-/// Says what programs of a run are kept in; that they are in nothing is said even where little is.
+/// Says what programs of a run are kept in, and why in nothing better.
 pub(crate) fn tell_fence(session: &Session, quiet: bool) {
     let choice = session.fence();
-    let name = choice.fence.name();
     let because = choice.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    if choice.fence.watch() == Watch::Plain {
-        warn(&format!("there is no fence around agents and checks{because}"));
-    } else if !quiet {
-        note(&format!("agents and checks run in the fence {name}{because}"));
+    match choice.fence.watch() {
+        _ if quiet => {}
+        Watch::Plain => warn(&format!("there is no fence around agents and checks{because}")),
+        Watch::Stage | Watch::Namespace => {
+            note(&format!("agents and checks run in the fence {}{because}", choice.fence.name()));
+        }
     }
 }
 
@@ -156,7 +157,6 @@ pub(crate) fn drive_on(
     let provider = thinker.provider(store_folder)?;
     let session = Session::reopen(&environment, store_folder, provider, thinker.keepers());
     let mut session = session.map_err(|error| CliError::of_host(error, store_folder))?;
-    tell_fence(&session, quiet);
     let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();
     for (stream, why) in session.engine().set_aside() {
@@ -164,6 +164,9 @@ pub(crate) fn drive_on(
     }
     let mut tales: BTreeMap<StreamId, Tale> =
         session.engine().found().iter().map(|(stream, next)| (*stream, Tale::begin_at(*next, quiet))).collect();
+    if !tales.is_empty() {
+        tell_fence(&session, quiet);
+    }
     begin(&mut session)?;
     drive(&mut session, |engine| {
         let mut tales = tales.iter_mut();

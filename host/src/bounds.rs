@@ -10,36 +10,27 @@
 //! Relies on fences showing nothing that is not named. Never: names the user's home, Loom's state or the project's files.
 
 use crate::environment::Environment;
-use crate::order::Work;
-use loom_tools::{Bounds, FenceLimits, Project, Workspace};
+use loom_tools::{Bounds, Door, FenceLimits, Project, Workspace};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// More than a compiler, a linker or a browser takes.
+/// More than a compiler, a linker or a browser takes (FENCE-6).
 const MEMORY_MAX_BYTES: u64 = 16 << 30;
 /// More than a parallel build starts.
 const PROCESSES_MAX: u64 = 4096;
 /// More than a build writes into one file.
 const FILE_MAX_BYTES: u64 = 8 << 30;
 
-/// Whether a program of this order has the machine's network. This is the one place where that is decided: an agent's
-/// program must reach its model's endpoint, a check needs nobody.
-pub(crate) fn has_network(work: &Work) -> bool {
-    match work {
-        Work::Spawn(_) => true,
-        Work::Check { .. } | Work::Merge { .. } => false,
-    }
-}
-
-/// Returns the bounds of a program. `folder` is the run's.
+/// Returns the bounds of a program. `folder` is the run's. No program of a run has a network: an agent's reaches its model
+/// through a door, a check needs nobody. This is the one place where that is decided (FENCE-5).
 pub(crate) fn bounds(
     folder: &Path,
     workspace: &Workspace,
     project: &Project,
     environment: &Environment,
-    network: bool,
+    door: Option<&Door>,
 ) -> Bounds {
     let mut read = environment.readable();
     read.push(workspace.objects());
@@ -48,8 +39,8 @@ pub(crate) fn bounds(
         write: vec![workspace.work().to_path_buf(), folder.join("home"), folder.join("tmp")],
         read,
         canary: folder.join("made"),
-        network,
-        doors: Vec::new(),
+        network: false,
+        doors: door.cloned().into_iter().collect(),
         limits: FenceLimits {
             memory_max_bytes: Some(MEMORY_MAX_BYTES),
             processes_max: Some(PROCESSES_MAX),
@@ -75,7 +66,7 @@ pub(crate) fn variables(folder: &Path, environment: &Environment) -> Vec<(OsStri
 }
 
 /// Makes a folder for Cargo whose caches are links to the user's, which stay as they are: what is downloaded inside comes
-/// to lie beside them. No credential is linked.
+/// to lie beside them (FENCE-4). No credential is linked.
 fn borrow_cargo(from: &Path, to: &Path) -> std::io::Result<()> {
     if to.exists() {
         return Ok(());

@@ -16,9 +16,9 @@ use loom_core::id::{StreamId, hex};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
 use loom_providers::{Ended, Hands, Live, Program, Provider, SpawnOrder};
 use loom_tools::{
-    Bounds, CancelToken, Capture, Command, CommitId, CommitMeta, Error as ToolError, Exit, Fence, Fenced, Fencing, Git,
-    Guard, How, Limits, Person, Project, Status, TreeId, Watch, Workspace, minimal_environment, remove_tree, run,
-    run_heard,
+    Bounds, CancelToken, Capture, Command, CommitId, CommitMeta, Door, Error as ToolError, Exit, Fence, Fenced,
+    Fencing, Git, Guard, How, Limits, Person, Project, Status, TreeId, Watch, Workspace, minimal_environment,
+    remove_tree, run, run_heard,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -339,7 +339,7 @@ impl Shared {
             return report(CheckOutcome::Absent, None, Vec::new(), 0, None);
         };
         workspace.reset_to(tree_id(tree)?)?;
-        let mut command = self.command(order, argv, workspace);
+        let mut command = self.command(order, argv, workspace, None);
         command.timeout_ms = order.time_ms;
         command.output_max_bytes = CHECK_OUTPUT_MAX;
         let exit = match run(&command, token) {
@@ -364,6 +364,7 @@ impl Shared {
         order: &Order,
         argv: impl IntoIterator<Item = impl Into<OsString>>,
         workspace: &Workspace,
+        door: Option<&Door>,
     ) -> Command {
         let settings = &self.settings;
         let folder = self.folder(order.stream);
@@ -376,8 +377,7 @@ impl Shared {
             }
             Watch::Stage | Watch::Namespace => {
                 environment.extend(bounds::variables(&folder, &settings.environment));
-                let network = bounds::has_network(&order.work);
-                bounds::bounds(&folder, workspace, &settings.project, &settings.environment, network)
+                bounds::bounds(&folder, workspace, &settings.project, &settings.environment, door)
             }
         };
         environment.insert(SPAWN_VARIABLE.into(), order.id.to_string().into());
@@ -436,7 +436,8 @@ impl Hands for Lent<'_> {
     }
 
     fn run(&self, program: &Program, heard: &mut dyn FnMut(&[u8])) -> Ended {
-        let mut command = self.shared.command(self.order, &program.argv, self.workspace);
+        let door = program.door.as_ref().map(|door| Door { port: door.port, socket: door.socket.clone() });
+        let mut command = self.shared.command(self.order, &program.argv, self.workspace, door.as_ref());
         command.stdin.clone_from(&program.stdin);
         // What is the executor's stays: no provider takes the mark of a spawn away.
         for (name, value) in &program.variables {

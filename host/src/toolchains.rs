@@ -27,17 +27,22 @@ pub(crate) fn readable(search_path: &OsStr, home: Option<&Path>, state_folder: &
         if is_private(&shown) || found.contains(&shown) {
             continue;
         }
-        // Launchers that are links to programs kept elsewhere in the home.
-        let links = fs::read_dir(&folder).into_iter().flatten().flatten();
-        let targets = links.filter_map(|entry| {
-            let target = entry.file_type().ok()?.is_symlink().then(|| fs::canonicalize(entry.path()).ok())??;
-            let is_elsewhere = home.is_some_and(|home| target.starts_with(home)) && !target.starts_with(&shown);
-            (is_elsewhere && target.is_file()).then_some(target)
-        });
-        found.extend(targets.collect::<Vec<_>>());
+        // Launchers that are links to programs kept elsewhere.
+        if !is_system(&folder) {
+            let links = fs::read_dir(&folder).into_iter().flatten().flatten();
+            found.extend(links.filter_map(|entry| {
+                let target = entry.file_type().ok()?.is_symlink().then(|| fs::canonicalize(entry.path()).ok())??;
+                (target.is_file() && !is_system(&target) && !target.starts_with(&shown)).then_some(target)
+            }));
+        }
         found.push(shown);
     }
     found
+}
+
+/// Whether every fence shows it already.
+fn is_system(path: &Path) -> bool {
+    ["/usr", "/bin", "/sbin", "/lib"].iter().any(|folder| path.starts_with(folder))
 }
 
 #[cfg(test)]

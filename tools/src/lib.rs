@@ -1,4 +1,4 @@
-//! Acts: processes, sanitised git, workspaces.
+//! Acts: processes and their fences, sanitised git, workspaces.
 //!
 //! What touches the world stands here, synchronous and without a runtime. Promised: a child process never outlives
 //! its call by our neglect, no byte of a user's repository is changed but by [`Workspace::publish`], and nothing that a

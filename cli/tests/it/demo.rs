@@ -54,7 +54,10 @@ fn normal(text: &str, driven: &Driven) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut block: Vec<String> = Vec::new();
     let mut within = false;
-    for line in text.lines() {
+    // Which fence there is, is the machine's.
+    let is_of_fence =
+        |line: &&str| line.contains("agents and checks run in the fence") || line.contains("there is no fence");
+    for line in text.lines().filter(|line| !is_of_fence(line)) {
         let line = without_columns(without_time(line));
         let line: Vec<String> = line.split(' ').map(word).collect();
         let line = line.join(" ");

@@ -12,6 +12,8 @@ mod aside;
 mod clock;
 mod descent;
 mod engine;
+#[cfg(target_os = "linux")]
+mod fenced;
 mod hostile;
 mod misbehave;
 mod place;

@@ -1,7 +1,7 @@
 //! Closes what a program must not inherit.
 //!
 //! Whoever started Loom may have left files open for it, and Loom keeps a lock open for its children. None of them is the
-//! program's. Never: touches the three standard streams.
+//! program's (FENCE-7). Never: touches the three standard streams.
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::fs;

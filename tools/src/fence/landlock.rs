@@ -21,15 +21,7 @@ impl Fence for Landlock {
 
     fn command_line(&self, stage: &Path, inside: &Inside<'_>) -> Vec<OsString> {
         let bounds = inside.bounds;
-        let mut line = Vec::new();
-        if !bounds.doors.is_empty() {
-            line.extend([stage.as_os_str().to_owned(), "__doors".into()]);
-            for door in &bounds.doors {
-                line.extend([door.port.to_string().into(), door.socket.clone().into_os_string()]);
-            }
-            line.push("--".into());
-        }
-        line.extend([stage.as_os_str().to_owned(), "__fenced".into()]);
+        let mut line = vec![stage.as_os_str().to_owned(), "__fenced".into()];
         let pair = |name: &str, path: &Path| [OsString::from(name), path.as_os_str().to_owned()];
         for path in bounds.write.iter().cloned().chain(system::devices()) {
             line.extend(pair("--write", &path));

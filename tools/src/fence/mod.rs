@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! driver ── guard ── bwrap ───────── doors ── stage ── the program       bubblewrap
-//!    └───── guard ────────────────── doors ── stage ── the program       landlock
-//!                 (doors only where there are any)
+//!    └───── guard ─────────────────────────── stage ── the program       landlock
+//!                 (the box `doors` only where there are any)
 //! ```
 //!
 //! Every box but `bwrap` and the program is our own binary, started anew with a hidden argument: nothing is confined
@@ -138,9 +138,11 @@ pub struct Bounds {
 }
 
 /// A way out: what connects to `127.0.0.1:port` inside speaks to the Unix socket outside.
+///
+/// A fence without a network of its own lets the port through instead, so whoever makes a door listens on both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Door {
-    /// The port. In `landlock` it is one of the machine's, so it must be free.
+    /// The port.
     pub port: u16,
     /// The socket.
     pub socket: PathBuf,

@@ -1,4 +1,4 @@
-//! What every fence shows of the machine: programs, libraries, and the settings that those need.
+//! What every fence shows of the machine: programs, libraries, and the settings that those need (FENCE-3).
 //!
 //! Never: names a file that holds a secret. `/etc` is therefore a list, not a folder.
 

@@ -1,7 +1,7 @@
 //! Programs in fences: what they may do still works, and what holds is reported.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loom_tools::{
-    Bounds, CancelToken, Command, Door, Error, Exit, Fence, Fencing, Guard, Mode, Status, WORDS, choose,
+    Bounds, CancelToken, Command, Door, Error, Exit, Fence, Fencing, Guard, Mode, Status, WORDS, Watch, choose,
     minimal_environment, run,
 };
 
@@ -168,10 +168,11 @@ fn a_fence_that_does_not_hold_is_an_error_and_nothing_runs() {
     for fence in fences() {
         let place = Place::new();
         let mut bounds = place.bounds();
-        // A door that cannot be opened: its port is taken, or its socket is not there.
-        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = taken.local_addr().unwrap().port();
-        bounds.doors = vec![Door { port, socket: place.path("outside/no socket") }];
+        if fence.name() == "landlock" {
+            // Nothing of it can fail here that would not fail for every program.
+            continue;
+        }
+        bounds.doors = vec![Door { port: 9, socket: place.path("outside/no socket") }];
         let command = place.command(&fence, bounds, &["sh", "-c", "echo ran > ran"]);
         let refused = run(&command, &CancelToken::new().unwrap());
         assert!(matches!(&refused, Err(Error::Fence { name, .. }) if *name == fence.name()), "{refused:?}");
@@ -182,6 +183,17 @@ fn a_fence_that_does_not_hold_is_an_error_and_nothing_runs() {
 /// Asks what listens at the port in `$1` from a shell, where there is no other program that could.
 const ASK: &str = r#"set -e; exec 3<>/dev/tcp/127.0.0.1/$1; echo hello >&3; read answer <&3; echo "$answer""#;
 
+/// Answers one line.
+fn serve<S>(from: &S)
+where
+    for<'a> &'a S: Read + Write,
+{
+    let mut line = String::new();
+    BufReader::new(from).read_line(&mut line).unwrap();
+    let mut to = from;
+    to.write_all(format!("outside got {line}").as_bytes()).unwrap();
+}
+
 #[test]
 fn a_door_leads_to_its_socket_and_nowhere_else() {
     needs!("bash");
@@ -189,13 +201,12 @@ fn a_door_leads_to_its_socket_and_nowhere_else() {
         let place = Place::new();
         let socket = place.path("outside/door.sock");
         let listener = UnixListener::bind(&socket).unwrap();
+        let through = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = through.local_addr().unwrap().port();
+        let is_namespace = fence.watch() == Watch::Namespace;
         let served = thread::spawn(move || {
-            let (from, _) = listener.accept().unwrap();
-            let mut line = String::new();
-            BufReader::new(&from).read_line(&mut line).unwrap();
-            (&from).write_all(format!("outside got {line}").as_bytes()).unwrap();
+            if is_namespace { serve(&listener.accept().unwrap().0) } else { serve(&through.accept().unwrap().0) }
         });
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let elsewhere = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let other = elsewhere.local_addr().unwrap().port();
         let mut bounds = place.bounds();
@@ -279,6 +290,45 @@ fn git_works_in_a_workspace_and_cannot_change_the_project() {
         assert!(said(&exit).contains("1 insertion"), "{}", said(&exit));
         assert_eq!(crate::rig::changed(&workspace), "M README.md");
         assert_eq!(crate::rig::content(&rig.root()), before);
+    }
+}
+
+#[test]
+fn what_is_left_for_the_host_is_not_executed_and_a_hidden_edit_is_seen() {
+    needs!("git", "sh", "touch", "chmod");
+    let open = Arc::new(loom_tools::Open) as Arc<dyn Fence>;
+    for fence in fences().into_iter().chain([open]) {
+        let rig = Rig::new();
+        let (project, workspace) = rig.workspace();
+        let (canary, trace) = rig.canary();
+        let place = Place::new();
+        let mut bounds = place.bounds();
+        bounds.write.push(workspace.work().to_path_buf());
+        bounds.read.extend([workspace.objects()].into_iter().chain(project.object_folders()));
+        let script = format!(
+            "set -e; sing='{}'
+             for key in core.fsmonitor core.editor core.pager diff.external filter.x.clean filter.x.smudge gpg.program
+             do git config $key \"$sing\"; git config --global $key \"$sing\"; done
+             git config core.hooksPath hooks; git config commit.gpgSign true
+             mkdir -p hooks .git/hooks; echo '* filter=x diff=x merge=x' > .gitattributes
+             for hook in pre-commit post-commit post-checkout reference-transaction update post-update
+             do printf '#!/bin/sh\\n%s\\n' \"$sing\" | tee hooks/$hook > .git/hooks/$hook; done
+             chmod +x hooks/* .git/hooks/*
+             touch -r src/lib.rs before; printf 'pub fn one() -> u32 {{\\n    2\\n}}\\n' > src/lib.rs
+             touch -r before src/lib.rs; rm before",
+            canary.display()
+        );
+        let mut command = place.command(&fence, bounds, &["sh", "-c", &script]);
+        command.cwd = workspace.work().to_path_buf();
+        let exit = go(&command);
+        assert_eq!(exit.status, Status::Exited(0), "{}", said(&exit));
+        let tree = crate::rig::snapshot(&workspace).tree;
+        let seen = crate::rig::changed(&workspace);
+        assert!(seen.contains("M src/lib.rs"), "{seen}");
+        let commit = crate::rig::commit(&workspace, tree);
+        workspace.publish(&project, commit, "loom/left").unwrap();
+        workspace.reset_to(workspace.base_tree()).unwrap();
+        assert!(!trace.exists(), "{}", fs::read_to_string(&trace).unwrap());
     }
 }
 
