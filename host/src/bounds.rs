@@ -49,7 +49,7 @@ pub(crate) fn bounds(
     }
 }
 
-/// Returns the toolchain's variables for inside: caches that it writes are the run's own.
+/// Returns variables for inside: the toolchain's, with caches of the run's own where it writes them, and one for git.
 pub(crate) fn variables(folder: &Path, environment: &Environment) -> Vec<(OsString, OsString)> {
     let own = folder.join("home/.cargo");
     let inside = |(name, value): &(OsString, OsString)| {
@@ -62,7 +62,9 @@ pub(crate) fn variables(folder: &Path, environment: &Environment) -> Vec<(OsStri
         };
         (name.clone(), value)
     };
-    environment.toolchain.iter().map(inside).collect()
+    // Git takes a configuration that is there and cannot be read for an error.
+    let no_system = (OsString::from("GIT_CONFIG_NOSYSTEM"), OsString::from("1"));
+    environment.toolchain.iter().map(inside).chain([no_system]).collect()
 }
 
 /// Makes a folder for Cargo whose caches are links to the user's, which stay as they are: what is downloaded inside comes

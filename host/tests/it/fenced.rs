@@ -3,6 +3,7 @@
 
 use crate::agent::{KEY, go_on};
 use crate::project::{Going, Project, SEARCH_PATH, WORKS, by_person, code, guard, person, scripted};
+use loom_core::commit::Blob;
 use loom_core::kind::{CheckFinished, Event};
 use loom_core::word::CheckOutcome;
 use loom_endpoint::{Endpoint, Reply, Script};
@@ -82,7 +83,9 @@ fn a_check_works_in_each_fence_and_reaches_nothing_outside() {
         let mut going = Going { session, stream };
         going.drive();
         let check = checks(&going).remove(0);
-        assert_eq!(check.outcome, CheckOutcome::Pass, "{fence}: {}", going.why());
+        let said = going.session.engine().store().blob(&check.output.unwrap()).unwrap();
+        let said = String::from_utf8_lossy(said.as_deref().and_then(Blob::content).unwrap_or_default()).into_owned();
+        assert_eq!(check.outcome, CheckOutcome::Pass, "{fence}: {said}");
         assert_eq!(check.fence.as_deref(), Some(fence));
         for word in ["write", "read", "network", "signals", "privileges", "syscalls", "memory", "file-size"] {
             assert!(check.enforced.iter().any(|found| found == word), "{word} in {:?}", check.enforced);
