@@ -39,8 +39,15 @@ pub(crate) struct Thinker {
     /// A model script in place of a provider.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["provider", "model"])]
     script: Option<PathBuf>,
-    /// What programs of the run are kept in.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = FenceMode::Auto)]
+    #[command(flatten)]
+    kept: Kept,
+}
+
+/// What programs of a run are kept in.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Kept {
+    /// Whether agents and checks are fenced.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = FenceMode::Auto, env = "LOOM_FENCE")]
     fence: FenceMode,
 }
 
@@ -61,15 +68,24 @@ pub(crate) struct RunJson {
     state: &'static str,
 }
 
-/// Returns who watches over what is started from here: this binary, as a guard.
-pub(crate) fn keepers(fence: Mode) -> Keepers {
-    let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
-    Keepers { guard, fence }
+impl Kept {
+    /// Returns who watches over what is started from here, which is this binary, and the fence that is asked for.
+    pub(crate) fn keepers(&self) -> Keepers {
+        let fence = match self.fence {
+            FenceMode::Auto => Mode::Auto,
+            FenceMode::Required => Mode::Required,
+            FenceMode::Off => Mode::Off,
+        };
+        Keepers { guard: std::env::current_exe().map_or(Guard::None, Guard::Path), fence }
+    }
 }
 
-/// Says what programs of a run are kept in, and why in nothing better.
+/// Says what programs of a run are kept in, and why in nothing better. Who asked for no fence is told nothing.
 pub(crate) fn tell_fence(session: &Session, quiet: bool) {
     let choice = session.fence();
+    if choice.fence.watch() == Watch::Plain && choice.why.is_none() {
+        return;
+    }
     let because = choice.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     match choice.fence.watch() {
         _ if quiet => {}
@@ -83,11 +99,7 @@ pub(crate) fn tell_fence(session: &Session, quiet: bool) {
 impl Thinker {
     /// Returns who watches over what is started, and the fence that is asked for.
     pub(crate) fn keepers(&self) -> Keepers {
-        keepers(match self.fence {
-            FenceMode::Auto => Mode::Auto,
-            FenceMode::Required => Mode::Required,
-            FenceMode::Off => Mode::Off,
-        })
+        self.kept.keepers()
     }
 
     /// Returns who was chosen to think; for a task of one's own nothing stands in.

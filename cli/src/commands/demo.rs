@@ -5,7 +5,7 @@
 
 use crate::app::Global;
 use crate::commands::log;
-use crate::driving::{decide, keepers, tell_fence};
+use crate::driving::{Kept, decide, tell_fence};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::opening::open_run;
@@ -24,7 +24,7 @@ use loom_host::environment::Environment;
 use loom_host::session::{Session, Wishes, local_actor, request_id};
 use loom_providers::{Script, Scripted, demo};
 use loom_replay::{Options, StoredRun, refold, verify};
-use loom_tools::{CancelToken, Command, Mode, Status, minimal_environment, run as run_process};
+use loom_tools::{CancelToken, Command, Status, minimal_environment, run as run_process};
 use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,8 @@ pub(crate) struct Arguments {
     /// Make the repository, with the store in it, in this folder, which must not exist or be empty.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+    #[command(flatten)]
+    kept: Kept,
 }
 
 #[derive(Serialize)]
@@ -66,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
 
     let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
     let in_store = |error| CliError::of_host(error, &place.join(FOLDER));
-    let session = Session::open(&environment, &place, Arc::new(Scripted::new(script)), keepers(Mode::Auto));
+    let session = Session::open(&environment, &place, Arc::new(Scripted::new(script)), arguments.kept.keepers());
     let mut session = session.map_err(in_store)?;
     tell_fence(&session, global.quiet);
     let listening = project::listen(&session, &environment, output);
