@@ -93,7 +93,7 @@ impl Command {
 pub enum Guard {
     /// The process group only: a descendant that calls `setsid` survives, and so does the child if we are killed.
     None,
-    /// An absolute path of an executable that answers the hidden subcommand `__guard` with [`crate::guard_main`]: all descendants die with
+    /// An absolute path of an executable that answers the hidden subcommand `__guard` with [`crate::hidden_main`]: all descendants die with
     /// the child, and the child dies with us.
     Path(PathBuf),
 }
