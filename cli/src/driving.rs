@@ -5,7 +5,7 @@
 use crate::configuring::{backends, settings};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::output::{Output, note, warn};
 use crate::project;
 use crate::text::{clean, run8};
 use crate::told::Tale;
@@ -18,11 +18,11 @@ use loom_core::state::Gate;
 use loom_core::word::Answer;
 use loom_host::environment::Environment;
 use loom_host::request::{Ask, Request};
-use loom_host::session::{Session, request_id};
-use loom_host::settings::{Given, Settings, Value};
+use loom_host::session::{Keepers, Session, request_id};
+use loom_host::settings::{FenceSettings, Given, Settings, Value};
 use loom_providers::{Provider, Script, Scripted, demo};
 use loom_store::{RedbStore, RunState, Store, StoreError};
-use loom_tools::Guard;
+use loom_tools::{Guard, Watch};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -41,6 +41,17 @@ pub(crate) struct Thinker {
     /// A model script in place of a provider.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["provider", "model"])]
     script: Option<PathBuf>,
+    #[command(flatten)]
+    kept: Kept,
+}
+
+/// What programs of a run are kept in.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Kept {
+    /// Whether agents and checks are fenced: `auto` takes the best fence that works here, `required` runs nothing without
+    /// one, `off` takes none and puts that on record; else what the settings say, or `auto`.
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "required", "off"])]
+    fence: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -49,11 +60,45 @@ pub(crate) struct RunJson {
     state: &'static str,
 }
 
-impl Thinker {
+impl Kept {
     /// Returns what it says about settings.
     pub(crate) fn given(&self) -> Option<Given> {
-        let value = Value::List(vec![self.provider.clone()?]);
-        Some(Given { key: "run.providers", flag: "--provider", value })
+        let value = Value::Text(self.fence.clone()?);
+        Some(Given { key: "fence.mode", flag: "--fence", value })
+    }
+}
+
+/// Returns who watches over what is started from here, which is this binary, and the fence that is asked for.
+pub(crate) fn keepers(fence: &FenceSettings, environment: &Environment) -> Keepers {
+    let (fence, leave) = fence.leave(environment);
+    Keepers { guard: std::env::current_exe().map_or(Guard::None, Guard::Path), fence, leave }
+}
+
+/// Says what programs of a run are kept in, and why in nothing better. Who asked for no fence is told nothing.
+pub(crate) fn tell_fence(session: &Session, quiet: bool) {
+    let choice = session.fence();
+    if choice.fence.watch() == Watch::Plain && choice.why.is_none() {
+        return;
+    }
+    let because = choice.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    match choice.fence.watch() {
+        _ if quiet => {}
+        Watch::Plain => warn(&format!("there is no fence around agents and checks{because}")),
+        Watch::Stage | Watch::Namespace => {
+            note(&format!("agents and checks run in the fence {}{because}", choice.fence.name()));
+        }
+    }
+}
+
+impl Thinker {
+    /// Returns what it says about settings.
+    pub(crate) fn given(&self) -> Vec<Given> {
+        let provider = self.provider.clone().map(|name| Given {
+            key: "run.providers",
+            flag: "--provider",
+            value: Value::List(vec![name]),
+        });
+        provider.into_iter().chain(self.kept.given()).collect()
     }
 
     /// Returns who was chosen to think; for a task of one's own nothing stands in.
@@ -64,16 +109,21 @@ impl Thinker {
         backends(settings, self.provider.as_deref(), self.model.as_deref(), environment)
     }
 
-    /// Returns who goes on thinking for what a store has under way: for the demo's run, its script.
-    fn provider(&self, store_folder: &Path, environment: &Environment) -> Result<Arc<dyn Provider>, CliError> {
+    /// Returns who goes on thinking for what a store has under way, and the fence for it. For the demo's run its script
+    /// thinks.
+    fn provider(
+        &self,
+        store_folder: &Path,
+        environment: &Environment,
+    ) -> Result<(Arc<dyn Provider>, FenceSettings), CliError> {
+        let place = store_folder.parent().unwrap_or(store_folder);
+        let settings = settings(environment, place, &self.given())?.settings;
         let is_chosen = self.script.is_some() || self.provider.is_some();
         if !is_chosen && is_of_demo(store_folder)? {
             let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
-            return Ok(Arc::new(Scripted::new(script)));
+            return Ok((Arc::new(Scripted::new(script)), settings.fence));
         }
-        let place = store_folder.parent().unwrap_or(store_folder);
-        let flags: Vec<Given> = self.given().into_iter().collect();
-        self.chosen(&settings(environment, place, &flags)?.settings, environment)
+        Ok((self.chosen(&settings, environment)?, settings.fence))
     }
 }
 
@@ -121,10 +171,9 @@ pub(crate) fn drive_on(
     output: &mut Output,
     begin: impl FnOnce(&mut Session) -> Result<(), CliError>,
 ) -> Result<(Exit, Vec<RunJson>), CliError> {
-    let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
     let environment = Environment::read();
-    let provider = thinker.provider(store_folder, &environment)?;
-    let session = Session::reopen(&environment, store_folder, provider, guard);
+    let (provider, fence) = thinker.provider(store_folder, &environment)?;
+    let session = Session::reopen(&environment, store_folder, provider, keepers(&fence, &environment));
     let mut session = session.map_err(|error| CliError::of_host(error, store_folder))?;
     let _listening = project::listen(&session, &environment, output);
     let store = session.engine().store().clone();
@@ -133,6 +182,9 @@ pub(crate) fn drive_on(
     }
     let mut tales: BTreeMap<StreamId, Tale> =
         session.engine().found().iter().map(|(stream, next)| (*stream, Tale::begin_at(*next, quiet))).collect();
+    if !tales.is_empty() {
+        tell_fence(&session, quiet);
+    }
     begin(&mut session)?;
     drive(&mut session, |engine| {
         let mut tales = tales.iter_mut();

@@ -388,6 +388,9 @@ fn host_hint(error: &HostError) -> Option<String> {
     let hint = match error {
         HostError::File { source, .. } => return file_hint(source),
         HostError::Tool(ToolError::File { source, .. }) => return file_hint(source),
+        HostError::Tool(ToolError::FenceMissing { .. }) => {
+            "install the package bubblewrap; --fence off runs agents and checks without a fence"
+        }
         HostError::Tool(ToolError::NotARepository { .. }) => "go into a git repository, or make one with `git init`",
         HostError::Tool(ToolError::Bare { .. }) => "clone it, and work in the clone",
         HostError::Tool(ToolError::Empty { .. }) => "make a first commit: a run starts from one",

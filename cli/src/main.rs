@@ -28,9 +28,8 @@ mod trouble;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == loom_tools::GUARD_ARGUMENT) {
-        return ExitCode::from(u8::try_from(loom_tools::guard_main(arguments)).unwrap_or(1));
+    if let Some(code) = loom_tools::hidden_main(std::env::args_os().skip(1)) {
+        return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
     // What the store takes for damage is told as an error, not as a panic.
     let usual = std::panic::take_hook();

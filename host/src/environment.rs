@@ -1,5 +1,6 @@
 //! The only place that reads environment variables; everybody else gets what stands here.
 
+use crate::toolchains;
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
@@ -17,6 +18,8 @@ pub struct Environment {
     /// `~/.local/state/loom`. Always absolute: what is empty or relative in the last two does not count, as the XDG Base
     /// Directory Specification has it.
     pub state_folder: PathBuf,
+    /// The user's home folder, where they have one.
+    pub home: Option<PathBuf>,
     /// Folder for what the user sets up: `$XDG_CONFIG_HOME/loom`, else `~/.config/loom`. Always absolute, by the same
     /// rule.
     pub config_folder: PathBuf,
@@ -67,10 +70,30 @@ impl Environment {
             config_folder: of_user("XDG_CONFIG_HOME", ".config"),
             data_folder: of_user("XDG_DATA_HOME", ".local/share"),
             settings: settings.collect(),
+            home: home.clone(),
             state_folder,
             toolchain,
             descends: env::var(SPAWN_VARIABLE).ok().and_then(|mark| mark.parse().ok()).or_else(|| spawn_above("self")),
         }
+    }
+
+    /// Returns what programs of a run may read beside the system's own: toolchains, and of Cargo's folder the caches and
+    /// the configuration, not the credentials.
+    pub(crate) fn readable(&self) -> Vec<PathBuf> {
+        let mut found = toolchains::readable(&self.search_path, self.home.as_deref(), &self.state_folder);
+        for (name, value) in &self.toolchain {
+            let folder = PathBuf::from(value);
+            if !folder.is_absolute() {
+                continue;
+            }
+            if name == "RUSTUP_HOME" {
+                found.push(folder);
+            } else if name == "CARGO_HOME" {
+                let inner = ["registry", "git", "bin", "config.toml", "config"].map(|name| folder.join(name));
+                found.extend(inner.into_iter().filter(|path| path.exists()));
+            }
+        }
+        found
     }
 }
 

@@ -4,6 +4,7 @@
 //! again. It never decides what a run does next (core does) and has no second loop.
 
 mod atomic;
+pub mod bounds;
 pub mod drive;
 pub mod driver;
 pub mod engine;
@@ -21,6 +22,7 @@ pub mod request;
 pub mod secrets;
 pub mod session;
 pub mod settings;
+mod toolchains;
 pub mod trial;
 pub mod world;
 

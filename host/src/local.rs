@@ -3,12 +3,13 @@
 //! One run, one workspace, one order at a time; different runs work at the same time. What an order needs stands
 //! in the order; what it did is measured here, by content, not taken from what the agent says (WITNESS-1).
 
+use crate::bounds::{self, Leave};
 use crate::engine::{merge_failed, spawn_failed};
 use crate::environment::{Environment, SPAWN_VARIABLE};
 use crate::error::HostError;
 use crate::kept::{capped, whole_words};
 use crate::live::Board;
-use crate::order::{Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
+use crate::order::{Confined, Executor, Message, Order, Outbox, Report, SpawnReport, SpawnWork, Work};
 use crate::redact::Redactor;
 use crate::world::{Machine, World};
 use loom_bundles::{Schema, parse_answer, render};
@@ -17,8 +18,9 @@ use loom_core::id::{StreamId, hex};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
 use loom_providers::{Ended, Hands, Live, Program, Provider, SpawnOrder};
 use loom_tools::{
-    CancelToken, Command, CommitId, CommitMeta, Error as ToolError, Exit, Git, Guard, How, Limits, Person, Project,
-    Status, TreeId, Workspace, minimal_environment, remove_tree, run, run_heard,
+    Bounds, CancelToken, Command, CommitId, CommitMeta, Door, Error as ToolError, Exit, Fence, Fenced, Fencing, Git,
+    Guard, How, Limits, Person, Project, Status, TreeId, Watch, Workspace, minimal_environment, remove_tree, run,
+    run_heard,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -45,8 +47,12 @@ pub struct LocalSettings {
     pub folder: PathBuf,
     /// What thinks.
     pub provider: Arc<dyn Provider>,
-    /// Who watches over the descendants of checks.
+    /// Who watches over the descendants of programs.
     pub guard: Guard,
+    /// What programs run in.
+    pub fence: Arc<dyn Fence>,
+    /// What they are let have behind it.
+    pub leave: Leave,
     /// What is taken from the environment.
     pub environment: Environment,
     /// What keeps secrets out of reports.
@@ -288,7 +294,7 @@ impl Shared {
             time_limit_ms: order.time_ms,
         };
         let began = Instant::now();
-        let hands = Lent { shared: self, order, workspace, token };
+        let hands = Lent { shared: self, order, workspace, token, fence: Mutex::default() };
         let done = self.settings.provider.run(&spawn, &hands);
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut report = SpawnReport {
@@ -310,7 +316,7 @@ impl Shared {
             chosen: done.chosen,
             requests: done.requests,
             transcript: capped(done.transcript, SPAWN_OUTPUT_MAX),
-            fence: None,
+            fence: hands.fence.into_inner().unwrap_or_else(PoisonError::into_inner),
         };
         match workspace.snapshot(before, &Limits::default()) {
             Ok(snapshot) => {
@@ -351,19 +357,19 @@ impl Shared {
         workspace: &Workspace,
         token: &CancelToken,
     ) -> Result<Report, HostError> {
-        let report = |outcome, exit_code, output, duration_ms| {
-            Ok(Report::Check { outcome, exit_code, output, duration_ms, fence: None })
+        let report = |outcome, exit_code, output, duration_ms, fence| {
+            Ok(Report::Check { outcome, exit_code, output, duration_ms, fence })
         };
         let Some(argv) = argv.filter(|argv| !argv.is_empty()) else {
-            return report(CheckOutcome::Absent, None, Vec::new(), 0);
+            return report(CheckOutcome::Absent, None, Vec::new(), 0, None);
         };
         workspace.reset_to(tree_id(tree)?)?;
-        let mut command = self.command(order, argv, workspace);
+        let mut command = self.command(order, argv, workspace, None);
         command.timeout_ms = order.time_ms;
         command.output_max_bytes = CHECK_OUTPUT_MAX;
         let exit = match run(&command, token) {
             Ok(exit) => exit,
-            Err(error) => return report(CheckOutcome::Unusable, None, told(&error).into_bytes(), 0),
+            Err(error) => return report(CheckOutcome::Unusable, None, told(&error).into_bytes(), 0, None),
         };
         let mut output = whole_words(exit.stdout).to_bytes();
         output.extend_from_slice(&whole_words(exit.stderr).to_bytes());
@@ -374,24 +380,35 @@ impl Shared {
             Status::TimedOut | Status::Idle => (CheckOutcome::TimedOut, None),
             Status::Cancelled => (CheckOutcome::Unusable, None),
         };
-        report(outcome, code, output, exit.duration_ms)
+        report(outcome, code, output, exit.duration_ms, exit.fence.map(confined))
     }
 
-    /// Prepares a program for a run: in its work folder, watched, with nothing of ours in its environment.
+    /// Prepares a program for a run: in its work folder, watched and fenced, with nothing of ours in its environment.
     fn command(
         &self,
         order: &Order,
         argv: impl IntoIterator<Item = impl Into<OsString>>,
         workspace: &Workspace,
+        door: Option<&Door>,
     ) -> Command {
         let settings = &self.settings;
         let folder = self.folder(order.stream);
         let mut environment =
             minimal_environment(&settings.environment.search_path, &folder.join("home"), &folder.join("tmp"));
-        environment.extend(settings.environment.toolchain.iter().cloned());
+        let bounds = match settings.fence.watch() {
+            Watch::Plain => {
+                environment.extend(settings.environment.toolchain.iter().cloned());
+                Bounds::default()
+            }
+            Watch::Stage | Watch::Namespace => {
+                environment.extend(bounds::variables(&folder, &settings.environment));
+                bounds::bounds(&folder, workspace, &settings.project, &settings.environment, &settings.leave, door)
+            }
+        };
         environment.insert(SPAWN_VARIABLE.into(), order.id.to_string().into());
         let mut command = Command::new(argv, workspace.work(), environment);
         command.guard = settings.guard.clone();
+        command.fence = Some(Fencing { fence: settings.fence.clone(), bounds });
         command
     }
 
@@ -423,6 +440,19 @@ struct Lent<'a> {
     order: &'a Order,
     workspace: &'a Workspace,
     token: &'a CancelToken,
+    /// What held for its programs so far.
+    fence: Mutex<Option<Confined>>,
+}
+
+impl Lent<'_> {
+    /// Of several programs what held for each of them holds for the spawn.
+    fn note(&self, fenced: Fenced) {
+        let mut fence = self.fence.lock().unwrap_or_else(PoisonError::into_inner);
+        match fence.as_mut() {
+            Some(before) => before.enforced.retain(|word| fenced.enforced.contains(word)),
+            None => *fence = Some(confined(fenced)),
+        }
+    }
 }
 
 impl Hands for Lent<'_> {
@@ -431,7 +461,8 @@ impl Hands for Lent<'_> {
     }
 
     fn run(&self, program: &Program, heard: &mut dyn FnMut(&[u8])) -> Ended {
-        let mut command = self.shared.command(self.order, &program.argv, self.workspace);
+        let door = program.door.as_ref().map(|door| Door { port: door.port, socket: door.socket.clone() });
+        let mut command = self.shared.command(self.order, &program.argv, self.workspace, door.as_ref());
         command.stdin.clone_from(&program.stdin);
         // What is the executor's stays: no provider takes the mark of a spawn away.
         for (name, value) in &program.variables {
@@ -441,7 +472,10 @@ impl Hands for Lent<'_> {
         command.idle_ms = program.idle_limit_ms;
         command.output_max_bytes = SPAWN_OUTPUT_MAX;
         match run_heard(&command, self.token, heard) {
-            Ok(exit) => ended(exit),
+            Ok(mut exit) => {
+                exit.fence.take().into_iter().for_each(|fenced| self.note(fenced));
+                ended(exit)
+            }
             Err(error) => Ended { outcome: SpawnOutcome::Broken, output: Vec::new(), detail: told(&error) },
         }
     }
@@ -473,6 +507,10 @@ pub(crate) fn ended(exit: Exit) -> Ended {
         words => format!("it ended with {}: {words}", exit.status),
     };
     Ended { outcome, output: whole_words(exit.stdout).to_bytes(), detail }
+}
+
+fn confined(fenced: Fenced) -> Confined {
+    Confined { name: fenced.name.to_string(), enforced: fenced.enforced }
 }
 
 /// Removes workspaces of runs that have ended; a driver that died may have left them.

@@ -3,6 +3,7 @@
 //! The store lies in `.loom/` of the project; workspaces lie in Loom's state folder outside of it, under the
 //! store's own name, so that a project may be moved.
 
+use crate::bounds::Leave;
 use crate::drive::drive;
 use crate::driver::Driver;
 use crate::engine::Engine;
@@ -20,7 +21,7 @@ use loom_core::id::{Actor, Assurance, Stamp, StreamId, hex};
 use loom_core::state::Amount;
 use loom_providers::Provider;
 use loom_store::{RedbStore, Store};
-use loom_tools::{Git, Guard, Project, Uncommitted, end_strays};
+use loom_tools::{Choice, Git, Guard, Mode, Project, Uncommitted, choose, end_strays};
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -45,8 +46,27 @@ pub struct Session {
     origin: [u8; 16],
     inbox: Receiver<Message>,
     outbox: Sender<Message>,
+    fence: Choice,
     /// Everything that is started here inherits it.
     _lock: File,
+}
+
+/// Who watches over what a session starts, and what keeps it in its bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keepers {
+    /// Who watches; its binary is the stage of fences, too.
+    pub guard: Guard,
+    /// Which fence is asked for.
+    pub fence: Mode,
+    /// What programs are let have behind it.
+    pub leave: Leave,
+}
+
+impl From<Guard> for Keepers {
+    /// A guard without a fence.
+    fn from(guard: Guard) -> Self {
+        Keepers { guard, fence: Mode::Off, leave: Leave::default() }
+    }
 }
 
 /// Changes of the project that a run does not see, since it starts from a commit.
@@ -84,9 +104,9 @@ impl Session {
         environment: &Environment,
         path: &Path,
         provider: Arc<dyn Provider>,
-        guard: Guard,
+        keepers: impl Into<Keepers>,
     ) -> Result<Self, HostError> {
-        Self::of_project(environment, path, None, provider, guard)
+        Self::of_project(environment, path, None, provider, keepers.into())
     }
 
     /// Opens the project whose store lies in `store_folder`: this store and no other.
@@ -94,7 +114,7 @@ impl Session {
         environment: &Environment,
         store_folder: &Path,
         provider: Arc<dyn Provider>,
-        guard: Guard,
+        keepers: impl Into<Keepers>,
     ) -> Result<Self, HostError> {
         let found = std::fs::canonicalize(store_folder).map_err(|source| HostError::File {
             doing: "find",
@@ -102,7 +122,7 @@ impl Session {
             source,
         })?;
         let place = found.parent().unwrap_or(&found).to_path_buf();
-        Self::of_project(environment, &place, Some(found), provider, guard)
+        Self::of_project(environment, &place, Some(found), provider, keepers.into())
     }
 
     fn of_project(
@@ -110,12 +130,15 @@ impl Session {
         path: &Path,
         expected: Option<PathBuf>,
         provider: Arc<dyn Provider>,
-        guard: Guard,
+        keepers: Keepers,
     ) -> Result<Self, HostError> {
         own_state(&environment.state_folder)?;
         let scratch = environment.state_folder.join("scratch");
         make(&scratch)?;
         let git = Git::find(&environment.search_path, &scratch)?;
+        let Keepers { guard, fence, leave } = keepers;
+        // Before anything of the project is taken up: where a fence is required, nothing is done without.
+        let fence = choose(fence, &guard, &environment.search_path, &scratch)?;
         let project = Arc::new(Project::open(&git, path)?);
         let store_folder = own_folder(&project)?;
         if let Some(folder) = expected.filter(|folder| *folder != store_folder) {
@@ -137,6 +160,8 @@ impl Session {
             folder: folder.clone(),
             provider,
             guard,
+            fence: fence.fence.clone(),
+            leave,
             environment: environment.clone(),
             redactor: redactor.clone(),
             jobs: JOBS,
@@ -148,12 +173,17 @@ impl Session {
         let kept = engine.runs().map(|(stream, _)| *stream).chain(engine.set_aside().map(|(stream, _)| stream));
         let live: Vec<String> = kept.map(|stream| hex(&stream.0)).collect();
         remove_workspaces(&folder, &|name| live.iter().any(|run| run == name));
-        Ok(Session { engine, executor, git, project, store_folder, origin, inbox, outbox, _lock: lock })
+        Ok(Session { engine, executor, git, project, store_folder, origin, inbox, outbox, fence, _lock: lock })
     }
 
     /// Returns the project.
     pub fn project(&self) -> &Project {
         &self.project
+    }
+
+    /// Returns the fence that programs run in, and why it is no better one.
+    pub fn fence(&self) -> &Choice {
+        &self.fence
     }
 
     /// Returns the folder of the store.

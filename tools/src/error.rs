@@ -47,6 +47,20 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The fence did not come about, so the program did not run.
+    #[error("the fence {name} does not hold: {why}")]
+    Fence {
+        /// The fence.
+        name: &'static str,
+        /// What went wrong.
+        why: String,
+    },
+    /// A fence is required and none works on this machine.
+    #[error("no fence works on this machine: {why}")]
+    FenceMissing {
+        /// Each fence and what is wrong with it.
+        why: String,
+    },
     /// The installed git is too old for what we ask of it.
     #[error("git {found:?} is too old, 2.38 or newer is needed")]
     GitTooOld {

@@ -92,3 +92,22 @@ pub(crate) fn quote(path: &Path) -> Vec<u8> {
     quoted.push(b'"');
     quoted
 }
+
+/// Reads a path of such a list; one that does not begin with a quotation mark stands for itself.
+pub(crate) fn unquote(line: &[u8]) -> Vec<u8> {
+    let Some(quoted) = line.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else { return line.to_vec() };
+    let mut path = Vec::with_capacity(quoted.len());
+    let mut bytes = quoted.iter().copied();
+    while let Some(byte) = bytes.next() {
+        path.push(match byte {
+            b'\\' => match bytes.next() {
+                Some(b'n') => b'\n',
+                Some(b't') => b'\t',
+                Some(escaped) => escaped,
+                None => byte,
+            },
+            _ => byte,
+        });
+    }
+    path
+}

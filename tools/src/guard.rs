@@ -8,34 +8,38 @@
 //! namespace prevents that.)
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs;
-use std::io::{self, Read, Write};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group, setrlimit, wait,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::fence::{Groups, REPORT_PLACE, Together, Watch};
+
 /// The hidden subcommand by which a binary becomes a guard.
-pub const GUARD_ARGUMENT: &str = "__guard";
+pub(crate) const GUARD_ARGUMENT: &str = "__guard";
 
 const KILL_AGAIN_MS: u64 = 50;
 /// What shells answer for a command that cannot be executed.
 const CANNOT_START: i32 = 126;
 
 /// Runs as a guard and returns the exit code for the process. `arguments` are those after `__guard`: the grace in
-/// milliseconds, the program's path, the program's arguments.
+/// milliseconds, how it is watched (a word of `Watch`), for a fence the limits of all its processes together (memory in
+/// bytes, a number of processes; `-` for none), the program's path, the program's arguments.
 ///
 /// A child that dies of a signal makes the guard die of the same.
-pub fn guard_main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
+pub(crate) fn guard_main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     match guard(arguments.into_iter()) {
         Ok(status) => end_like(status),
         Err(error) => {
@@ -45,15 +49,39 @@ pub fn guard_main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     }
 }
 
-fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<WaitStatus> {
+fn guard(arguments: impl Iterator<Item = OsString>) -> io::Result<WaitStatus> {
+    let mut arguments = arguments.peekable();
     let grace_ms = arguments.next().and_then(|grace| grace.to_str()?.parse().ok());
-    let (Some(grace_ms), Some(program)) = (grace_ms, arguments.next()) else {
-        return Err(io::Error::other("usage: __guard GRACE_MS PROGRAM [ARGUMENT]..."));
+    let watch = arguments.next().and_then(|word| Watch::of_word(&word));
+    let mut limit = || arguments.next_if(|_| watch != Some(Watch::Plain))?.to_str()?.parse().ok();
+    let limits = Together { memory_max_bytes: limit(), processes_max: limit() };
+    let (Some(grace_ms), Some(watch), Some(program)) = (grace_ms, watch, arguments.next()) else {
+        return Err(io::Error::other("usage: __guard GRACE_MS WATCH [MEMORY PROCESSES] PROGRAM [ARGUMENT]..."));
     };
+    let groups = Groups::enter(limits);
+    let words = groups.words();
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(getpid()))?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
-    let mut child = Command::new(program).args(arguments).process_group(0).stdin(Stdio::piped()).spawn()?;
+    let mut command = Command::new(program);
+    command.stdin(Stdio::piped());
+    let mut report = None;
+    if watch == Watch::Plain {
+        command.process_group(0).args(arguments);
+    } else {
+        let (read, write) = io::pipe()?;
+        // Nothing else is started here, so nobody else inherits it.
+        fcntl_setfd(&write, FdFlags::empty())?;
+        let place = OsStr::new(REPORT_PLACE);
+        let number = write.as_raw_fd().to_string();
+        command.args(arguments.map(|argument| if argument == place { OsString::from(&number) } else { argument }));
+        report = Some((read, write));
+    }
+    let mut child = command.spawn()?;
+    let relay = report.map(|(read, write)| {
+        drop(write);
+        thread::spawn(move || relay(read, &words))
+    });
     let pid = Pid::from_child(&child);
     let (stop, stopped) = channel();
     let on_signal = stop.clone();
@@ -62,12 +90,15 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<WaitStatus
     thread::spawn(move || signals.forever().try_for_each(|_| on_signal.send(())));
     thread::spawn(move || feed_child(stdin, &fed));
     thread::spawn(move || watch_lifeline(feed, &stop));
-    thread::spawn(move || stop_child(pid, Duration::from_millis(grace_ms), &stopped));
+    thread::spawn(move || stop_child(pid, watch, Duration::from_millis(grace_ms), &stopped));
     // `child` is waited for by its id together with every adopted orphan, never through its handle.
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((ended, status))) if ended == pid => {
                 reap_descendants();
+                // Whoever could still write to it has ended.
+                let _told = relay.map(thread::JoinHandle::join);
+                groups.leave();
                 return Ok(status);
             }
             Ok(_) | Err(Errno::INTR) => {}
@@ -111,12 +142,39 @@ fn feed_child(stdin: Option<ChildStdin>, fed: &Receiver<Vec<u8>>) {
     }
 }
 
+/// Hands what the stage reports, one line, to the driver: the lifeline is a socket then.
+///
+/// What the guard itself limits, for all of them together, is added.
+fn relay(mut report: PipeReader, words: &[&str]) {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.last() != Some(&b'\n') && matches!(report.read(&mut byte), Ok(1)) {
+        line.push(byte[0]);
+    }
+    if line.starts_with(b"enforced ") && line.pop() == Some(b'\n') {
+        let said = String::from_utf8_lossy(&line).into_owned();
+        for word in words.iter().filter(|word| !said.split(' ').any(|said| said == **word)) {
+            line.extend([b" ", word.as_bytes()].concat());
+        }
+        line.push(b'\n');
+    }
+    // A driver that is gone needs no report.
+    let _gone = io::stdin().as_fd().try_clone_to_owned().map(|lifeline| File::from(lifeline).write_all(&line));
+}
+
 /// Asks, waits, then kills until the main thread has reaped the child and ends the process.
-fn stop_child(child: Pid, grace: Duration, stopped: &Receiver<()>) {
+fn stop_child(child: Pid, watch: Watch, grace: Duration, stopped: &Receiver<()>) {
     if stopped.recv().is_err() {
         return;
     }
-    let _ = kill_process_group(child, Signal::TERM);
+    match watch {
+        Watch::Plain => {
+            let _ = kill_process_group(child, Signal::TERM);
+        }
+        Watch::Stage => signal_descendants(Signal::TERM, 1),
+        // The helper and the first process inside would end at once, and with them everybody else.
+        Watch::Namespace => signal_descendants(Signal::TERM, 3),
+    }
     thread::sleep(grace);
     loop {
         kill_descendants();
@@ -137,16 +195,21 @@ fn reap_descendants() {
 }
 
 fn kill_descendants() {
+    signal_descendants(Signal::KILL, 1);
+}
+
+/// Signals descendants that are at least so many generations away.
+fn signal_descendants(signal: Signal, generation_min: usize) {
     let parents = parents();
     let guard = getpid().as_raw_nonzero().get();
     for &pid in parents.keys() {
         let mut ancestor = pid;
         // A pid recycled in the middle of the listing could close a circle.
-        for _ in 0..parents.len() {
+        for generation in 1..=parents.len() {
             match parents.get(&ancestor) {
                 Some(&parent) if parent == guard => {
-                    if let Some(pid) = Pid::from_raw(pid) {
-                        let _ = kill_process(pid, Signal::KILL);
+                    if let Some(pid) = Pid::from_raw(pid).filter(|_| generation >= generation_min) {
+                        let _ = kill_process(pid, signal);
                     }
                     break;
                 }

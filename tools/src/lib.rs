@@ -1,4 +1,4 @@
-//! Acts: processes, sanitised git, workspaces.
+//! Acts: processes and their fences, sanitised git, workspaces.
 //!
 //! What touches the world stands here, synchronous and without a runtime. Promised: a child process never outlives
 //! its call by our neglect, no byte of a user's repository is changed but by [`Workspace::publish`], and nothing that a
@@ -10,20 +10,26 @@
 mod missing;
 
 mod error;
+mod fence;
 mod git;
 mod git_folder;
 mod guard;
+mod hidden;
 mod object_id;
 mod process;
 mod repository;
 mod snapshot;
 mod stray;
+mod streams;
 mod work_folder;
 mod workspace;
 
 pub use error::Error;
+pub use fence::{
+    Bounds, Choice, Door, Fence, Fenced, Fencing, Inside, Limits as FenceLimits, Mode, Open, WORDS, Watch, choose,
+};
 pub use git::Git;
-pub use guard::{GUARD_ARGUMENT, guard_main};
+pub use hidden::hidden_main;
 pub use object_id::{CommitId, ObjectFormat, TreeId};
 pub use process::{
     CancelToken, Capture, Command, Environment, Exit, Guard, Status, find_program, minimal_environment, run, run_heard,

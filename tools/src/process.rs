@@ -12,15 +12,17 @@
 //! After the sweep the pipes are read until they close or `DRAIN_MS` pass: a grandchild that left the group and still
 //! holds one cannot hold us.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, PipeReader, PipeWriter};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,13 +31,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::error::{Error, system};
+use crate::fence::{Fenced, Fencing, Inside, Outside, Watch};
 use crate::guard::GUARD_ARGUMENT;
+use crate::streams::{Feed, Report, Stream};
 
 /// How long a closed-down group's pipes are read on for.
 const DRAIN_MS: u64 = 250;
 /// How much longer than the grace a guard gets to reap what it guards.
 const GUARD_SLACK_MS: u64 = 2_000;
-const READ_BYTES: usize = 64 * 1024;
 
 /// The variables of a child, all of them.
 pub type Environment = BTreeMap<OsString, OsString>;
@@ -61,6 +64,9 @@ pub struct Command {
     pub output_max_bytes: usize,
     /// Who watches over descendants that leave the process group.
     pub guard: Guard,
+    /// What keeps it inside its bounds; absent, nothing does and nothing is said of it. Needs a guard, whose binary is its
+    /// stage too.
+    pub fence: Option<Fencing>,
 }
 
 impl Command {
@@ -77,6 +83,7 @@ impl Command {
             grace_ms: 1_000,
             output_max_bytes: 1024 * 1024,
             guard: Guard::None,
+            fence: None,
         }
     }
 }
@@ -86,7 +93,7 @@ impl Command {
 pub enum Guard {
     /// The process group only: a descendant that calls `setsid` survives, and so does the child if we are killed.
     None,
-    /// An absolute path of an executable that answers the hidden subcommand `__guard` with [`crate::guard_main`]: all descendants die with
+    /// An absolute path of an executable that answers the hidden subcommand `__guard` with [`crate::hidden_main`]: all descendants die with
     /// the child, and the child dies with us.
     Path(PathBuf),
 }
@@ -152,6 +159,8 @@ pub struct Exit {
     pub stderr: Capture,
     /// Wall time from start to the last byte read.
     pub duration_ms: u64,
+    /// What its fence enforced, where it had one.
+    pub fence: Option<Fenced>,
 }
 
 /// The kept part of an output stream: `head`, then `dropped_bytes` that are gone, then `tail`.
@@ -210,7 +219,8 @@ impl CancelToken {
 /// Runs a child to its end and returns what it did. A failing child is a result, not an error.
 ///
 /// # Errors
-/// [`Error::ProgramMissing`], [`Error::Start`], or [`Error::System`]; in the last case the child's group is dead too.
+/// [`Error::ProgramMissing`], [`Error::Start`], [`Error::Fence`] where the fence did not come about, or [`Error::System`];
+/// in the last two cases the child's group is dead too.
 pub fn run(command: &Command, cancel: &CancelToken) -> Result<Exit, Error> {
     run_heard(command, cancel, &mut |_| {})
 }
@@ -233,11 +243,13 @@ pub fn run_heard(command: &Command, cancel: &CancelToken, heard: &mut dyn FnMut(
     }
     let status = running.sweep_and_reap()?;
     running.drain()?;
+    let fence = running.fenced(stopped.is_some())?;
     Ok(Exit {
         status: stopped.unwrap_or(status),
         stdout: running.stdout.kept.finish(),
         stderr: running.stderr.kept.finish(),
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        fence,
     })
 }
 
@@ -255,6 +267,8 @@ struct Running<'a> {
     /// Hangs up when the child has become a zombie.
     exited: PipeReader,
     stdin: Option<Feed>,
+    /// What `stdin` writes to and the guard answers on, where there is a fence.
+    lifeline: Option<UnixStream>,
     stdout: Stream<ChildStdout>,
     stderr: Stream<ChildStderr>,
     /// Who listens to standard output.
@@ -262,6 +276,13 @@ struct Running<'a> {
     /// When it last printed something.
     heard: Instant,
     reaped: bool,
+    /// The fence's name.
+    fence: Option<&'static str>,
+    /// Whether the fence confines, and so reports.
+    confines: bool,
+    report: Report,
+    /// Held until the fence has reported.
+    outside: Option<Outside>,
 }
 
 impl<'a> Running<'a> {
@@ -269,50 +290,60 @@ impl<'a> Running<'a> {
         let name = command.argv.first().map_or(OsStr::new(""), OsString::as_os_str);
         let program = resolve(name, command)
             .ok_or_else(|| Error::ProgramMissing { program: name.to_string_lossy().into_owned() })?;
-        let mut builder = match &command.guard {
-            Guard::None => {
-                let mut builder = std::process::Command::new(program);
-                builder.arg0(name);
-                builder
-            }
-            Guard::Path(guard) => {
-                let mut builder = std::process::Command::new(guard);
-                builder.arg(GUARD_ARGUMENT).arg(command.grace_ms.to_string()).arg(program);
-                builder
-            }
-        };
+        let confines = command.fence.as_ref().filter(|fencing| fencing.fence.watch() != Watch::Plain);
+        let outside = confines.map(|fencing| Outside::open(&fencing.bounds.canary));
+        let mut builder = prepare(command, name, program, outside.as_ref())?;
         let guarded = command.guard != Guard::None;
         let piped = guarded || !command.stdin.is_empty();
+        // What a fence reports comes back where the input goes in.
+        let lifeline = outside.is_some().then(UnixStream::pair).transpose().map_err(system("open a socket"))?;
         builder
-            .args(&command.argv[1..])
             .current_dir(&command.cwd)
             .env_clear()
             .envs(&command.environment)
             .process_group(0)
-            .stdin(if piped { Stdio::piped() } else { Stdio::null() })
+            .stdin(if piped && lifeline.is_none() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        let ours = match lifeline {
+            Some((ours, theirs)) => {
+                builder.stdin(OwnedFd::from(theirs));
+                Some((ours.try_clone().map_err(system("open a socket"))?, ours))
+            }
+            None => None,
+        };
         let (exited, zombie) = io::pipe().map_err(system("open a pipe"))?;
         let mut child = builder.spawn().map_err(|source| {
             let program = builder.get_program().to_string_lossy().into_owned();
             Error::Start { program, source }
         })?;
         let group = Pid::from_child(&child);
-        let stdin = child.stdin.take().map(|pipe| Feed::new(pipe, &command.stdin, guarded));
+        // The builder holds the other end, too: without it gone the guard's end would not be seen.
+        drop(builder);
+        let (stdin, lifeline) = match ours {
+            Some((ours, lifeline)) => (Some(Feed::new(ours, &command.stdin, guarded)), Some(lifeline)),
+            None => (child.stdin.take().map(|pipe| Feed::new(pipe, &command.stdin, guarded)), None),
+        };
         let stdout = Stream::new(child.stdout.take(), command.output_max_bytes);
         let stderr = Stream::new(child.stderr.take(), command.output_max_bytes);
         // From here on dropping `running` kills and reaps.
+        let fence = command.fence.as_ref().map(|fencing| fencing.fence.name());
         let running = Self {
             child,
             group,
             guarded,
             exited,
             stdin,
+            lifeline,
             stdout,
             stderr,
             heard_by,
             heard: Instant::now(),
             reaped: false,
+            fence,
+            confines: outside.is_some(),
+            report: Report::default(),
+            outside,
         };
         for fd in [
             running.stdin.as_ref().map(|feed| feed.pipe.as_fd()),
@@ -363,8 +394,15 @@ impl<'a> Running<'a> {
 
     fn stop(&mut self, command: &Command) -> Result<(), Error> {
         let grace_ms = if self.guarded {
-            // The guard takes a closed input for its order to ask, wait, kill and reap.
-            self.stdin = None;
+            // The guard takes a closed input for its order to ask, wait, kill and reap. What it tells is still heard.
+            match (&self.lifeline, &mut self.stdin) {
+                (Some(lifeline), Some(feed)) => {
+                    feed.give_up();
+                    // It may have ended by itself.
+                    let _ended = lifeline.shutdown(Shutdown::Write);
+                }
+                _ => self.stdin = None,
+            }
             command.grace_ms.saturating_add(GUARD_SLACK_MS)
         } else {
             self.signal(Signal::TERM);
@@ -382,8 +420,37 @@ impl<'a> Running<'a> {
         self.signal(Signal::KILL);
         let status = self.child.wait().map_err(system("wait for a child"))?;
         self.reaped = true;
+        self.receive();
         self.stdin = None;
+        self.lifeline = None;
         Ok(status.into())
+    }
+
+    /// Takes what the guard has told of the fence so far.
+    fn receive(&mut self) {
+        if let (true, Some(feed)) = (self.confines, &mut self.stdin) {
+            self.report.read(feed);
+        }
+        if self.report.is_whole() {
+            self.outside = None;
+        }
+    }
+
+    fn fenced(&mut self, was_stopped: bool) -> Result<Option<Fenced>, Error> {
+        let Some(name) = self.fence else { return Ok(None) };
+        let why = match self.report.bytes.as_slice() {
+            // Without a fence nothing reports.
+            [] if was_stopped || !self.confines => return Ok(Some(Fenced { name, enforced: Vec::new() })),
+            [] => {
+                let said = self.stderr.kept.finish().to_bytes();
+                format!("it ended before the program began: {}", String::from_utf8_lossy(&said).trim())
+            }
+            report => match Fenced::read(name, report) {
+                Ok(fenced) => return Ok(Some(fenced)),
+                Err(why) => why,
+            },
+        };
+        Err(Error::Fence { name, why })
     }
 
     fn drain(&mut self) -> Result<(), Error> {
@@ -397,12 +464,14 @@ impl<'a> Running<'a> {
     /// Waits until something is ready and moves at most one buffer of each stream.
     fn pump(&mut self, deadline: Option<Instant>, cancel: Option<&CancelToken>) -> Result<Ready, Error> {
         let stdin = self.stdin.as_ref().filter(|feed| !feed.is_done()).map(|feed| feed.pipe.as_fd());
-        let sources: [(Option<BorrowedFd<'_>>, PollFlags); 5] = [
+        let report = self.stdin.as_ref().filter(|_| self.outside.is_some()).map(|feed| feed.pipe.as_fd());
+        let sources: [(Option<BorrowedFd<'_>>, PollFlags); 6] = [
             ((!self.reaped).then(|| self.exited.as_fd()), PollFlags::IN),
             (cancel.map(|token| token.wake.as_fd()), PollFlags::IN),
             (stdin, PollFlags::OUT),
             (self.stdout.pipe.as_ref().map(AsFd::as_fd), PollFlags::IN),
             (self.stderr.pipe.as_ref().map(AsFd::as_fd), PollFlags::IN),
+            (report, PollFlags::IN),
         ];
         let mut fds = Vec::with_capacity(sources.len());
         let mut places = Vec::with_capacity(sources.len());
@@ -420,12 +489,16 @@ impl<'a> Running<'a> {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(system("poll")(errno)),
         }
-        let mut ready = [false; 5];
+        let mut ready = [false; 6];
         for (fd, place) in fds.iter().zip(places) {
             ready[place] = !fd.revents().is_empty();
         }
-        let [exited, cancelled, stdin, stdout, stderr] = ready;
+        let [exited, cancelled, stdin, stdout, stderr, report] = ready;
+        if report {
+            self.receive();
+        }
         if stdin && self.stdin.as_mut().is_some_and(|feed| !feed.write()) {
+            self.receive();
             self.stdin = None;
         }
         if stdout {
@@ -462,101 +535,6 @@ struct Ready {
     spoke: bool,
 }
 
-/// Bytes on their way into the child.
-struct Feed {
-    pipe: ChildStdin,
-    bytes: Vec<u8>,
-    written: usize,
-    /// A guard reads a length first and takes the end of the pipe for our end.
-    stays_open: bool,
-}
-
-impl Feed {
-    fn new(pipe: ChildStdin, stdin: &[u8], guarded: bool) -> Self {
-        let mut bytes = Vec::with_capacity(stdin.len() + 8);
-        if guarded {
-            bytes.extend_from_slice(&(stdin.len() as u64).to_le_bytes());
-        }
-        bytes.extend_from_slice(stdin);
-        Self { pipe, bytes, written: 0, stays_open: guarded }
-    }
-
-    fn is_done(&self) -> bool {
-        self.written == self.bytes.len()
-    }
-
-    /// Returns whether the pipe is still wanted. A child that does not read its input is within its rights.
-    fn write(&mut self) -> bool {
-        match self.pipe.write(&self.bytes[self.written..]) {
-            Ok(count) => {
-                self.written += count;
-                self.stays_open || !self.is_done()
-            }
-            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
-        }
-    }
-}
-
-/// An output stream on its way in.
-struct Stream<P> {
-    pipe: Option<P>,
-    kept: Kept,
-}
-
-impl<P: Read> Stream<P> {
-    fn new(pipe: Option<P>, bytes_max: usize) -> Self {
-        Self { pipe, kept: Kept::new(bytes_max) }
-    }
-
-    fn read(&mut self, heard: &mut dyn FnMut(&[u8])) {
-        let Some(pipe) = &mut self.pipe else { return };
-        let mut buffer = [0; READ_BYTES];
-        match pipe.read(&mut buffer) {
-            Ok(0) => self.pipe = None,
-            Ok(count) => {
-                self.kept.push(&buffer[..count]);
-                heard(&buffer[..count]);
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            Err(_) => self.pipe = None,
-        }
-    }
-}
-
-/// Invariant: `head.len() <= head_max`, `tail.len() <= tail_max`, `head_max + tail_max == bytes_max`.
-struct Kept {
-    head: Vec<u8>,
-    head_max: usize,
-    tail: VecDeque<u8>,
-    tail_max: usize,
-    dropped: u64,
-}
-
-impl Kept {
-    fn new(bytes_max: usize) -> Self {
-        let tail_max = bytes_max / 2;
-        Self { head: Vec::new(), head_max: bytes_max - tail_max, tail: VecDeque::new(), tail_max, dropped: 0 }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let (head, rest) = bytes.split_at(bytes.len().min(self.head_max - self.head.len()));
-        self.head.extend_from_slice(head);
-        let over = (self.tail.len() + rest.len()).saturating_sub(self.tail_max);
-        let old = over.min(self.tail.len());
-        self.tail.drain(..old);
-        self.tail.extend(&rest[over - old..]);
-        self.dropped += over as u64;
-    }
-
-    fn finish(&mut self) -> Capture {
-        Capture {
-            head: std::mem::take(&mut self.head),
-            dropped_bytes: self.dropped,
-            tail: std::mem::take(&mut self.tail).into(),
-        }
-    }
-}
-
 /// Finds the program as `execvp` would, but on the child's search path. Done here so that a missing program is the same
 /// error with and without a guard.
 fn resolve(name: &OsStr, command: &Command) -> Option<PathBuf> {
@@ -573,4 +551,45 @@ pub fn find_program(name: &OsStr, search_path: Option<&OsStr>, cwd: &Path) -> Op
         return Some(cwd.join(name)).filter(|path| is_program(path));
     }
     std::env::split_paths(search_path?).map(|folder| cwd.join(folder).join(name)).find(|path| is_program(path))
+}
+
+/// Prepares the command line: the program itself, below a guard, or below a guard and inside a fence.
+fn prepare(
+    command: &Command,
+    name: &OsStr,
+    program: PathBuf,
+    outside: Option<&Outside>,
+) -> Result<std::process::Command, Error> {
+    let Guard::Path(guard) = &command.guard else {
+        if let (Some(fencing), Some(_)) = (&command.fence, outside) {
+            let why = "there is no guard, whose binary would be its stage".to_owned();
+            return Err(Error::Fence { name: fencing.fence.name(), why });
+        }
+        let mut builder = std::process::Command::new(program);
+        builder.arg0(name).args(&command.argv[1..]);
+        return Ok(builder);
+    };
+    let mut builder = std::process::Command::new(guard);
+    builder.arg(GUARD_ARGUMENT).arg(command.grace_ms.to_string());
+    match (&command.fence, outside) {
+        (Some(fencing), Some(outside)) => {
+            let inside = Inside {
+                bounds: &fencing.bounds,
+                cwd: &command.cwd,
+                program: &program,
+                arguments: &command.argv[1..],
+                outside: outside.arguments(),
+            };
+            builder.arg(fencing.fence.watch().word());
+            let limits = &fencing.bounds.limits;
+            for limit in [limits.memory_max_bytes, limits.processes_max] {
+                builder.arg(limit.map_or("-".to_owned(), |limit| limit.to_string()));
+            }
+            builder.args(fencing.fence.command_line(guard, &inside));
+        }
+        _ => {
+            builder.arg(Watch::Plain.word()).arg(program).args(&command.argv[1..]);
+        }
+    }
+    Ok(builder)
 }

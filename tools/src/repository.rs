@@ -19,6 +19,9 @@ use crate::git_folder::{self, For};
 use crate::object_id::{CommitId, ObjectFormat, TreeId};
 use crate::process::Status;
 
+/// More folders of objects than anybody borrows from.
+const ALTERNATES_MAX: usize = 64;
+
 /// A user's repository as it was when opened. Later commits of the user do not show.
 #[derive(Debug)]
 pub struct Project {
@@ -236,6 +239,23 @@ impl Project {
     /// Returns the object folder that workspaces borrow from. It may borrow in turn, as its `info/alternates` says.
     pub fn objects(&self) -> PathBuf {
         self.common_folder.join("objects")
+    }
+
+    /// Returns the object folder and those that it borrows from, as far as they are there: all that a workspace's git reads.
+    pub fn object_folders(&self) -> Vec<PathBuf> {
+        let mut found = vec![self.objects()];
+        let mut next = 0;
+        while let Some(folder) = found.get(next).cloned() {
+            next += 1;
+            let listed = fs::read(folder.join("info/alternates")).unwrap_or_default();
+            for line in listed.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#') {
+                let path = folder.join(OsStr::from_bytes(&git_folder::unquote(line)));
+                if path.is_dir() && !found.contains(&path) && found.len() < ALTERNATES_MAX {
+                    found.push(path);
+                }
+            }
+        }
+        found
     }
 
     pub(crate) fn git(&self) -> &Git {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Relies on: `git_folder.rs` (nothing in our git folder is anybody else's), `snapshot.rs` (trees by content).
-//! Never: writes to the project except in [`Workspace::publish`]; reads what an agent told its own git. Only a sandbox
+//! Never: writes to the project except in [`Workspace::publish`]; reads what an agent told its own git. Only a fence
 //! keeps an agent that runs as the same user from finding `DIR/repository`.
 
 use std::ffi::OsString;

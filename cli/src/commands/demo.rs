@@ -5,7 +5,8 @@
 
 use crate::app::Global;
 use crate::commands::log;
-use crate::driving::decide;
+use crate::configuring::settings;
+use crate::driving::{Kept, decide, keepers, tell_fence};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::opening::open_run;
@@ -24,7 +25,7 @@ use loom_host::environment::Environment;
 use loom_host::session::{Session, Wishes, local_actor, request_id};
 use loom_providers::{Script, Scripted, demo};
 use loom_replay::{Options, StoredRun, refold, verify};
-use loom_tools::{CancelToken, Command, Guard, Status, minimal_environment, run as run_process};
+use loom_tools::{CancelToken, Command, Status, minimal_environment, run as run_process};
 use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub(crate) struct Arguments {
     /// Make the repository, with the store in it, in this folder, which must not exist or be empty.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+    #[command(flatten)]
+    kept: Kept,
 }
 
 #[derive(Serialize)]
@@ -65,10 +68,12 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     tale.say("the model is a script; its edits, the checks, the rules and the branch are real");
 
     let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
-    let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
+    let given: Vec<_> = arguments.kept.given().into_iter().collect();
+    let keepers = keepers(&settings(&environment, &place, &given)?.settings.fence, &environment);
     let in_store = |error| CliError::of_host(error, &place.join(FOLDER));
-    let session = Session::open(&environment, &place, Arc::new(Scripted::new(script)), guard);
+    let session = Session::open(&environment, &place, Arc::new(Scripted::new(script)), keepers);
     let mut session = session.map_err(in_store)?;
+    tell_fence(&session, global.quiet);
     let listening = project::listen(&session, &environment, output);
     let source = Source::builtin("code")?;
     let wishes = Wishes { policy: Some("review-final".to_string()), ..Wishes::default() };

@@ -2,7 +2,7 @@
 
 use crate::app::Global;
 use crate::configuring::{place, settings};
-use crate::driving::{Thinker, decide};
+use crate::driving::{Thinker, decide, keepers, tell_fence};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::opening::open_run;
@@ -21,7 +21,6 @@ use loom_host::request::TASK_BYTES_MAX;
 use loom_host::session::{Session, Wishes, local_actor, request_id};
 use loom_host::settings::{Given, Value, amount_micro, span_ms};
 use loom_replay::{StoredRun, refold};
-use loom_tools::Guard;
 use serde::Serialize;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -115,9 +114,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         policy: settings.run.policy.map(|set| set.value),
         ..Wishes::default()
     };
-    let guard = std::env::current_exe().map_or(Guard::None, Guard::Path);
-    let session = Session::open(&environment, &place, provider, guard);
+    let session = Session::open(&environment, &place, provider, keepers(&settings.fence, &environment));
     let mut session = session.map_err(|error| CliError::of_host(error, &place.join(FOLDER)))?;
+    tell_fence(&session, global.quiet);
     let _listening = project::listen(&session, &environment, output);
     let actor = local_actor(&environment);
     let id = match &arguments.request_id {

@@ -2,7 +2,7 @@
 
 use crate::driven::{Driven, Users, until};
 use crate::missing::skip;
-use crate::rig::{Ran, field, same};
+use crate::rig::{Place, Ran, field, same};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -442,4 +442,36 @@ fn what_descends_from_a_spawn_opens_no_run_and_decides_no_gate() {
     assert!(ran.err.ends_with("error: a run is opened by a person\n"), "{}", ran.err);
     let kinds: Vec<Value> = driven.log().into_iter().map(|mut event| event["kind"].take()).collect();
     assert_eq!(kinds, ["store.created"]);
+}
+
+#[test]
+fn its_checks_are_fenced_where_a_fence_works_and_that_is_on_record() {
+    needs!("git", "sh");
+    let place = Place::empty();
+    let run = |arguments: &str, folder: &str| -> Ran {
+        let mut command = place.command(arguments);
+        command.env("LOOM_STATE_DIR", place.path().join("state"));
+        command.arg(place.path().join(folder)).output().unwrap().into()
+    };
+    let ran = run("demo --fence required --keep", "fenced");
+    if ran.code == 9 {
+        skip("a fence", &ran.err);
+        return;
+    }
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("note: agents and checks run in the fence "), "{}", ran.err);
+    let of = |folder: &str| {
+        let log: Ran =
+            place.command(&format!("log --jsonl --kind check.finished --dir {folder}/notes")).output().unwrap().into();
+        let lines = log.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|event| event["body"]["fence"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let fences = of("fenced");
+    assert!(
+        !fences.is_empty() && fences.iter().all(|fence| fence == "bubblewrap" || fence == "landlock"),
+        "{fences:?}"
+    );
+    let ran = run("demo --fence off --keep", "open");
+    assert!(ran.code == 0 && !ran.err.contains("fence"), "{}", ran.err);
+    assert!(of("open").iter().all(|fence| fence == "none"));
 }

@@ -261,6 +261,7 @@ fn a_resume_whose_run_has_no_budget_left_is_5() {
     let driven = Driven::new();
     driven.make_project();
     let environment = Environment {
+        home: None,
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         state_folder: driven.path("state"),
         config_folder: driven.path("config"),

@@ -4,10 +4,13 @@ use super::key::FENCE_MODES;
 use super::layers::Found;
 use super::origin::{Origin, SettingsError, Sourced};
 use super::value::{Value, price};
+use crate::bounds::Leave;
+use crate::environment::Environment;
 use loom_bundles::nearest;
 use loom_core::process::Limits;
 use loom_core::state::Amount;
 use loom_providers::Price;
+use loom_tools::{FenceLimits, Mode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -73,10 +76,8 @@ pub struct FenceSettings {
     pub processes: Option<Sourced<u64>>,
     /// Largest file, in bytes.
     pub file_bytes: Option<Sourced<u64>>,
-    /// What may be read beside the workspace and the toolchains; `~/` is not resolved yet.
+    /// What may be read beside the workspace and the toolchains; `~/` stands for the home folder.
     pub readable: Sourced<Vec<PathBuf>>,
-    /// Caches that are offered; `~/` is not resolved yet.
-    pub caches: Sourced<Vec<PathBuf>>,
 }
 
 /// Where a credential lies.
@@ -137,7 +138,6 @@ impl Settings {
                 processes: of.number("fence.processes"),
                 file_bytes: of.number("fence.file_size"),
                 readable: of.list("fence.readable").map(paths),
-                caches: of.list("fence.caches").map(paths),
             },
             providers: of.names("providers").into_iter().filter_map(|name| of.provider(name, errors)).collect(),
             agents: of.lists("agents"),
@@ -191,6 +191,36 @@ impl Settings {
                 errors.push(SettingsError { origin: list.origin.clone(), what, repair });
             }
         }
+    }
+}
+
+impl FenceSettings {
+    /// Returns which fence is asked for, and what programs are let have behind it. A project's file can only lower
+    /// limits.
+    pub fn leave(&self, environment: &Environment) -> (Mode, Leave) {
+        let mode = match self.mode.value {
+            FenceMode::Required => Mode::Required,
+            FenceMode::Auto => Mode::Auto,
+            FenceMode::Off => Mode::Off,
+        };
+        let usual = Leave::default();
+        let limit = |set: &Option<Sourced<u64>>, usual: Option<u64>| match set {
+            Some(set) if set.origin.is_of_project() => usual.map(|usual| usual.min(set.value)),
+            Some(set) => Some(set.value),
+            None => usual,
+        };
+        let limits = FenceLimits {
+            memory_max_bytes: limit(&self.memory_bytes, usual.limits.memory_max_bytes),
+            processes_max: limit(&self.processes, usual.limits.processes_max),
+            file_max_bytes: limit(&self.file_bytes, usual.limits.file_max_bytes),
+        };
+        let whole = |path: &PathBuf| match (path.strip_prefix("~"), &environment.home) {
+            (Ok(below), Some(home)) => Some(home.join(below)),
+            (Ok(_), None) => None,
+            (Err(_), _) => Some(path.clone()),
+        };
+        let readable = self.readable.value.iter().filter_map(whole).collect();
+        (mode, Leave { network: self.network.value, limits, readable })
     }
 }
 

@@ -4,15 +4,16 @@
 use crate::project::{Footprint, Going, Project, SEARCH_PATH, assert_dead, by_person, code, guard, person};
 use loom_core::word::Answer;
 use loom_endpoint::{Endpoint, Reply, Script};
-use loom_host::session::{Session, request_id};
+use loom_host::session::{Keepers, Session, request_id};
 use loom_providers::{Claude, ClaudeSettings};
 use loom_tools::Guard;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 /// The credential of these tests.
-const KEY: &str = "sk-scripted-7741";
+pub(crate) const KEY: &str = "sk-scripted-7741";
 
 /// Opens a run of the flow `trivial` whose agents ask this endpoint, and drives it as far as it goes.
 fn go(project: &Project, endpoint: &Endpoint) -> Going {
@@ -20,7 +21,19 @@ fn go(project: &Project, endpoint: &Endpoint) -> Going {
 }
 
 /// The same with a guard and further variables in the provider's settings.
-fn go_with(project: &Project, endpoint: &Endpoint, guard: Guard, variables: &[(&str, &str)]) -> Going {
+fn go_with(project: &Project, endpoint: &Endpoint, keepers: impl Into<Keepers>, variables: &[(&str, &str)]) -> Going {
+    let search_path = std::env::var_os("PATH").unwrap_or_else(|| SEARCH_PATH.into());
+    go_on(project, endpoint, keepers, variables, search_path)
+}
+
+/// The same with a search path.
+pub(crate) fn go_on(
+    project: &Project,
+    endpoint: &Endpoint,
+    keepers: impl Into<Keepers>,
+    variables: &[(&str, &str)],
+    search_path: OsString,
+) -> Going {
     // What wants to reach another machine asks the endpoint, which refuses and tells.
     let proxies = ["HTTP_PROXY", "HTTPS_PROXY"].map(|name| (name.to_string(), endpoint.url()));
     let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
@@ -31,6 +44,7 @@ fn go_with(project: &Project, endpoint: &Endpoint, guard: Guard, variables: &[(&
         base_url: Some(endpoint.url()),
         requests_max: 50,
         models: BTreeMap::from([("balanced".to_string(), "claude-sonnet-4-5".to_string())]),
+        requests_max: 50,
         retries_max: 0,
         turns_max: 20,
         idle_limit_ms: 60_000,
@@ -38,8 +52,8 @@ fn go_with(project: &Project, endpoint: &Endpoint, guard: Guard, variables: &[(&
         variables: proxies.into_iter().chain([direct]).chain(variables).collect(),
     });
     let mut environment = project.environment();
-    environment.search_path = std::env::var_os("PATH").unwrap_or_else(|| SEARCH_PATH.into());
-    let mut session = Session::open(&environment, project.root(), Arc::new(claude), guard).unwrap();
+    environment.search_path = search_path;
+    let mut session = Session::open(&environment, project.root(), Arc::new(claude), keepers).unwrap();
     let stream = session.open_run(request_id(), person(), "Write a note", code(), by_person("trivial")).unwrap();
     let mut going = Going { session, stream };
     going.drive();

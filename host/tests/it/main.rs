@@ -13,6 +13,8 @@ mod backends;
 mod clock;
 mod descent;
 mod engine;
+#[cfg(target_os = "linux")]
+mod fenced;
 mod hostile;
 mod misbehave;
 mod place;

@@ -9,7 +9,7 @@ use loom_core::word::Answer;
 use loom_host::environment::Environment;
 use loom_host::error::HostError;
 use loom_host::request::{Answered, Ask, Request};
-use loom_host::session::{Session, Wishes, request_id};
+use loom_host::session::{Keepers, Session, Wishes, request_id};
 use loom_providers::{Provider, Script, Scripted};
 use loom_tools::Guard;
 use std::borrow::Cow;
@@ -152,8 +152,12 @@ impl Project {
         self.session_with(Arc::new(scripted(turns)), Guard::None)
     }
 
-    pub(crate) fn session_with(&self, provider: Arc<dyn Provider>, guard: Guard) -> Result<Session, HostError> {
-        Session::open(&self.environment(), &self.root, provider, guard)
+    pub(crate) fn session_with(
+        &self,
+        provider: Arc<dyn Provider>,
+        keepers: impl Into<Keepers>,
+    ) -> Result<Session, HostError> {
+        Session::open(&self.environment(), &self.root, provider, keepers)
     }
 
     /// Opens a run of the flow `trivial` that a person decides at its end, and drives it as far as it goes.

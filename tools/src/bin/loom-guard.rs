@@ -1,13 +1,9 @@
-//! A guard on its own, for programs that embed `loom-tools` without the `loom` binary. See `guard.rs`.
+//! A guard on its own, which is also the stage of fences, for programs that embed `loom-tools` without the `loom` binary. See `hidden.rs`.
 
 fn main() {
-    let mut arguments = std::env::args_os().skip(1);
-    let code = match arguments.next() {
-        Some(first) if first == loom_tools::GUARD_ARGUMENT => loom_tools::guard_main(arguments),
-        _ => {
-            eprintln!("error: loom-guard is started by Loom only");
-            2
-        }
-    };
+    let code = loom_tools::hidden_main(std::env::args_os().skip(1)).unwrap_or_else(|| {
+        eprintln!("error: loom-guard is started by Loom only");
+        2
+    });
     std::process::exit(code);
 }

@@ -4,6 +4,10 @@
 
 #[macro_use]
 mod missing;
+#[cfg(target_os = "linux")]
+mod escape;
+#[cfg(target_os = "linux")]
+mod fence;
 mod process;
 mod repository;
 mod rig;

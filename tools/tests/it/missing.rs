@@ -11,6 +11,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("chmod", "coreutils"),
     ("cp", "coreutils"),
     ("env", "coreutils"),
+    ("true", "coreutils"),
+    ("touch", "coreutils"),
     ("kill", "procps"),
     ("sleep", "coreutils"),
     ("script", "util-linux"),

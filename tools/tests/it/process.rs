@@ -312,7 +312,7 @@ fn guard_kills_everything_when_the_driver_dies() {
     let pid = folder.path().join("pid");
     // `cat` is the driver: it holds the lifeline of a guard and is killed.
     let script = format!(
-        "{{ printf '\\0\\0\\0\\0\\0\\0\\0\\0'; exec cat; }} | '{}' __guard 100 /bin/sh -c \"$1\"",
+        "{{ printf '\\0\\0\\0\\0\\0\\0\\0\\0'; exec cat; }} | '{}' __guard 100 plain /bin/sh -c \"$1\"",
         env!("CARGO_BIN_EXE_loom-guard")
     );
     let mut driver = std::process::Command::new("sh")
