@@ -44,7 +44,6 @@ pub(crate) fn go_on(
         base_url: Some(endpoint.url()),
         requests_max: 50,
         models: BTreeMap::from([("balanced".to_string(), "claude-sonnet-4-5".to_string())]),
-        requests_max: 50,
         retries_max: 0,
         turns_max: 20,
         idle_limit_ms: 60_000,

@@ -8,6 +8,7 @@ use loom_core::kind::{CheckFinished, Event};
 use loom_core::word::CheckOutcome;
 use loom_endpoint::{Endpoint, Reply, Script};
 use loom_host::HostError;
+use loom_host::bounds::Leave;
 use loom_host::session::{Keepers, Session, request_id};
 use loom_tools::{Error, Guard, Mode};
 use serde_json::json;
@@ -31,7 +32,7 @@ fn search_paths(project: &Project) -> [(&'static str, OsString); 2] {
 }
 
 fn keepers(guard: Guard) -> Keepers {
-    Keepers { guard, fence: Mode::Required }
+    Keepers { guard, fence: Mode::Required, leave: Leave::default() }
 }
 
 fn checks(going: &Going) -> Vec<CheckFinished> {
@@ -101,7 +102,7 @@ fn a_run_without_a_fence_has_that_on_record() {
     needs!("git", "sh");
     let Some(guard) = guard() else { return };
     let project = Project::new();
-    let off = Keepers { guard, fence: Mode::Off };
+    let off = Keepers { guard, fence: Mode::Off, leave: Leave::default() };
     let mut session = project.session_with(Arc::new(scripted(WORKS)), off).unwrap();
     let stream = session.open_run(request_id(), person(), "Write a note", code(), by_person("trivial")).unwrap();
     let mut going = Going { session, stream };

@@ -137,6 +137,7 @@ impl Project {
 
     pub(crate) fn environment(&self) -> Environment {
         Environment {
+            home: None,
             search_path: SEARCH_PATH.into(),
             state_folder: self.beside("state"),
             config_folder: self.beside("config"),

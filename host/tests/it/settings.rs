@@ -27,6 +27,7 @@ impl Place {
     fn environment(&self) -> Environment {
         let path = |name: &str| self.folder.path().join(name);
         Environment {
+            home: None,
             search_path: "/usr/bin:/bin".into(),
             state_folder: path("state"),
             config_folder: path("config"),
