@@ -115,7 +115,7 @@ fn classifying_and_reviewing_go_to_an_api_and_edits_to_a_program() {
     ];
     assert_eq!(spawns, wanted);
     let requests: Vec<Option<u64>> = going.spawns().iter().map(|spawn| spawn.requests).collect();
-    assert_eq!(requests, [Some(1), Some(1), None, Some(1), Some(1)]);
+    assert_eq!(requests, [Some(1), Some(1), Some(2), Some(1), Some(1)]);
     assert_eq!(going.changes(), ["modified notes.txt"]);
     // A reviewer without files has the change in its prompt.
     assert!(String::from_utf8_lossy(&decides.asked().pop().unwrap().body).contains("+more"));
@@ -153,4 +153,39 @@ fn an_answer_that_cannot_be_read_is_asked_for_once_more_and_both_are_billed() {
     let second = String::from_utf8_lossy(&decides.asked()[1].body).into_owned();
     assert!(second.contains("It is an easy question."), "it is shown what could not be used");
     assert_eq!((edits.asked().len(), decides.messages(), decides.refused()), (0, 3, Vec::new()));
+}
+
+#[test]
+fn a_run_whose_only_provider_is_the_other_program_ends_as_a_branch() {
+    needs!("codex", "git", "sh");
+    let project = Project::new();
+    let script = Script::new()
+        .then(Reply::call("exec_command", json!({"cmd": "echo more >> notes.txt; sh check.sh && echo checked"})))
+        .then(Reply::text("{\"summary\": \"a second line\"}"));
+    let endpoint = Endpoint::start(EDITS, script).unwrap();
+    let codex = ProviderSettings {
+        base_url: Some(format!("{}/v1", endpoint.url())),
+        credential: Some(EDITS.to_string()),
+        // One that the command does not know: of its own it asks in a form that the endpoint does not speak.
+        model: Some("gpt-5.1-codex".to_string()),
+        ..ProviderSettings::new("codex", ProviderKind::Codex)
+    };
+    let chains = Chains { default: vec!["codex".to_string()], ..Chains::default() };
+    let settings = BackendSettings { providers: vec![codex], chains, fenced: false };
+    let mut environment = project.environment();
+    environment.search_path = std::env::var_os("PATH").unwrap();
+    let backends = Arc::new(Backends::new(settings, |_| true).unwrap());
+    let mut session = Session::open(&environment, project.root(), backends, Guard::None).unwrap();
+    let stream = session.open_run(request_id(), person(), "Write a note", code(), by_person("trivial")).unwrap();
+    let mut going = Going { session, stream };
+    going.drive();
+    assert_eq!(going.outcomes(), ["ok"], "{:?}", going.spawns());
+    assert_eq!(going.changes(), ["modified notes.txt"]);
+    assert!(String::from_utf8_lossy(&endpoint.asked().pop().unwrap().body).contains("checked"), "it has a shell");
+    going.answer(Answer::Accept);
+    assert_eq!(going.closing(), Some("accepted"));
+    let spawn = going.spawns().remove(0);
+    assert!(spawn.provider.is_some_and(|provider| provider.starts_with("codex 0.")));
+    assert_eq!((spawn.tokens_in, spawn.tokens_out, spawn.requests), (Some(200), Some(40), Some(2)));
+    assert_eq!((endpoint.messages(), endpoint.refused()), (2, Vec::new()));
 }
