@@ -84,7 +84,7 @@ pub const KEYS: &[Key] = &[
     key("providers.*.turns_max", Kind::Count, Absent("the provider's"), Never, "100", "false", "Most turns of one spawn."),
     key("providers.*.idle_limit", Kind::Span, Absent("the provider's"), Never, "\"15m\"", "15", "Most time for which a harness may print nothing."),
     key("providers.*.prices_known", Kind::Flag, Absent("the provider's"), Never, "true", "1", "Whether what the provider says about costs holds for these models."),
-    key("providers.*.prices", Kind::Prices, Typed(""), Never, "[\"model-1 3/15\"]", "[\"model-1 3\"]", "What models cost: a name, dollars for a million tokens read, and for a million written. The cost of others is unknown, and settled at the worst case."),
+    key("providers.*.prices", Kind::Prices, Absent("unknown"), Never, "[\"model-1 3/15\"]", "[\"model-1 3\"]", "What models cost: a name, dollars for a million tokens read, and for a million written. The cost of others is unknown, and settled at the worst case."),
     key("agents.*", Kind::Names, Absent("as for its kind"), Never, "[\"main\"]", "{}", "Who thinks for an agent of the bundle, the first choice first."),
     key("kinds.*", Kind::Names, Absent("as for its tier"), Never, "[\"main\"]", "[\"not a name\"]", "Who thinks for a kind of agent: classifier, adviser, worker, reviewer."),
     key("tiers.*", Kind::Names, Absent("`run.providers`"), Never, "\"main\"", "7", "Who thinks for a tier of the bundle."),
