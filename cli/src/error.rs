@@ -107,6 +107,20 @@ pub(crate) enum CliError {
         /// The file.
         path: PathBuf,
     },
+    /// A project without leave was to be driven unattended.
+    #[error("{} may not be driven unattended", .project.display())]
+    NotAllowed {
+        /// The project.
+        project: PathBuf,
+    },
+    /// A watch ended before it listened.
+    #[error("the watch ended at once ({status})")]
+    WatchEnded {
+        /// What it says.
+        log: PathBuf,
+        /// How it ended.
+        status: String,
+    },
     /// The task is not text.
     #[error("the task is not UTF-8")]
     TaskNotText,
@@ -361,6 +375,8 @@ impl CliError {
             }
             CliError::NoGate { .. } => Some("`loom gates` lists what waits".to_string()),
             CliError::NoRuns => Some("`loom demo` makes a project with one".to_string()),
+            CliError::NotAllowed { .. } => Some("`loom allowlist add` gives it leave".to_string()),
+            CliError::WatchEnded { log, .. } => Some(format!("it says why in {}", log.display())),
             CliError::Interrupted { .. } => Some("`loom resume` goes on".to_string()),
             CliError::ClosedPipe
             | CliError::Output(_)

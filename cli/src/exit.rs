@@ -64,6 +64,7 @@ impl Exit {
             | CliError::NoGate { .. }
             | CliError::NotADigest { .. }
             | CliError::TaskNotText
+            | CliError::NotAllowed { .. }
             | CliError::Refused { .. }
             | CliError::NoRuns
             | CliError::Kind { .. }
@@ -93,6 +94,7 @@ impl Exit {
             CliError::NoProvider(NoProvider::Unknown { .. }) => Exit::Usage,
             // The process ends by the signal itself, where it can.
             CliError::Interrupted { .. }
+            | CliError::WatchEnded { .. }
             | CliError::Output(_)
             | CliError::File { .. }
             | CliError::Unheard { .. }

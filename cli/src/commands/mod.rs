@@ -15,6 +15,7 @@ mod log;
 mod models;
 mod pause;
 mod projects;
+mod queue;
 mod recover;
 mod restore;
 mod resume;
@@ -26,6 +27,7 @@ mod show;
 mod status;
 mod steer;
 mod verify;
+mod watch;
 
 use crate::app::Global;
 use crate::error::CliError;
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     Demo(demo::Arguments),
     Run(run::Arguments),
     Resume(resume::Arguments),
+    Watch(watch::Arguments),
+    Queue(queue::Arguments),
     Gates(gates::Arguments),
     Answer(answer::Arguments),
     Risk(risk::Arguments),
@@ -69,6 +73,8 @@ impl Command {
         match self {
             Command::Run(arguments) => run::run(arguments, global, output),
             Command::Resume(arguments) => resume::run(arguments, global, output),
+            Command::Watch(arguments) => watch::run(arguments, global, output),
+            Command::Queue(arguments) => queue::run(arguments, global, output),
             Command::Demo(arguments) => demo::run(arguments, global, output),
             Command::Gates(arguments) => gates::run(arguments, global, output),
             Command::Answer(arguments) => answer::run(arguments, global, output),

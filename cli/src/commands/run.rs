@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::opening::open_run;
 use crate::output::{BAD, FAINT, Output};
 use crate::project::{self, FOLDER};
+use crate::task::TaskArguments;
 use crate::terminal::{Terminal, Typed};
 use crate::text::{clean, clean_block, run8, shown};
 use crate::told::Tale;
@@ -17,13 +18,11 @@ use loom_core::id::{StreamId, digest, hex};
 use loom_core::state::Gate;
 use loom_core::word::Verdict;
 use loom_host::environment::Environment;
-use loom_host::request::TASK_BYTES_MAX;
 use loom_host::session::{Session, Wishes, local_actor, request_id};
 use loom_host::settings::{Given, Value, amount_micro, span_ms};
 use loom_replay::{StoredRun, refold};
 use serde::Serialize;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
 use std::sync::Arc;
 
 /// Context of the request ids that people write as words.
@@ -37,12 +36,8 @@ const DIFF_BYTES_MAX: usize = 256 * 1024;
 /// other branches stay as they are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The task; `-` reads it from standard input.
-    #[arg(value_name = "TASK", required_unless_present = "file")]
-    task: Option<String>,
-    /// A file with the task.
-    #[arg(long, value_name = "FILE", conflicts_with = "task")]
-    file: Option<PathBuf>,
+    #[command(flatten)]
+    task: TaskArguments,
     /// The bundle.
     #[arg(long, value_name = "NAME")]
     bundle: Option<String>,
@@ -102,7 +97,7 @@ struct Document<'a> {
 
 /// Answers `loom run`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
-    let task = task(arguments)?;
+    let task = arguments.task.read()?;
     let environment = Environment::read();
     let place = place(global);
     let settings = settings(&environment, &place, &arguments.given())?.settings;
@@ -148,26 +143,6 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         decide(&mut session, stream, &gate, (answer, note), actor.clone())?;
     };
     finished(&session, stream, gate.as_ref(), output)
-}
-
-/// Reads the task from where it is.
-fn task(arguments: &Arguments) -> Result<String, CliError> {
-    // One byte more than a task may have: what is longer is refused where tasks are, and nothing endless is read.
-    let most = TASK_BYTES_MAX as u64 + 1;
-    let mut bytes = Vec::new();
-    let failed = |path: &Path, source| CliError::File { doing: "read the task in", path: path.to_path_buf(), source };
-    match (&arguments.file, arguments.task.as_deref()) {
-        (Some(path), _) => {
-            let file = std::fs::File::open(path).map_err(|source| failed(path, source))?;
-            file.take(most).read_to_end(&mut bytes).map_err(|source| failed(path, source))?;
-        }
-        (None, Some("-")) => {
-            let stdin = Path::new("standard input");
-            std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(|source| failed(stdin, source))?;
-        }
-        (None, task) => bytes.extend_from_slice(task.unwrap_or_default().as_bytes()),
-    }
-    String::from_utf8(bytes).map_err(|_| CliError::TaskNotText)
 }
 
 /// Drives until the run has ended, or waits at a gate and something was typed or nobody can be asked.

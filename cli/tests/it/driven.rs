@@ -137,6 +137,11 @@ impl Driven {
         driver
     }
 
+    /// Starts a command that drives, and reads what it tells.
+    pub(crate) fn follows(&self, command: Command) -> Driver {
+        self.start(command)
+    }
+
     /// Starts a command that drives.
     pub(crate) fn drives(&self, arguments: &str) -> Driver {
         self.start(self.command(arguments))

@@ -30,3 +30,4 @@ mod running;
 #[path = "../../../host/tests/it/samples.rs"]
 mod samples;
 mod signals;
+mod watching;

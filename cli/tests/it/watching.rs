@@ -1,0 +1,102 @@
+//! `loom watch`: the unattended mode, from outside.
+
+use crate::driven::{Driven, until};
+use crate::rig::Ran;
+use loom_providers::demo;
+use serde_json::Value;
+use std::fs;
+use std::process::Command;
+
+fn project() -> Driven {
+    let driven = Driven::new();
+    driven.make_project();
+    fs::write(driven.path("model.toml"), demo::SCRIPT).unwrap();
+    fs::write(driven.path("task.txt"), demo::TASK).unwrap();
+    driven
+}
+
+/// Returns a command that watches, by the script, with a person at the final gate.
+fn watch(driven: &Driven, more: &str) -> Command {
+    let script = driven.path("model.toml").display().to_string();
+    let mut command = driven.command(&format!("watch --script {script} {more}"));
+    command.env("LOOM_RUN_POLICY", "review-final");
+    command
+}
+
+fn watched(driven: &Driven, more: &str) -> Ran {
+    watch(driven, more).output().unwrap().into()
+}
+
+fn states(driven: &Driven) -> Vec<String> {
+    let status: Value = serde_json::from_str(&driven.loom("status --json").out).unwrap();
+    status["runs"].as_array().unwrap().iter().map(|run| run["state"].as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn nothing_is_driven_unattended_without_leave() {
+    needs!("git", "sh");
+    let driven = project();
+    let ran = watched(&driven, "--until-idle");
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    assert!(ran.err.contains("may not be driven unattended") && ran.err.contains("loom allowlist add"), "{}", ran.err);
+    assert!(!driven.store_folder().exists());
+}
+
+#[test]
+fn tasks_of_the_queue_are_driven_to_their_gates_and_on_when_somebody_answers() {
+    needs!("git", "sh");
+    let driven = project();
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    assert_eq!(watched(&driven, "--until-idle --json").code, 0);
+    let task = driven.path("task.txt").display().to_string();
+    for _ in 0..2 {
+        let ran = driven.loom(&format!("queue add --file {task}"));
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+    let waiting: Value = serde_json::from_str(&driven.loom("queue --json").out).unwrap();
+    assert_eq!(waiting["tasks"].as_array().unwrap().len(), 2);
+    let ran = watched(&driven, "--until-idle --json");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(told["begun"], 2);
+    assert_eq!(states(&driven), ["waiting", "waiting"], "a gate that waits holds up nobody");
+    assert!(driven.loom("queue").out.contains("no task waits"));
+
+    let mut driver = driven.follows(watch(&driven, ""));
+    driver.reads_until("watching");
+    let task = driven.loom("queue add a-third-task");
+    assert_eq!(task.code, 0, "{}", task.err);
+    assert!(until(|| states(&driven).len() == 3), "it wakes for a task");
+    assert!(until(|| driven.loom("gates").out.matches("final").count() >= 2));
+    let gates: Value = serde_json::from_str(&driven.loom("gates --json").out).unwrap();
+    let run = gates["gates"][0]["run"].as_str().unwrap().to_string();
+    let answered = driven.loom(&format!("answer {run} abandon"));
+    assert_eq!((answered.code, answered.err.as_str()), (0, ""), "{}", answered.out);
+    assert!(until(|| states(&driven).iter().any(|state| state == "closed")), "it wakes when somebody answers");
+    assert!(until(|| !states(&driven).iter().any(|state| state == "running")));
+    let ended = Command::new("/bin/sh").args(["-c", &format!("kill -TERM {}", driver.id())]).status().unwrap();
+    assert!(ended.success());
+    assert_eq!(driver.ends(), Some(143));
+}
+
+#[test]
+fn detached_it_goes_on_by_itself() {
+    needs!("git", "sh");
+    let driven = project();
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    let ran = watched(&driven, "--detach --json");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    let process = told["process"].as_u64().unwrap();
+    let again = watched(&driven, "--detach");
+    assert_eq!(again.code, 9, "one watches already: {}{}", again.out, again.err);
+    assert_eq!(driven.loom("queue add a-task").code, 0);
+    assert!(until(|| states(&driven).len() == 1));
+    let alive =
+        || Command::new("/bin/sh").args(["-c", &format!("kill -0 {process}")]).output().unwrap().status.success();
+    assert!(alive());
+    Command::new("/bin/sh").args(["-c", &format!("kill -TERM {process}")]).status().unwrap();
+    assert!(until(|| !alive()));
+    let log = fs::read_to_string(told["log"].as_str().unwrap()).unwrap();
+    assert!(log.contains("watching"), "{log}");
+}
