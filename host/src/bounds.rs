@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RUN/made                the probe's canary: never to be seen
-//! RUN/workspace/work      may be changed
+//! RUN/workspace/work      may be changed, but by agents that only read
 //! RUN/workspace/repository/objects, and the project's    may be read: the agent's git borrows from them
 //! RUN/home, RUN/tmp       may be changed; RUN/home/.cargo stands in for the user's
 //! ```
@@ -46,21 +46,23 @@ impl Default for Leave {
     }
 }
 
-/// Returns the bounds of a program. `folder` is the run's.
+/// Returns the bounds of a program, which changes its work folder or only reads it. `folder` is the run's.
 pub(crate) fn bounds(
     folder: &Path,
     workspace: &Workspace,
     project: &Project,
     environment: &Environment,
     leave: &Leave,
-    door: Option<&Door>,
+    (changes, door): (bool, Option<&Door>),
 ) -> Bounds {
     let mut read = environment.readable();
+    let mut write = vec![folder.join("home"), folder.join("tmp")];
+    if changes { &mut write } else { &mut read }.push(workspace.work().to_path_buf());
     read.extend(leave.readable.iter().cloned());
     read.push(workspace.objects());
     read.extend(project.object_folders());
     Bounds {
-        write: vec![workspace.work().to_path_buf(), folder.join("home"), folder.join("tmp")],
+        write,
         read,
         canary: folder.join("made"),
         network: leave.network,

@@ -289,6 +289,7 @@ impl Shared {
             schema: parts.schema.clone(),
             work_dir: workspace.work().to_path_buf(),
             edits: work.edits,
+            fenced: self.settings.fence.watch() != Watch::Plain,
             round: work.round,
             attempt: work.attempt,
             time_limit_ms: order.time_ms,
@@ -402,7 +403,10 @@ impl Shared {
             }
             Watch::Stage | Watch::Namespace => {
                 environment.extend(bounds::variables(&folder, &settings.environment));
-                bounds::bounds(&folder, workspace, &settings.project, &settings.environment, &settings.leave, door)
+                // An agent that only reads has a work folder that cannot be changed; a check builds in it.
+                let changes = !matches!(&order.work, Work::Spawn(work) if !work.edits);
+                let (project, leave) = (&settings.project, &settings.leave);
+                bounds::bounds(&folder, workspace, project, &settings.environment, leave, (changes, door))
             }
         };
         environment.insert(SPAWN_VARIABLE.into(), order.id.to_string().into());

@@ -46,6 +46,7 @@ pub fn trial(
         schema: String::new(),
         work_dir: folder.path().join("work"),
         edits: false,
+        fenced: false,
         round: 1,
         attempt: 1,
         time_limit_ms: TIME_MS,

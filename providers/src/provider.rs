@@ -21,6 +21,8 @@ pub struct SpawnOrder {
     pub work_dir: PathBuf,
     /// Whether it may change that folder.
     pub edits: bool,
+    /// Whether programs are fenced in from outside: then they change that folder only where the order is to edit.
+    pub fenced: bool,
     /// The round of the agent's phase, from 1.
     pub round: u64,
     /// The try in that round, from 1.

@@ -19,7 +19,7 @@ use loom_host::environment::Environment;
 use loom_host::order::Message;
 use loom_host::projects::Projects;
 use loom_host::session::{Session, Wishes, local_actor};
-use loom_store::Store;
+use loom_store::{Store, StoreError};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -199,6 +199,9 @@ fn wake_on_change(folder: &Path, outbox: loom_host::order::Outbox) {
 fn detach(place: &Path, output: &mut Output) -> Result<Exit, CliError> {
     let folder = place.join(FOLDER);
     fs::create_dir_all(&folder).map_err(file("make", &folder))?;
+    if ask_holder(&folder).is_some() {
+        return Err(StoreError::Held { path: folder }.into());
+    }
     let path = folder.join(LOG);
     let log = OpenOptions::new().create(true).append(true).open(&path).map_err(file("write", &path))?;
     let binary = std::env::current_exe().map_err(file("find", Path::new("loom")))?;

@@ -13,7 +13,6 @@ pub struct Backends {
     /// With what each lacks to be asked anything.
     providers: BTreeMap<String, (ProviderSettings, Option<String>)>,
     chains: Chains,
-    fenced: bool,
 }
 
 impl Backends {
@@ -26,7 +25,7 @@ impl Backends {
         if let Some(name) = settings.chains.all().find(|name| !known.contains(name)) {
             return Err(NoProvider::Unknown { name: name.clone(), known });
         }
-        let BackendSettings { providers, chains, fenced } = settings;
+        let BackendSettings { providers, chains } = settings;
         let mut found = BTreeMap::new();
         for provider in providers {
             let lack = provider.lack(&is_installed);
@@ -38,7 +37,7 @@ impl Backends {
         if lacks.len() == named.len() {
             return Err(NoProvider::NotSetUp(lacks));
         }
-        Ok(Backends { providers: found, chains, fenced })
+        Ok(Backends { providers: found, chains })
     }
 
     /// Returns who does an order and why; or why nobody does (BACKEND-3).
@@ -97,7 +96,6 @@ impl Backends {
                 requests_max: settings.requests_max,
                 retries_max: settings.retries_max,
                 idle_limit_ms: settings.idle_limit_ms,
-                fenced: self.fenced,
                 variables: settings.variables.clone(),
             })),
             ProviderKind::Api(kind) => Box::new(Api::new(ApiSettings {
@@ -161,6 +159,7 @@ mod tests {
             schema: "{}".to_string(),
             work_dir: PathBuf::new(),
             edits: kind == "worker",
+            fenced: false,
             round: 1,
             attempt,
             time_limit_ms: 1,
@@ -199,7 +198,7 @@ mod tests {
             tiers: BTreeMap::from([("strong".to_string(), chain(&["codex", "api"])), ("none".to_string(), Vec::new())]),
             default: chain(&["claude", "codex"]),
         };
-        BackendSettings { providers, chains, fenced: false }
+        BackendSettings { providers, chains }
     }
 
     #[track_caller]

@@ -187,8 +187,6 @@ pub struct BackendSettings {
     pub providers: Vec<ProviderSettings>,
     /// Who of them is asked.
     pub chains: Chains,
-    /// Whether agents' programs are fenced in from outside.
-    pub fenced: bool,
 }
 
 /// Nobody can be asked.
@@ -253,7 +251,7 @@ impl BackendSettings {
             default = vec![claude.name.clone(), codex.name.clone()];
         }
         let chains = Chains { default, ..Chains::default() };
-        BackendSettings { providers: vec![claude, codex, anthropic, openai], chains, fenced: false }
+        BackendSettings { providers: vec![claude, codex, anthropic, openai], chains }
     }
 
     /// Lets one provider do everything, with one model for every tier. Without a provider the model is that of the first

@@ -89,9 +89,6 @@ pub struct CodexSettings {
     pub retries_max: u32,
     /// Most time for which it may print nothing, in milliseconds. It prints each step once that is whole.
     pub idle_limit_ms: u64,
-    /// Whether the program is fenced in from outside, so that a fence of its own is not needed around what an agent does
-    /// that edits. Who only reads stays behind it.
-    pub fenced: bool,
     /// Further variables, such as a proxy's.
     pub variables: Vec<(String, String)>,
 }
@@ -107,7 +104,6 @@ impl fmt::Debug for CodexSettings {
             .field("requests_max", &self.requests_max)
             .field("retries_max", &self.retries_max)
             .field("idle_limit_ms", &self.idle_limit_ms)
-            .field("fenced", &self.fenced)
             .field("variables", &names)
             .finish_non_exhaustive()
     }
@@ -161,10 +157,11 @@ impl Codex {
 
     fn program(&self, order: &SpawnOrder, gateway: &Gateway, home: String) -> Program {
         let settings = &self.settings;
-        let sandbox = match (order.edits, settings.fenced) {
-            (false, _) => "read-only",
-            (true, false) => "workspace-write",
-            (true, true) => "danger-full-access",
+        // Its own fence does not come about inside of another.
+        let sandbox = match (order.fenced, order.edits) {
+            (true, _) => "danger-full-access",
+            (false, true) => "workspace-write",
+            (false, false) => "read-only",
         };
         let mut argv = vec![settings.program.clone()];
         argv.extend(ARGUMENTS.iter().map(ToString::to_string));

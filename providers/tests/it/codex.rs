@@ -24,7 +24,6 @@ fn settings(endpoint: &Endpoint) -> CodexSettings {
         requests_max: 50,
         retries_max: 0,
         idle_limit_ms: ENOUGH_MS,
-        fenced: false,
         variables: proxies(endpoint),
     }
 }
@@ -209,8 +208,8 @@ fn inside_of_a_fence_it_has_none_of_its_own() {
     let beside = place.folder.path().join("tmp/../beside");
     let touch = format!("touch '{}'", beside.display());
     let endpoint = Endpoint::start(KEY, Script::new().then(shell(&touch)).then(Reply::text("Done."))).unwrap();
-    let settings = CodexSettings { fenced: true, ..settings(&endpoint) };
-    let report = Codex::new(settings).run(&place.order(true, ENOUGH_MS), &Real::new(&place));
+    let order = SpawnOrder { fenced: true, ..place.order(true, ENOUGH_MS) };
+    let report = Codex::new(settings(&endpoint)).run(&order, &Real::new(&place));
     assert_eq!(report.outcome, SpawnOutcome::Ok);
     assert!(beside.exists(), "nothing kept it from there");
 }

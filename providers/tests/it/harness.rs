@@ -52,6 +52,7 @@ impl Place {
             schema: SCHEMA.to_string(),
             work_dir: self.work(),
             edits,
+            fenced: false,
             round: 1,
             attempt: 1,
             time_limit_ms,

@@ -71,6 +71,7 @@ fn run_with(script: &str, work_dir: &Path, agent: &str, round: u64, attempt: u64
         schema: "{}".to_string(),
         work_dir: work_dir.to_path_buf(),
         edits: true,
+        fenced: false,
         round,
         attempt,
         time_limit_ms: 30,
