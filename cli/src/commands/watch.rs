@@ -200,7 +200,7 @@ fn detach(place: &Path, output: &mut Output) -> Result<Exit, CliError> {
     let folder = place.join(FOLDER);
     fs::create_dir_all(&folder).map_err(file("make", &folder))?;
     if ask_holder(&folder).is_some() {
-        return Err(StoreError::Held { path: folder }.into());
+        return Err(StoreError::Held { dir: folder, pid: None }.into());
     }
     let path = folder.join(LOG);
     let log = OpenOptions::new().create(true).append(true).open(&path).map_err(file("write", &path))?;
