@@ -45,7 +45,7 @@ fn go(project: &Project, edits: &Endpoint, decides: &Endpoint, kinds: &[&str], w
         default: chain("claude"),
         ..Chains::default()
     };
-    let settings = BackendSettings { providers: vec![claude, small], chains, fenced: false };
+    let settings = BackendSettings { providers: vec![claude, small], chains };
     let mut environment = project.environment();
     environment.search_path = std::env::var_os("PATH").unwrap();
     let is_installed =
@@ -171,7 +171,7 @@ fn a_run_whose_only_provider_is_the_other_program_ends_as_a_branch() {
         ..ProviderSettings::new("codex", ProviderKind::Codex)
     };
     let chains = Chains { default: vec!["codex".to_string()], ..Chains::default() };
-    let settings = BackendSettings { providers: vec![codex], chains, fenced: false };
+    let settings = BackendSettings { providers: vec![codex], chains };
     let mut environment = project.environment();
     environment.search_path = std::env::var_os("PATH").unwrap();
     let backends = Arc::new(Backends::new(settings, |_| true).unwrap());
