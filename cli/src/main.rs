@@ -4,6 +4,7 @@
 
 mod app;
 mod asking;
+mod card;
 mod commands;
 mod configuring;
 mod driving;
@@ -13,6 +14,7 @@ mod following;
 mod graph;
 mod identify;
 mod interrupt;
+mod joining;
 mod json;
 mod line;
 mod opening;
@@ -21,6 +23,7 @@ mod project;
 mod prompt;
 mod queue;
 mod refusal;
+mod status;
 mod task;
 mod terminal;
 mod text;

@@ -4,6 +4,7 @@
 //! becomes exit 0.
 
 use crate::error::CliError;
+use crate::status;
 use crate::text::clean;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -52,11 +53,13 @@ impl Output {
 
 /// Warns of something on stderr, without an output at hand.
 pub(crate) fn warn(words: &str) {
+    status::clear();
     let _deaf = writeln!(anstream::stderr(), "{WARN}warning:{WARN:#} {}", clean(words));
 }
 
 /// Says on stderr what may be worth doing.
 pub(crate) fn note(words: &str) {
+    status::clear();
     let _deaf = writeln!(anstream::stderr(), "{GOOD}note:{GOOD:#} {}", clean(words));
 }
 
