@@ -26,7 +26,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// A request that is on record, and what followed from it at once.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct Recorded {
     run: String,
     sequence: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Recorded {
     refused: Option<RefusedJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct RefusedJson {
     kind: String,
     rules: Vec<String>,
@@ -52,8 +52,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) thinker: &'a Thinker,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
     loom: &'static str,
     #[serde(flatten)]
     recorded: Recorded,

@@ -41,7 +41,7 @@ pub(crate) struct Thinker {
     script: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct RunJson {
     run: String,
     state: &'static str,

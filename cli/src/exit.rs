@@ -69,7 +69,12 @@ impl Exit {
             | CliError::BundleUnknown(_)
             | CliError::FileExists { .. }
             | CliError::NotAFile { .. }
-            | CliError::NotEmpty { .. } => Exit::Usage,
+            | CliError::NotEmpty { .. }
+            | CliError::NoPage { .. }
+            | CliError::NoSchema { .. }
+            | CliError::NoCommand { .. }
+            | CliError::NotConfirmed
+            | CliError::NotASpawn { .. } => Exit::Usage,
             CliError::Store(error) => Exit::of_store(error),
             CliError::Replay(error) => Exit::of_replay(error),
             CliError::Unrecorded { source, .. } => match source.as_ref() {
@@ -82,7 +87,11 @@ impl Exit {
             CliError::Output(_) | CliError::File { .. } | CliError::Unheard { .. } | CliError::NoProvider(_) => {
                 Exit::Unavailable
             }
-            CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
+            CliError::Bundle(_)
+            | CliError::Rules { .. }
+            | CliError::OfSpawn { .. }
+            | CliError::TreesGone { .. }
+            | CliError::NotAccepted { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,
         }
     }
@@ -113,10 +122,22 @@ impl Exit {
             | HostError::StateForeign { .. }
             | HostError::Policy(_)
             | HostError::Checks(_)
-            | HostError::Tool(ToolError::NotARepository { .. } | ToolError::Bare { .. } | ToolError::Empty { .. }) => {
-                Exit::Usage
-            }
-            HostError::Terms(_) => Exit::Failed,
+            | HostError::Tool(
+                ToolError::NotARepository { .. }
+                | ToolError::Bare { .. }
+                | ToolError::Empty { .. }
+                | ToolError::RemoteMissing { .. },
+            ) => Exit::Usage,
+            HostError::Terms(_)
+            | HostError::Tool(
+                ToolError::TargetDirty { .. }
+                | ToolError::NotOnBranch { .. }
+                | ToolError::Conflicts { .. }
+                | ToolError::CommitElsewhere { .. }
+                | ToolError::CommitRefused { .. }
+                | ToolError::NothingToShip { .. }
+                | ToolError::NotPutBack { .. },
+            ) => Exit::Failed,
             HostError::Append(AppendError::HeadMoved { .. })
             | HostError::Tool(_)
             | HostError::ObjectName

@@ -2,19 +2,25 @@
 //!
 //! It must never decide what a run does, and has no way into the engine but the one that every client has.
 
+mod account;
 mod app;
 mod asking;
+mod cause;
+mod code;
 mod commands;
+mod doctor;
 mod driving;
 mod error;
 mod exit;
 mod graph;
 mod identify;
 mod json;
+mod laws;
 mod line;
 mod opening;
 mod output;
 mod project;
+mod pull_request;
 mod refusal;
 mod terminal;
 mod text;

@@ -13,7 +13,9 @@ pub mod local;
 pub mod order;
 mod orders;
 pub mod request;
+pub mod reset;
 pub mod session;
+pub mod trees;
 pub mod world;
 
 pub use drive::drive;

@@ -10,6 +10,7 @@ pub mod demo;
 mod gateway;
 mod lines;
 mod play;
+mod programs;
 mod provider;
 mod script;
 
@@ -17,6 +18,7 @@ pub use choice::{NAMES, NoProvider, choose};
 pub use claude::{Claude, ClaudeSettings};
 pub use gateway::{Gateway, GatewayError, Tally, Upstream};
 pub use play::{Played, play};
+pub use programs::{AgentProgram, PROGRAMS};
 pub use provider::{Door, Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
 pub use script::{Edit, Script, ScriptError, Trouble, Turn};
 

@@ -40,8 +40,8 @@ pub(crate) struct Arguments {
     keep: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document<'a> {
     loom: &'static str,
     run: String,
     verdict: &'static str,

@@ -4,21 +4,31 @@ mod answer;
 mod at;
 mod backup;
 mod cancel;
+mod completions;
 mod demo;
+mod diff;
+mod doctor;
+mod explain;
 mod export;
 mod gates;
 mod gc;
+mod history;
 mod log;
+mod man;
 mod recover;
+mod reset;
 mod restore;
 mod resume;
 mod risk;
 mod rules;
 mod run;
+mod schema;
+mod ship;
 mod show;
 mod status;
 mod steer;
 mod verify;
+mod why;
 
 use crate::app::Global;
 use crate::error::CliError;
@@ -38,8 +48,12 @@ pub(crate) enum Command {
     Cancel(cancel::Arguments),
     Recover(recover::Arguments),
     Status(status::Arguments),
+    History(history::Arguments),
     Log(log::Arguments),
     Show(show::Arguments),
+    Why(why::Arguments),
+    Diff(diff::Arguments),
+    Ship(ship::Arguments),
     At(at::Arguments),
     Verify(verify::Arguments),
     Export(export::Arguments),
@@ -47,6 +61,12 @@ pub(crate) enum Command {
     Backup(backup::Arguments),
     Restore(restore::Arguments),
     Gc(gc::Arguments),
+    Reset(reset::Arguments),
+    Doctor(doctor::Arguments),
+    Explain(explain::Arguments),
+    Schema(schema::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 impl Command {
@@ -72,6 +92,16 @@ impl Command {
             Command::Backup(arguments) => backup::run(arguments, global, output),
             Command::Restore(arguments) => restore::run(arguments, global, output),
             Command::Gc(arguments) => gc::run(arguments, global, output),
+            Command::History(arguments) => history::run(arguments, global, output),
+            Command::Why(arguments) => why::run(arguments, global, output),
+            Command::Diff(arguments) => diff::run(arguments, global, output),
+            Command::Ship(arguments) => ship::run(arguments, global, output),
+            Command::Reset(arguments) => reset::run(arguments, global, output),
+            Command::Doctor(arguments) => doctor::run(arguments, global, output),
+            Command::Explain(arguments) => explain::run(arguments, global, output),
+            Command::Schema(arguments) => schema::run(arguments, output),
+            Command::Completions(arguments) => completions::run(arguments, output),
+            Command::Man(arguments) => man::run(arguments, output),
         }
     }
 }

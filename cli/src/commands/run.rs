@@ -80,8 +80,8 @@ fn micro(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "it is no amount like 2.50".to_string())
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document<'a> {
     loom: &'static str,
     run: String,
     /// `waiting` at a gate, else the verdict.

@@ -34,16 +34,16 @@ pub(crate) struct Arguments {
     id: String,
 }
 
-#[derive(Serialize)]
-struct RunDocument {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct RunDocument {
     loom: &'static str,
     what: &'static str,
     #[serde(flatten)]
     state: StateJson,
 }
 
-#[derive(Serialize)]
-struct EventDocument<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct EventDocument<'a> {
     loom: &'static str,
     what: &'static str,
     event: EventJson<'a>,
@@ -52,7 +52,7 @@ struct EventDocument<'a> {
     refusal: Option<RefusalJson<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct BlobJson {
     field: &'static str,
     digest: String,
@@ -60,7 +60,7 @@ struct BlobJson {
     bytes: Option<usize>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct RefusalJson<'a> {
     proposal: Vec<BytesJson<'a>>,
     rules: Vec<RefusedRule>,

@@ -81,7 +81,7 @@ pub struct ClaudeSettings {
 }
 
 /// The variables that the command takes a credential from; the first that is set is handed over.
-const CREDENTIALS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
+pub(crate) const CREDENTIALS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
 /// How often is asked again by the command itself: Loom tries again, too, and sees it.
 const RETRIES: u32 = 2;
 /// Longer than the command's shell may take for one call, which is ten minutes.
