@@ -1,7 +1,7 @@
 //! The text of a pull request, as Markdown: what a reviewer wants to know of a run, and how to check it.
 //!
 //! Whatever a person, an agent or a project wrote stands in code, spans or blocks whose fence is longer than any within:
-//! there is no HTML, mention, image, link or reference in code.
+//! there is no HTML, mention, image, link or reference in code (CLI-8).
 
 use crate::account::{Account, Fate};
 use crate::text::{clean, clean_block, lossy, money, run8, span};

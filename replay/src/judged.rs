@@ -9,7 +9,7 @@ use crate::records::Records;
 use crate::refold::{broken, walk};
 use loom_core::event::{Envelope, View};
 use loom_core::kind::Event;
-use loom_core::rules::{Judgement, Outcome, Severity};
+use loom_core::rules::Judgement;
 use loom_core::schema::Class;
 use loom_core::word::{DecidedBy, GateOutcome, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What became of asking the rules about a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judged {
-    /// Every rule that names its kind was asked; they stand in order of sets and files.
+    /// Every rule that names its kind was asked; they stand in order of sets and files. One of severity `error` that
+    /// did not give true is a decision that core would not have made.
     Asked(Vec<Judgement>),
     /// Decisions of this sort are never judged (COMMIT-5): no rule can wedge a run.
     Exempt,
@@ -42,12 +43,7 @@ pub fn judged(records: &dyn Records, sequences: &BTreeSet<u64>) -> Result<BTreeM
         let judged = match run {
             _ if is_exempt(&body) => Judged::Exempt,
             Err(missing) => Judged::Unknowable(missing.to_string()),
-            Ok(run) => {
-                let answers = run.terms.rules().answers(&run.facts, &view);
-                let refuses = |answer: &Judgement| answer.severity == Severity::Error && answer.result != Outcome::True;
-                // It is on record though a rule would have refused it: it was one of those that are never judged.
-                if answers.iter().any(refuses) { Judged::Exempt } else { Judged::Asked(answers) }
-            }
+            Ok(run) => Judged::Asked(run.terms.rules().answers(&run.facts, &view)),
         };
         found.insert(sequence, judged);
         Ok(())
@@ -59,10 +55,11 @@ fn is_exempt(body: &Event) -> bool {
     match body {
         Event::GateOpened(_) | Event::GateWithdrawn(_) => true,
         Event::RunClosed(closed) => closed.verdict != Verdict::Accepted,
-        Event::GateDecided(decided) => {
-            decided.by == DecidedBy::Deadline
-                || matches!(decided.outcome, GateOutcome::Rejected | GateOutcome::Abandoned)
-        }
+        Event::GateDecided(decided) => match decided.by {
+            DecidedBy::Deadline => true,
+            DecidedBy::Person => matches!(decided.outcome, GateOutcome::Rejected | GateOutcome::Abandoned),
+            DecidedBy::Policy => false,
+        },
         _ => false,
     }
 }

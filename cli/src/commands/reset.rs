@@ -59,12 +59,13 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     }
     let opened = project::open(global.dir.as_deref(), output)?;
     let store = opened.store.as_ref();
-    let open: Vec<StreamId> = store
+    let mut open: Vec<StreamId> = store
         .runs(usize::MAX)?
         .into_iter()
         .filter(|run| !matches!(run.state, RunState::Closed(_)))
         .map(|run| run.stream)
         .collect();
+    open.sort();
     // Workspaces of runs that go on are in use; a reset ends those runs.
     let found = leftovers(&environment, store, &[])?;
     let folder = opened.folder.clone();

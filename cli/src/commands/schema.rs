@@ -1,4 +1,4 @@
-//! `loom schema DOCUMENT`: the JSON Schema of what `--json` and `--jsonl` print, made from what is serialized.
+//! `loom schema DOCUMENT`: the JSON Schema of what `--json` and `--jsonl` print, made from what is serialized (CLI-7).
 
 use crate::app::Version;
 use crate::asking;

@@ -9,7 +9,7 @@
 //! Rules are asked again from the log alone, never guessed: what cannot be known is said to be so.
 
 use crate::app::Global;
-use crate::cause::{Cause, causes};
+use crate::cause::{Cause, causes, named};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify;
@@ -17,7 +17,7 @@ use crate::line::plain;
 use crate::output::{BAD, FAINT, GOOD, ID, Output, STRONG, WARN};
 use crate::project;
 use crate::refusal::{RefusedRule, refused_rules};
-use crate::text::{clean, rfc3339, short};
+use crate::text::{clean, clip, rfc3339, short};
 use crate::told::refusal;
 use loom_core::event::Envelope;
 use loom_core::id::{Actor, StreamId, hex};
@@ -121,6 +121,9 @@ struct Node {
     before: Option<Run>,
 }
 
+/// Most characters of what a rule read; the JSON has all of it.
+const READ: usize = 160;
+
 /// What an event rests on, by sequence.
 type Chain = BTreeMap<u64, Node>;
 
@@ -154,7 +157,11 @@ fn chain(store: &dyn Store, stream: StreamId, sequence: u64) -> Result<Chain, Cl
         let stored = stored.ok_or_else(|| CliError::Unknown { text: identify::told(&stream, sequence) })?;
         let envelope = Envelope::decode(&stored.event.bytes)
             .map_err(|source| CliError::Event { position: stored.position, source })?;
-        let causes = causes(&envelope);
+        let mut causes = causes(&envelope);
+        if envelope.body.schema().class == Class::Decision {
+            causes.extend(led_to(store, stream, &envelope)?);
+            causes.sort_by(|a, b| b.sequence.cmp(&a.sequence));
+        }
         wanted.extend(causes.iter().map(|cause| cause.sequence));
         let before = match &envelope.body {
             Event::Refused(_) => refold(&StoredRun::new(store, stream), Some(sequence.saturating_sub(1)))?.run.ok(),
@@ -170,6 +177,27 @@ fn chain(store: &dyn Store, stream: StreamId, sequence: u64) -> Result<Chain, Cl
         }
     }
     Ok(chain)
+}
+
+/// Returns what a decision follows in its own commit: the gate that was decided there, a refusal, a way back.
+fn led_to(store: &dyn Store, stream: StreamId, decision: &Envelope) -> Result<Vec<Cause>, CliError> {
+    let first = decision.input + 1;
+    let before = usize::try_from(decision.sequence.saturating_sub(first)).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    for stored in store.read(stream, first, before)? {
+        let earlier = Envelope::decode(&stored.event.bytes)
+            .map_err(|source| CliError::Event { position: stored.position, source })?;
+        let what = match earlier.body {
+            Event::GateDecided(_) => "after the gate's decision",
+            Event::Refused(_) => "after the refusal",
+            Event::WalkedBack(_) => "after going back",
+            _ => continue,
+        };
+        found.push(Cause { what, sequence: earlier.sequence });
+    }
+    // What it names itself is said already.
+    found.retain(|cause| named(&decision.body).iter().all(|other| other.sequence != cause.sequence));
+    Ok(found)
 }
 
 /// Returns who the chain rests on: the persons whose requests are in it, and what policies and deadlines decided.
@@ -339,8 +367,8 @@ fn print_node(node: &Node, indent: &str, output: &mut Output) -> Result<(), CliE
                     Outcome::False | Outcome::Unknown(_) | Outcome::Error(_) => BAD,
                 };
                 let read: Vec<String> = read(answer).map(|(name, value)| format!("{name} = {value}")).collect();
-                let (rule, result, read) =
-                    (clean(&answer.rule), clean(&answer.result.to_string()), clean(&read.join(", ")));
+                let (rule, result) = (clean(&answer.rule), clean(&answer.result.to_string()));
+                let read = clip(&read.join(", "), READ);
                 writeln!(out, "{indent}  asked {rule}: {style}{result}{style:#}  {FAINT}{read}{FAINT:#}")?;
             }
         }
