@@ -4,6 +4,7 @@
 
 use loom_core::event::Envelope;
 use loom_core::kind::Event;
+use std::cmp::Reverse;
 
 /// An earlier event of the same run, and what it is to the later one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(crate) fn causes(envelope: &Envelope) -> Vec<Cause> {
         found.push(Cause { what: "follows from the input", sequence: envelope.input });
     }
     found.retain(|cause| cause.sequence < envelope.sequence);
-    found.sort_by(|a, b| b.sequence.cmp(&a.sequence));
+    found.sort_by_key(|cause| Reverse(cause.sequence));
     found.dedup_by_key(|cause| cause.sequence);
     found
 }

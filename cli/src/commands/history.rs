@@ -13,6 +13,7 @@ use loom_core::id::hex;
 use loom_core::word::Verdict;
 use loom_store::RunState;
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::io::Write;
 
 /// Lists the runs that have ended, the newest first, with what they cost.
@@ -94,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             RunState::Open | RunState::Waiting => false,
         })
         .collect();
-    ended.sort_by(|a, b| b.last.cmp(&a.last));
+    ended.sort_by_key(|run| Reverse(run.last));
     let listed = if arguments.n == 0 { ended.len() } else { arguments.n.min(ended.len()) };
     let mut runs = Vec::new();
     let mut total = Spent::default();

@@ -32,8 +32,11 @@ pub(super) struct Document {
     documents: Vec<&'static str>,
 }
 
+/// Makes a schema.
+type Make = fn() -> Schema;
+
 /// Every document, by what its `loom` field says, and what it looks like.
-const DOCUMENTS: &[(&str, fn() -> Schema)] = &[
+const DOCUMENTS: &[(&str, Make)] = &[
     ("answer/1", of::<asking::Document>),
     ("at/1", of::<at::Document>),
     ("backup/1", of::<backup::Document>),
@@ -122,7 +125,7 @@ fn shown() -> Schema {
     #[expect(dead_code, reason = "only its schema is wanted")]
     enum Shown<'a> {
         Event(show::EventDocument<'a>),
-        Run(show::RunDocument),
+        Run(Box<show::RunDocument>),
     }
     of::<Shown>()
 }

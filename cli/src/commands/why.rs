@@ -29,6 +29,7 @@ use loom_core::word::DecidedBy;
 use loom_replay::{Judged, StoredRun, judged, refold};
 use loom_store::{Store, Stored};
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
@@ -160,7 +161,7 @@ fn chain(store: &dyn Store, stream: StreamId, sequence: u64) -> Result<Chain, Cl
         let mut causes = causes(&envelope);
         if envelope.body.schema().class == Class::Decision {
             causes.extend(led_to(store, stream, &envelope)?);
-            causes.sort_by(|a, b| b.sequence.cmp(&a.sequence));
+            causes.sort_by_key(|cause| Reverse(cause.sequence));
         }
         wanted.extend(causes.iter().map(|cause| cause.sequence));
         let before = match &envelope.body {

@@ -205,14 +205,11 @@ fn store(environment: &Environment, folder: &Path, findings: &mut Vec<Finding>) 
         Err(error) => findings.push(Finding::error("store", error.to_string(), "loom explain LOOM-E049")),
     }
     let is_held = findings.iter().any(|finding| finding.id == "holder");
-    if let Some(socket) = socket.filter(|socket| socket.exists() && !is_held) {
-        if RemoteStore::connect(&socket).is_err() {
-            findings.push(Finding {
-                repair: Some(format!("rm {}", argument(&socket))),
-                ..Finding::note("socket", "a holder that died left its socket; the next one replaces it")
-            });
-        }
-    }
+    let left = socket.filter(|socket| socket.exists() && !is_held && RemoteStore::connect(socket).is_err());
+    findings.extend(left.map(|socket| Finding {
+        repair: Some(format!("rm {}", argument(&socket))),
+        ..Finding::note("socket", "a holder that died left its socket; the next one replaces it")
+    }));
     let Ok(store) = found else { return };
     let open: Vec<StreamId> = store
         .runs(usize::MAX)

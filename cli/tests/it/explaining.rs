@@ -20,7 +20,7 @@ const CODES: &[(&str, &str)] = &[
     ("export run:last -o . --force", "LOOM-E014"),
     ("verify no-such-run-or-file", "LOOM-E003"),
     ("restore no-such-file", "LOOM-E049"),
-    ("answer run:last accept --digest x", "LOOM-E021"),
+    ("answer run:last accept", "LOOM-E020"),
     ("explain no-such-thing", "LOOM-E025"),
     ("schema no-such-document", "LOOM-E026"),
     ("man no-such-command", "LOOM-E001"),
