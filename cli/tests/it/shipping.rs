@@ -21,11 +21,15 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 
 /// A project with a run of the demo's task that waits at its first gate over a blocking finding.
 fn waiting() -> Driven {
+    waiting_for(demo::SCRIPT)
+}
+
+fn waiting_for(script: &str) -> Driven {
     let driven = Driven::new();
     driven.make_project();
     git(&driven.project(), &["config", "user.name", "u"]);
     git(&driven.project(), &["config", "user.email", "u@x"]);
-    fs::write(driven.path("model.toml"), demo::SCRIPT).unwrap();
+    fs::write(driven.path("model.toml"), script).unwrap();
     fs::write(driven.path("task.txt"), demo::TASK).unwrap();
     let path = |name: &str| driven.path(name).display().to_string();
     let task = format!("run --file {} --script {} --policy review-final", path("task.txt"), path("model.toml"));
@@ -303,4 +307,29 @@ fn history_adds_up() {
         assert_eq!(told["runs"].as_array().unwrap().len(), count, "{choice}");
     }
     assert_eq!(driven.loom("history --verdict fine").code, 2);
+}
+
+#[test]
+fn escapes_in_a_patch_are_harmless_at_a_terminal_and_whole_in_a_pipe() {
+    needs!("git", "sh", "script");
+    const LINE: &str = "    sh notes.sh add NAME saves standard input as a new note\n";
+    assert!(demo::SCRIPT.contains(LINE));
+    // TOML's literal strings hold no control character; a basic one does.
+    let (before, after) = demo::SCRIPT.split_once(LINE).unwrap();
+    let begins = before.rfind("'''").unwrap();
+    let (before, within) = (&before[..begins], &before[begins + 3..]);
+    let (rest, after) = after.split_once("'''").unwrap();
+    let text = format!("{within}{LINE}{rest}").replace('\\', "\\\\").replace('"', "\\\"");
+    let text = text.replace("saves", "\\u001b[31msaves\\u001b]0;title\\u0007");
+    let driven = waiting_for(&format!("{before}\"\"\"{text}\"\"\"{after}"));
+    let piped = driven.loom("diff").out;
+    assert!(piped.contains("\u{1b}[31msaves\u{1b}]0;title\u{7}"), "{piped}");
+    let mut command = Command::new("script");
+    driven.prepare(&mut command);
+    command.env("TERM", "xterm");
+    let output = command.args(["-qec", &format!("{} diff", env!("CARGO_BIN_EXE_loom")), "/dev/null"]).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("␛[31msaves␛]0;title␇"), "{shown:?}");
+    assert!(!shown.contains("\u{1b}]") && !shown.contains("\u{1b}[31msaves"), "{shown:?}");
+    assert!(shown.contains("\u{1b}[32m+"), "colours of our own: {shown:?}");
 }
