@@ -333,3 +333,37 @@ fn escapes_in_a_patch_are_harmless_at_a_terminal_and_whole_in_a_pipe() {
     assert!(!shown.contains("\u{1b}]") && !shown.contains("\u{1b}[31msaves"), "{shown:?}");
     assert!(shown.contains("\u{1b}[32m+"), "colours of our own: {shown:?}");
 }
+
+#[test]
+fn what_drivers_print_is_what_the_schema_says() {
+    needs!("git", "sh");
+    let driven = Driven::new();
+    let place = Place::empty();
+    let told = |driven: &Driven, arguments: &str| {
+        let told = json(&driven.loom(&format!("{arguments} --quiet --json")));
+        is_of_its_schema(&place, &told);
+        told["loom"].as_str().unwrap().to_string()
+    };
+    let demo = format!("demo --no-input --keep {}", driven.path("kept").display());
+    let mut names = vec![told(&driven, &demo)];
+    let driven = waiting();
+    let path = |name: &str| driven.path(name).display().to_string();
+    let script = format!("--script {}", path("model.toml"));
+    let blocker = driven.log().into_iter().find(|event| event["body"]["severity"] == "blocking").unwrap();
+    for arguments in [
+        "gates".to_string(),
+        format!("answer run:last accept {script}"),
+        format!("run --file {} --policy review-final {script}", path("task.txt")),
+        format!("steer run:last mind-the-names {script}"),
+        format!("risk accept run:last#{} -m known {script}", blocker["sequence"]),
+        format!("recover run:last retry {script}"),
+        format!("resume {script}"),
+        format!("cancel run:last {script}"),
+        "reset --yes".to_string(),
+    ] {
+        names.push(told(&driven, &arguments));
+    }
+    let wanted = ["demo", "gates", "answer", "run", "steer", "risk", "recover", "resume", "cancel", "reset"]
+        .map(|name| format!("{name}/1"));
+    assert_eq!(names, wanted);
+}
