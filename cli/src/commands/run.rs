@@ -93,8 +93,8 @@ impl Arguments {
     }
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document<'a> {
     loom: &'static str,
     run: String,
     /// `waiting` at a gate, else the verdict.

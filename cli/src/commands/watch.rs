@@ -52,8 +52,8 @@ pub(crate) struct Arguments {
     thinker: Thinker,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     /// The process that watches on.
     process: Option<u32>,

@@ -11,8 +11,10 @@ mod bad_input;
 mod configuring;
 mod damage;
 mod demo;
+mod doctoring;
 mod driven;
 mod exit_codes;
+mod explaining;
 mod files;
 mod forged;
 mod full;
@@ -29,5 +31,6 @@ mod rules;
 mod running;
 #[path = "../../../host/tests/it/samples.rs"]
 mod samples;
+mod shipping;
 mod signals;
 mod watching;

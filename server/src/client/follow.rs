@@ -105,11 +105,7 @@ impl Reader {
                 }
                 Some(("event", name)) => self.name = name.to_string(),
                 Some(("data", data)) => self.data = data.to_string(),
-                Some(("", _)) => {
-                    if told(Told::Sign).is_break() {
-                        return Some(ControlFlow::Break(()));
-                    }
-                }
+                Some(("", _)) if told(Told::Sign).is_break() => return Some(ControlFlow::Break(())),
                 _ => {}
             }
         }
