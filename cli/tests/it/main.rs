@@ -11,6 +11,7 @@ mod bad_input;
 mod configuring;
 mod damage;
 mod demo;
+mod docs;
 mod doctoring;
 mod driven;
 mod exit_codes;
