@@ -439,9 +439,7 @@ fn nobody_to_think_is_9_and_says_what_to_do() {
     let ran: Ran = place.command("resume").env_remove("ANTHROPIC_API_KEY").output().unwrap().into();
     assert_eq!(ran.code, 9, "{}", ran.err);
     assert!(
-        ran.err.starts_with(
-            "error: no model is set up: provider `claude` has no credential: set one of ANTHROPIC_API_KEY"
-        ),
+        ran.err.starts_with("error: no model is set up: install the agent program `claude` and set ANTHROPIC_API_KEY"),
         "{}",
         ran.err
     );
