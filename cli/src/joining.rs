@@ -6,12 +6,15 @@ use crate::status;
 use crate::terminal::{Typed, read_line};
 use crate::text::{clean, run8};
 use crate::told::Tale;
+use loom_core::event::Envelope;
 use loom_core::id::StreamId;
+use loom_core::kind::Event;
 use loom_core::state::Gate;
 use loom_host::request::Ask;
 use loom_host::session::{Wishes, request_id};
 use loom_replay::{StoredRun, refold};
 use loom_server::{AskError, RemoteStore, Told};
+use loom_store::Stored;
 use std::ops::ControlFlow;
 
 /// What became of it.
@@ -40,8 +43,11 @@ pub(crate) fn join(
     loop {
         let mut failed = None;
         let followed = holder.follow(Some(stream), next, &mut |told| match told {
-            Told::Event(_) => {
+            Told::Event(stored) => {
                 next += 1;
+                if !may_stand(&stored) {
+                    return ControlFlow::Continue(());
+                }
                 match stands(holder, stream, &mut tale) {
                     Ok(true) => ControlFlow::Break(()),
                     Ok(false) => ControlFlow::Continue(()),
@@ -76,6 +82,17 @@ pub(crate) fn join(
             return Ok(Joined::Stands(stream, Some(gate)));
         }
     }
+}
+
+/// Whether a run may have come to a stand with an event.
+fn may_stand(stored: &Stored) -> bool {
+    // What cannot be read is told where it is read.
+    Envelope::decode(&stored.event.bytes).is_ok_and(|envelope| {
+        !matches!(
+            envelope.body,
+            Event::PathsChanged(_) | Event::BudgetSettled(_) | Event::FindingRaised(_) | Event::VerdictGiven(_)
+        )
+    })
 }
 
 /// Tells what is new, and whether the run has ended, waits or is held.

@@ -2,11 +2,7 @@
 
 use crate::follow::Followers;
 use crate::peer;
-use crate::routes::{Shared, router};
-use crate::wire::ErrorWire;
-use axum::Router;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use crate::routes::{Shared, refusing, router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use loom_core::id::{digest, hex};
@@ -124,13 +120,7 @@ async fn serve(stream: UnixStream, shared: Shared) {
     let Ok(peer) = stream.peer_cred() else { return };
     let routes = match peer::check(&peer) {
         Ok(actor) => router(Shared { actor: Some(actor), ..shared }),
-        Err(refused) => {
-            let reason = refused.reason();
-            Router::new().fallback(move || {
-                let reason = reason.clone();
-                async { (StatusCode::FORBIDDEN, axum::Json(ErrorWire::sentence(reason))).into_response() }
-            })
-        }
+        Err(refused) => refusing(&refused.reason(), refused.actor(peer.uid()), shared),
     };
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

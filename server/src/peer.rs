@@ -16,6 +16,13 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
+    /// Returns who asks, where that is known well enough to be put on record as refused.
+    pub(crate) fn actor(&self, uid: u32) -> Option<Actor> {
+        let Refused::Descends(spawn) = self else { return None };
+        let id = format!("uid:{uid}");
+        Some(Actor::Person { id, assurance: Assurance::Asserted, descends: Some(*spawn) })
+    }
+
     /// Returns the reason, as the peer is told.
     pub(crate) fn reason(&self) -> String {
         match self {

@@ -79,6 +79,28 @@ pub(crate) fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
+/// Returns what is left for a peer that is refused, which is told why. What it asks of a run goes on record as refused
+/// (COMMIT-6) where it is known who asks.
+pub(crate) fn refusing(reason: &str, actor: Option<Actor>, shared: Shared) -> Router {
+    let told = Arc::new(reason.to_string());
+    let whatever = told.clone();
+    let failed = |told: Arc<String>| Failed(StatusCode::FORBIDDEN, ErrorWire::sentence(told.as_str()));
+    let router = Router::new().fallback(move || {
+        let told = told.clone();
+        async move { failed(told) }
+    });
+    if actor.is_none() {
+        return router.with_state(shared);
+    }
+    let asked = Router::new().route("/v1/streams/{stream}/requests", post(put_request)).layer(
+        axum::middleware::map_response(move |_: Response| {
+            let told = whatever.clone();
+            async move { failed(told) }
+        }),
+    );
+    router.merge(asked).with_state(Shared { actor, ..shared })
+}
+
 /// A question without a good answer.
 struct Failed(StatusCode, ErrorWire);
 

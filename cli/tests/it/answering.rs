@@ -4,8 +4,9 @@ use crate::driven::{Driven, until};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 
 /// Returns the demo, killed while it waits for nobody, with its first gate open: a blocker stands.
 fn at_first_gate() -> Driven {
@@ -187,4 +188,45 @@ fn a_log_is_followed_over_the_death_of_who_drives() {
     assert_eq!(told, (0..told.len() as u64).collect::<Vec<_>>(), "nothing twice, nothing left out");
     let again = driven.loom("log run:last -f -n 3 --jsonl");
     assert_eq!((again.code, again.out.lines().count()), (0, 3));
+}
+
+/// Where a process below a spawn asks, for the test below run as a child: the holder's socket and the run.
+const BELOW: [&str; 2] = ["TEST_BELOW_SOCKET", "TEST_BELOW_RUN"];
+
+#[test]
+fn what_an_agent_asks_of_its_run_is_refused_and_on_record() {
+    if let [Ok(socket), Ok(run)] = BELOW.map(std::env::var) {
+        let mut stream = UnixStream::connect(socket).unwrap();
+        let body = "{\"id\": \"aa\", \"ask\": {\"cancel\": {}}}";
+        write!(
+            stream,
+            "POST /v1/streams/{run}/requests HTTP/1.1\r\nhost: loom\r\ncontent-type: application/json\r\n\
+             connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("descends from spawn or check 7"), "{answer}");
+        return;
+    }
+    needs!("git", "sh", "setsid");
+    let driven = Driven::new();
+    fs::write(driven.path("linger-check"), "").unwrap();
+    let mut driver = driven.demo();
+    assert!(until(|| driven.ran().iter().any(|line| line == "lingers")));
+    let status: Value = serde_json::from_str(&driven.loom("status --json").out).unwrap();
+    let socket = fs::read_dir(driven.path("state/sockets")).unwrap().next().unwrap().unwrap().path();
+    let below = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "answering::what_an_agent_asks_of_its_run_is_refused_and_on_record"])
+        .envs([(BELOW[0], socket.as_os_str()), (BELOW[1], status["runs"][0]["run"].as_str().unwrap().as_ref())])
+        .env("LOOM_SPAWN", "7")
+        .status();
+    assert!(below.unwrap().success());
+    let log = driven.log();
+    let refused = log.iter().find(|event| event["kind"] == "request.refused").unwrap();
+    assert_eq!((&refused["body"]["what"], &refused["actor"]["descends"]), (&"run.cancelled".into(), &7.into()));
+    assert!(!driver.has_ended());
+    driver.kill();
+    fs::remove_file(driven.path("linger-check")).unwrap();
 }

@@ -199,3 +199,31 @@ fn interrupted_once_it_ends_cleanly_and_twice_at_once() {
         driven.is_whole();
     }
 }
+
+#[test]
+fn a_second_run_is_driven_by_who_drives_already_and_taken_over_when_it_dies() {
+    needs!("git", "sh", "setsid");
+    let driven = project();
+    fs::write(driven.path("linger-check"), "").unwrap();
+    let mut driver = driven.drives(&task(&driven, ""));
+    assert!(until(|| driven.ran().iter().any(|line| line == "lingers")));
+    fs::remove_file(driven.path("linger-check")).unwrap();
+    let ran = driven.loom(&task(&driven, "--json"));
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("which another process drives"), "{}", ran.err);
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(document["state"], "waiting");
+    assert!(ran.err.contains("decides on") && ran.err.contains("checked"), "the gate is shown: {}", ran.err);
+
+    fs::write(driven.path("linger-check"), "").unwrap();
+    let mut joined = driven.drives(&task(&driven, "--request-id third"));
+    joined.reads_until("which another process drives");
+    assert!(!driver.has_ended());
+    driver.kill();
+    fs::remove_file(driven.path("linger-check")).unwrap();
+    // It takes the store, and drives on what it finds there.
+    assert_eq!(joined.ends(), Some(3), "{:?}", joined.told);
+    let status: Value = serde_json::from_str(&driven.loom("status --json").out).unwrap();
+    assert_eq!(status["runs"].as_array().unwrap().len(), 3);
+    assert!(until(|| driven.survivors().is_empty()));
+}

@@ -12,12 +12,16 @@ use loom_store::{StoreError, Stored};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 /// How long a follower hears nothing before it takes the holder for gone; a holder gives a sign every five seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest line that is put together, in bytes: an event in hexadecimal, and more.
 const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// How much is read ahead of who is told.
+const AHEAD: usize = 64;
 
 /// What is told as it comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +39,33 @@ pub enum Told {
     Sign,
 }
 
+/// Follows in a thread of its own, so that whoever is told may ask the holder meanwhile.
 pub(super) fn follow(
+    socket: &Path,
+    stream: Option<StreamId>,
+    from: u64,
+    told: &mut dyn FnMut(Told) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let (sender, receiver) = sync_channel(AHEAD);
+    let socket = socket.to_path_buf();
+    let following = std::thread::Builder::new().name("loom-follow".to_string());
+    let following = following.spawn(move || {
+        read(&socket, stream, from, &mut |one| match sender.send(one) {
+            Ok(()) => ControlFlow::Continue(()),
+            // Who was told has heard enough.
+            Err(_) => ControlFlow::Break(()),
+        })
+    });
+    let following = following.map_err(|error| cannot("be followed", error))?;
+    while let Ok(one) = receiver.recv() {
+        if told(one).is_break() {
+            return Ok(());
+        }
+    }
+    following.join().unwrap_or_else(|_| Err(cannot("be followed", io::Error::other("the follower broke off"))))
+}
+
+fn read(
     socket: &Path,
     stream: Option<StreamId>,
     from: u64,
