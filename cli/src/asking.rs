@@ -78,15 +78,15 @@ impl Asking<'_> {
                     AskError::Refused(reason) => CliError::Refused { reason },
                     AskError::Unavailable(reason) => CliError::Unheard { reason },
                 })?;
-                // What was asked may have been the last that its holder waited for.
-                match holder.read(stream, sequence, 1) {
-                    Ok(_) => (sequence, Box::new(holder) as Box<dyn Store>),
-                    Err(_) => (sequence, reopened(&folder)?),
-                }
+                (sequence, Box::new(holder) as Box<dyn Store>)
             }
             None => (drive(&folder, stream, id, ask, thinker, quiet, output)?, reopened(&folder)?),
         };
-        let recorded = followed(store.as_ref(), stream, sequence, output)?;
+        let recorded = match followed(store.as_ref(), stream, sequence, output) {
+            // What was asked may have been the last that its holder waited for.
+            Err(CliError::Store(_)) => followed(reopened(&folder)?.as_ref(), stream, sequence, output)?,
+            recorded => recorded?,
+        };
         let exit = match (&recorded.refused, &recorded.declined) {
             (Some(_), _) => Exit::Refused,
             (None, Some(_)) => Exit::Failed,

@@ -29,14 +29,14 @@ pub(crate) enum Joined {
 pub(crate) fn join(
     holder: &RemoteStore,
     (id, task, bundle, wishes): (&[u8], &str, &str, &Wishes),
-    (quiet, asks): (bool, bool),
+    (quiet, asks, jsonl): (bool, bool, bool),
 ) -> Result<Joined, CliError> {
     let stream = match holder.open_run(id, task, bundle, wishes) {
         Ok(stream) => stream,
         Err(AskError::Refused(reason)) => return Err(CliError::Refused { reason }),
         Err(AskError::Unavailable(_)) => return Ok(Joined::Orphaned),
     };
-    let mut tale = Tale::begin(quiet);
+    let mut tale = Tale::begin(quiet).in_lines(jsonl);
     tale.say(&format!("run {}, which another process drives", run8(&stream)));
     let shows = status::is_wanted(quiet);
     let mut next = 0;

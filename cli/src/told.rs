@@ -1,6 +1,7 @@
 //! Tells on stderr what goes on record in a run, as it goes on record. It reads the log and nothing else.
 
 use crate::error::CliError;
+use crate::json::EventJson;
 use crate::output::{BAD, FAINT as QUIET, GOOD, STRONG as LOUD};
 use crate::refusal::refused_rules;
 use crate::status;
@@ -20,17 +21,24 @@ pub(crate) struct Tale {
     began: Instant,
     next: u64,
     quiet: bool,
+    /// Whether each event goes to stdout as a line of JSON, too.
+    lines: bool,
 }
 
 impl Tale {
     /// Begins a tale; times are told from here.
     pub(crate) fn begin(quiet: bool) -> Self {
-        Tale { began: Instant::now(), next: 0, quiet }
+        Tale { began: Instant::now(), next: 0, quiet, lines: false }
     }
 
     /// Begins a tale in the middle of a run, at an event.
     pub(crate) fn begin_at(next: u64, quiet: bool) -> Self {
         Tale { next, ..Tale::begin(quiet) }
+    }
+
+    /// Writes each event to stdout as a line of JSON, too.
+    pub(crate) fn in_lines(self, lines: bool) -> Self {
+        Tale { lines, ..self }
     }
 
     /// Says something that is not from the log.
@@ -65,6 +73,12 @@ impl Tale {
                 let envelope = Envelope::decode(&stored.event.bytes)
                     .map_err(|source| CliError::Event { position: stored.position, source })?;
                 self.tell(&envelope, run);
+                if self.lines {
+                    let mut out = std::io::stdout().lock();
+                    serde_json::to_writer(&mut out, &EventJson(stored))?;
+                    out.write_all(b"\n")?;
+                    out.flush()?;
+                }
             }
         }
     }

@@ -29,6 +29,8 @@ pub struct Leave {
     /// Whether they have the machine's network. Without it an agent's program reaches its model through a door, and
     /// nobody reaches anything else (FENCE-5).
     pub network: bool,
+    /// Agents and checks that have it all the same.
+    pub network_for: Vec<String>,
     /// How much of the machine each may take.
     pub limits: FenceLimits,
     /// Files and folders that they may read and execute.
@@ -42,18 +44,19 @@ impl Default for Leave {
             processes_max: Some(PROCESSES_MAX),
             file_max_bytes: Some(FILE_MAX_BYTES),
         };
-        Leave { network: false, limits, readable: Vec::new() }
+        Leave { network: false, network_for: Vec::new(), limits, readable: Vec::new() }
     }
 }
 
-/// Returns the bounds of a program, which changes its work folder or only reads it. `folder` is the run's.
+/// Returns the bounds of a program of an agent or a check of this name, which changes its work folder or only reads it.
+/// `folder` is the run's.
 pub(crate) fn bounds(
     folder: &Path,
     workspace: &Workspace,
     project: &Project,
     environment: &Environment,
     leave: &Leave,
-    (changes, door): (bool, Option<&Door>),
+    (name, changes, door): (&str, bool, Option<&Door>),
 ) -> Bounds {
     let mut read = environment.readable();
     let mut write = vec![folder.join("home"), folder.join("tmp")];
@@ -65,7 +68,7 @@ pub(crate) fn bounds(
         write,
         read,
         canary: folder.join("made"),
-        network: leave.network,
+        network: leave.network || leave.network_for.iter().any(|who| who == name),
         doors: door.cloned().into_iter().collect(),
         limits: leave.limits,
     }

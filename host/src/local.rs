@@ -406,9 +406,13 @@ impl Shared {
             Watch::Stage | Watch::Namespace => {
                 environment.extend(bounds::variables(&folder, &settings.environment));
                 // An agent that only reads has a work folder that cannot be changed; a check builds in it.
-                let changes = !matches!(&order.work, Work::Spawn(work) if !work.edits);
+                let (name, changes) = match &order.work {
+                    Work::Spawn(work) => (work.agent.as_str(), work.edits),
+                    Work::Check { check, .. } => (check.as_str(), true),
+                    Work::Merge { .. } => ("", true),
+                };
                 let (project, leave) = (&settings.project, &settings.leave);
-                bounds::bounds(&folder, workspace, project, &settings.environment, leave, (changes, door))
+                bounds::bounds(&folder, workspace, project, &settings.environment, leave, (name, changes, door))
             }
         };
         environment.insert(SPAWN_VARIABLE.into(), order.id.to_string().into());

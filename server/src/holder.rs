@@ -17,12 +17,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 
 /// Context of the names of sockets.
 const SOCKET_CONTEXT: &str = "loom 2026-11 holder socket v1";
 /// A client has so long for its question, in seconds.
 const QUESTION_SECONDS: u64 = 10;
+
+/// Answers that are under way when the holder ends have so long, in seconds.
+const LAST_ANSWERS_SECONDS: u64 = 1;
 
 /// Why nobody can be answered.
 #[derive(Debug, thiserror::Error)]
@@ -76,12 +80,7 @@ impl Holder {
         let shared = Shared { store, ends: ends.clone(), driver, followers: followers.clone(), actor: None };
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("loom-holder".to_string()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accept(listener, shared) => {}
-                    _ = ended => {}
-                }
-            });
+            runtime.block_on(accept(listener, shared, ended));
             // Waits for questions that are being answered; the store is free then.
             drop(runtime);
         });
@@ -104,19 +103,28 @@ impl Drop for Holder {
     }
 }
 
-async fn accept(listener: UnixListener, shared: Shared) {
+/// Serves whoever connects until it is to end; answers that are under way are given first.
+async fn accept(listener: UnixListener, shared: Shared, mut ended: oneshot::Receiver<()>) {
+    let (stop, stopped) = watch::channel(());
+    let mut served = JoinSet::new();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(serve(stream, shared.clone()));
-            }
-            // Out of file descriptors, as a rule; those that are served free some.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        tokio::select! {
+            found = listener.accept() => match found {
+                Ok((stream, _)) => drop(served.spawn(serve(stream, shared.clone(), stopped.clone()))),
+                // Out of file descriptors, as a rule; those that are served free some.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = served.join_next() => {}
+            _ = &mut ended => break,
         }
     }
+    drop((listener, stop));
+    let all = async { while served.join_next().await.is_some() {} };
+    // Whoever does not take its answer goes without.
+    let _late = tokio::time::timeout(Duration::from_secs(LAST_ANSWERS_SECONDS), all).await;
 }
 
-async fn serve(stream: UnixStream, shared: Shared) {
+async fn serve(stream: UnixStream, shared: Shared, mut stopped: watch::Receiver<()>) {
     let Ok(peer) = stream.peer_cred() else { return };
     let routes = match peer::check(&peer) {
         Ok(actor) => router(Shared { actor: Some(actor), ..shared }),
@@ -126,7 +134,13 @@ async fn serve(stream: UnixStream, shared: Shared) {
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(QUESTION_SECONDS))
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    // A client that went away needs no answer.
+    tokio::pin!(served);
+    tokio::select! {
+        // A client that went away needs no answer.
+        _gone = served.as_mut() => return,
+        _ended = stopped.changed() => {}
+    }
+    served.as_mut().graceful_shutdown();
     let _gone = served.await;
 }
 

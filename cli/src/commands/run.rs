@@ -70,6 +70,9 @@ pub(crate) struct Arguments {
     /// A name for the request: asked again by the same name, it is the same run.
     #[arg(long, value_name = "NAME")]
     request_id: Option<String>,
+    /// Each event as a line of JSON, as it goes on record.
+    #[arg(long, conflicts_with = "json")]
+    jsonl: bool,
     #[command(flatten)]
     thinker: Thinker,
 }
@@ -129,8 +132,10 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
                 let held = || CliError::Store(StoreError::Held { dir: dir.clone(), pid });
                 let holder = ask_holder(&dir).ok_or_else(held)?;
                 let asked = (&id[..], task.as_str(), settings.run.bundle.value.as_str(), &wishes);
-                match join(&holder, asked, (global.quiet, is_there(global.no_input)))? {
-                    Joined::Stands(stream, gate) => return finished(&holder, stream, gate.as_ref(), output),
+                match join(&holder, asked, (global.quiet, is_there(global.no_input), arguments.jsonl))? {
+                    Joined::Stands(stream, gate) => {
+                        return finished(&holder, stream, gate.as_ref(), arguments.jsonl, output);
+                    }
                     // Its store is free, or will be: the request finds the run that it opened, if it did.
                     Joined::Orphaned => std::thread::sleep(AGAIN),
                 }
@@ -142,7 +147,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let _listening = project::listen(&session, &environment, output);
     let actor = local_actor(&environment);
     let stream = open_run(&mut session, id, actor.clone(), &task, bundle, wishes)?;
-    let mut tale = Tale::begin(global.quiet);
+    let mut tale = Tale::begin(global.quiet).in_lines(arguments.jsonl);
     tale.say(&format!("run {} in {}", run8(&stream), shown(session.project().root())));
     let store = session.engine().store().clone();
     let status = Status::begin(session.driver().board(), store.clone(), stream, global.quiet);
@@ -168,7 +173,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         decide(&mut session, stream, &gate, (answer, note), actor.clone())?;
     };
     drop(status);
-    let exit = finished(store.as_ref(), stream, gate.as_ref(), output)?;
+    let exit = finished(store.as_ref(), stream, gate.as_ref(), arguments.jsonl, output)?;
     output.out.flush()?;
     if session.engine().is_busy() {
         // Others have asked for more meanwhile: nothing of theirs is broken off.
@@ -219,14 +224,27 @@ fn show(session: &Session, stream: StreamId, tale: &Tale) -> Result<(), CliError
 }
 
 /// Says where the run stands, and what to type next.
-fn finished(store: &dyn Store, stream: StreamId, gate: Option<&Gate>, output: &mut Output) -> Result<Exit, CliError> {
+fn finished(
+    store: &dyn Store,
+    stream: StreamId,
+    gate: Option<&Gate>,
+    jsonl: bool,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
     let state = refold(&StoredRun::new(store, stream), None)?.state;
     let verdict = state.closed;
     let branch = (verdict == Some(Verdict::Accepted)).then(|| state.branch());
     let word = verdict.map_or("waiting", Verdict::word);
-    if output.json {
+    if output.json || jsonl {
         let (run, gate) = (hex(&stream.0), gate.map(|gate| gate.sequence));
-        output.document(&Document { loom: "run/1", run, state: word, gate, branch })?;
+        let document = Document { loom: "run/1", run, state: word, gate, branch };
+        if jsonl {
+            // After the events, as one line like them.
+            serde_json::to_writer(&mut output.out, &document)?;
+            writeln!(output.out)?;
+        } else {
+            output.document(&document)?;
+        }
     } else {
         let run = run8(&stream);
         writeln!(output.out, "{run} {word}")?;

@@ -42,6 +42,18 @@ fn a_task_is_driven_to_a_gate_and_answered_from_elsewhere() {
 }
 
 #[test]
+fn a_run_is_told_event_by_event_in_lines_of_json() {
+    needs!("git", "sh");
+    let driven = project();
+    let ran = driven.loom(&task(&driven, "--jsonl"));
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (end, events) = lines.split_last().unwrap();
+    assert_eq!((&end["loom"], &end["state"]), (&"run/1".into(), &"waiting".into()));
+    assert_eq!(events, &driven.log()[1..], "the store's own stream apart");
+}
+
+#[test]
 fn the_same_request_is_the_same_run() {
     needs!("git", "sh");
     let driven = project();

@@ -70,6 +70,7 @@ pub const KEYS: &[Key] = &[
     key("run.budget_usd", Kind::Money, Absent("the bundle's"), Stricter, "2.50", "\"2,50\"", "Most money of a run, in dollars."),
     key("fence.mode", Kind::Word(FENCE_MODES), Typed("auto"), Stricter, "\"required\"", "\"maybe\"", "Whether agents and checks run behind a fence: `required` starts nothing without one, `auto` takes the best there is, `off` takes none."),
     key("fence.network", Kind::Flag, Typed("false"), Stricter, "true", "\"yes\"", "Whether what runs behind the fence may reach the network."),
+    key("fence.network_for", Kind::Names, Absent("nobody"), Never, "[\"implementer\", \"test\"]", "[]", "Agents and checks that may reach it all the same."),
     key("fence.memory", Kind::Size, Absent("16GiB"), Stricter, "\"2GiB\"", "\"2 lots\"", "Most memory of one spawn or check."),
     key("fence.processes", Kind::Count, Absent("4096"), Stricter, "200", "1.5", "Most processes of one spawn or check."),
     key("fence.file_size", Kind::Size, Absent("8GiB"), Stricter, "\"64MiB\"", "\"-1MiB\"", "Largest file that one spawn or check may write."),

@@ -70,6 +70,8 @@ pub struct FenceSettings {
     pub mode: Sourced<FenceMode>,
     /// Whether the network may be reached from behind it.
     pub network: Sourced<bool>,
+    /// Agents and checks that may reach it all the same.
+    pub network_for: Sourced<Vec<String>>,
     /// Most memory, in bytes.
     pub memory_bytes: Option<Sourced<u64>>,
     /// Most processes.
@@ -134,6 +136,7 @@ impl Settings {
             fence: FenceSettings {
                 mode: of.text("fence.mode").map_or_else(|| by_default(FenceMode::Auto), |mode| mode.map(mode_of)),
                 network: of.flag("fence.network").unwrap_or_else(|| by_default(false)),
+                network_for: of.list("fence.network_for"),
                 memory_bytes: of.number("fence.memory"),
                 processes: of.number("fence.processes"),
                 file_bytes: of.number("fence.file_size"),
@@ -220,7 +223,7 @@ impl FenceSettings {
             (Err(_), _) => Some(path.clone()),
         };
         let readable = self.readable.value.iter().filter_map(whole).collect();
-        (mode, Leave { network: self.network.value, limits, readable })
+        (mode, Leave { network: self.network.value, network_for: self.network_for.value.clone(), limits, readable })
     }
 }
 
