@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// Runs agents through a declared process and keeps a log that anybody can check.
 #[derive(Debug, Parser)]
 #[command(name = "loom", version, max_term_width = 100, disable_help_subcommand = true)]
-struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
@@ -39,8 +39,8 @@ pub(crate) struct Global {
     pub(crate) no_input: bool,
 }
 
-#[derive(Serialize)]
-struct Version {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(crate) struct Version {
     loom: &'static str,
     version: &'static str,
 }
@@ -54,7 +54,7 @@ pub(crate) fn main() -> Exit {
             return match (error.kind(), told(&error)) {
                 (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Ok(())) => Exit::Ok,
                 (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Err(failed)) => Exit::of_error(&failed.into()),
-                _ => Exit::Usage,
+                _ => unusable(&error),
             };
         }
     };
@@ -76,6 +76,18 @@ fn version() -> Exit {
     end(done.map(|()| Exit::Ok), output)
 }
 
+/// Answers a command line that is not understood with a document, where one is wanted.
+fn unusable(error: &clap::Error) -> Exit {
+    if wants_json() {
+        let mut output = Output::new(true);
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string();
+        // stderr has told it already.
+        let _closed = output.usage(message).and_then(|()| Ok(output.out.flush()?));
+    }
+    Exit::Usage
+}
+
 /// Writes what is left to write and returns how the process ends.
 fn end(done: Result<Exit, CliError>, mut output: Output) -> Exit {
     let done = done.and_then(|exit| output.out.flush().map(|()| exit).map_err(CliError::from));
@@ -83,7 +95,7 @@ fn end(done: Result<Exit, CliError>, mut output: Output) -> Exit {
         Ok(exit) => exit,
         Err(error) => {
             // What was found out before the error is still the result.
-            let _closed = output.out.flush();
+            let _closed = output.error(&error).and_then(|()| Ok(output.out.flush()?));
             if !matches!(error, CliError::ClosedPipe) {
                 output::tell(&error);
             }

@@ -32,7 +32,7 @@ const REOPEN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A request that is on record, and what followed from it at once.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct Recorded {
     run: String,
     sequence: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Recorded {
     refused: Option<RefusedJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct RefusedJson {
     kind: String,
     rules: Vec<String>,
@@ -58,8 +58,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) thinker: &'a Thinker,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
     loom: &'static str,
     #[serde(flatten)]
     recorded: Recorded,

@@ -54,7 +54,7 @@ pub(crate) struct Kept {
     fence: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct RunJson {
     run: String,
     state: &'static str,

@@ -263,6 +263,63 @@ pub(crate) enum CliError {
     /// A bundle does not load.
     #[error("the bundle does not load: {0}")]
     Bundle(#[from] LoadErrors),
+    /// There is nothing of that name to explain.
+    #[error("there is no error code, rule or law `{text}`")]
+    NoPage {
+        /// The text.
+        text: String,
+    },
+    /// No document has this name.
+    #[error("there is no JSON document `{text}`")]
+    NoSchema {
+        /// The text.
+        text: String,
+    },
+    /// There is no such command.
+    #[error("there is no command `{text}`")]
+    NoCommand {
+        /// The text.
+        text: String,
+    },
+    /// What cannot be taken back was not confirmed.
+    #[error("nobody confirmed it; nothing was done")]
+    NotConfirmed,
+    /// What a person decides was asked for below a spawn.
+    #[error("this process descends from spawn or check {spawn}; {what} is for people")]
+    OfSpawn {
+        /// The spawn or check.
+        spawn: u64,
+        /// What was asked.
+        what: &'static str,
+    },
+    /// The trees of a run are kept nowhere.
+    #[error("the trees of run {run} are gone: its workspace is removed, and it is {state}")]
+    TreesGone {
+        /// The run, in short.
+        run: String,
+        /// How it ended, or that it has not.
+        state: &'static str,
+    },
+    /// An event belongs to no spawn that has ended.
+    #[error("`{text}` is no event of a spawn that has ended")]
+    NotASpawn {
+        /// The text.
+        text: String,
+    },
+    /// Only accepted runs are shipped.
+    #[error("run {run} is {state}, not accepted")]
+    NotAccepted {
+        /// The run, in short.
+        run: String,
+        /// How it ended, or that it has not.
+        state: &'static str,
+    },
+}
+
+impl From<ToolError> for CliError {
+    fn from(error: ToolError) -> Self {
+        CliError::Host(error.into())
+    }
 }
 
 impl From<io::Error> for CliError {
@@ -378,6 +435,20 @@ impl CliError {
             CliError::NotAllowed { .. } => Some("`loom allowlist add` gives it leave".to_string()),
             CliError::WatchEnded { log, .. } => Some(format!("it says why in {}", log.display())),
             CliError::Interrupted { .. } => Some("`loom resume` goes on".to_string()),
+            CliError::NoPage { .. } => Some("`loom explain` lists what is explained".to_string()),
+            CliError::NoSchema { .. } => Some("`loom schema` lists them".to_string()),
+            CliError::NoCommand { .. } => Some("`loom --help` lists the commands".to_string()),
+            CliError::NotConfirmed => {
+                Some("`loom reset --dry-run` shows what would be done, `--yes` confirms it".to_string())
+            }
+            CliError::OfSpawn { .. } => Some("type it in a terminal of your own".to_string()),
+            CliError::TreesGone { run, .. } => {
+                Some(format!("`loom log {run} --kind paths.changed` names the paths that changed"))
+            }
+            CliError::NotASpawn { .. } => Some("`loom log --kind spawn` lists them".to_string()),
+            CliError::NotAccepted { run, .. } => {
+                Some(format!("`loom gates` shows what waits, `loom show {run}` how the run stands"))
+            }
             CliError::ClosedPipe
             | CliError::Output(_)
             | CliError::NotARun { .. }
@@ -410,6 +481,18 @@ fn host_hint(error: &HostError) -> Option<String> {
         HostError::Tool(ToolError::NotARepository { .. }) => "go into a git repository, or make one with `git init`",
         HostError::Tool(ToolError::Bare { .. }) => "clone it, and work in the clone",
         HostError::Tool(ToolError::Empty { .. }) => "make a first commit: a run starts from one",
+        HostError::Tool(ToolError::TargetDirty { .. }) => "commit, stash or move away what is named",
+        HostError::Tool(ToolError::NotOnBranch { .. }) => "`git switch` to the branch, then ship again",
+        HostError::Tool(ToolError::Conflicts { .. }) => "merge the run's branch by hand: `git merge --squash`",
+        HostError::Tool(ToolError::CommitElsewhere { .. }) => {
+            "only the accepted commit is shipped; `git log --all` finds it"
+        }
+        HostError::Tool(ToolError::RemoteMissing { .. }) => "`git remote add NAME URL`, or name another remote",
+        HostError::Tool(ToolError::PushFailed { .. }) => "mend what git names and push again; nothing is forced",
+        HostError::Tool(ToolError::CommitRefused { .. }) => "mend what git or its hook printed, then ship again",
+        HostError::Tool(ToolError::NotPutBack { .. }) => {
+            "`git status` shows what stands; `git reset --hard` throws it away"
+        }
         _ => return None,
     };
     Some(hint.to_string())

@@ -81,7 +81,12 @@ impl Exit {
             | CliError::NoValue
             | CliError::FileExists { .. }
             | CliError::NotAFile { .. }
-            | CliError::NotEmpty { .. } => Exit::Usage,
+            | CliError::NotEmpty { .. }
+            | CliError::NoPage { .. }
+            | CliError::NoSchema { .. }
+            | CliError::NoCommand { .. }
+            | CliError::NotConfirmed
+            | CliError::NotASpawn { .. } => Exit::Usage,
             CliError::Store(error) => Exit::of_store(error),
             CliError::Replay(error) => Exit::of_replay(error),
             CliError::Unrecorded { source, .. } => match source.as_ref() {
@@ -104,7 +109,11 @@ impl Exit {
             }
             CliError::Edit(_) | CliError::Projects(_) => Exit::Usage,
             CliError::Secrets(error) => Exit::of_secrets(error),
-            CliError::Bundle(_) | CliError::Rules { .. } => Exit::Failed,
+            CliError::Bundle(_)
+            | CliError::Rules { .. }
+            | CliError::OfSpawn { .. }
+            | CliError::TreesGone { .. }
+            | CliError::NotAccepted { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,
         }
     }
@@ -136,11 +145,23 @@ impl Exit {
             | HostError::Policy(_)
             | HostError::Checks(_)
             | HostError::SecretInCheck { .. }
-            | HostError::Tool(ToolError::NotARepository { .. } | ToolError::Bare { .. } | ToolError::Empty { .. }) => {
-                Exit::Usage
-            }
+            | HostError::Tool(
+                ToolError::NotARepository { .. }
+                | ToolError::Bare { .. }
+                | ToolError::Empty { .. }
+                | ToolError::RemoteMissing { .. },
+            ) => Exit::Usage,
             HostError::Secrets(error) => Exit::of_secrets(error),
-            HostError::Terms(_) => Exit::Failed,
+            HostError::Terms(_)
+            | HostError::Tool(
+                ToolError::TargetDirty { .. }
+                | ToolError::NotOnBranch { .. }
+                | ToolError::Conflicts { .. }
+                | ToolError::CommitElsewhere { .. }
+                | ToolError::CommitRefused { .. }
+                | ToolError::NothingToShip { .. }
+                | ToolError::NotPutBack { .. },
+            ) => Exit::Failed,
             HostError::Append(AppendError::HeadMoved { .. })
             | HostError::Tool(_)
             | HostError::ObjectName

@@ -3,9 +3,12 @@
 use crate::text::rfc3339;
 use loom_core::event::View;
 use loom_core::id::{Actor, EventId, hex};
+use loom_core::kind::KINDS;
 use loom_core::schema::{Field, Scalar, Type};
 use loom_store::Stored;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::{Error, Serialize, SerializeMap, SerializeSeq, Serializer};
+use std::borrow::Cow;
 
 /// An event of a store.
 pub(crate) struct EventJson<'a>(pub(crate) &'a Stored);
@@ -52,6 +55,71 @@ impl Serialize for BytesJson<'_> {
         map.serialize_entry("class", view.schema.class.word())?;
         map.serialize_entry("body", &Body(&view))?;
         map.end()
+    }
+}
+
+/// Says what an event's JSON looks like; the fields of its body are those of its kind, by their schema names.
+fn event_schema() -> Schema {
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "position": { "type": "integer", "minimum": 0 },
+            "id": { "type": "string" },
+            "stream": { "type": "string" },
+            "sequence": { "type": "integer", "minimum": 0 },
+            "previous": { "type": "string" },
+            "time": { "type": "string", "description": "RFC 3339, UTC, milliseconds" },
+            "stamp": {
+                "type": "object",
+                "properties": {
+                    "ms": { "type": "integer", "minimum": 0 },
+                    "counter": { "type": "integer", "minimum": 0 },
+                },
+                "required": ["ms", "counter"],
+            },
+            "actor": {
+                "type": "object",
+                "properties": {
+                    "class": { "enum": ["kernel", "host", "person"] },
+                    "id": { "type": "string" },
+                    "assurance": { "enum": ["asserted", "session", "signed"] },
+                    "descends": { "type": "integer", "minimum": 0 },
+                },
+                "required": ["class"],
+            },
+            "input": { "type": "integer", "minimum": 0 },
+            "count": { "type": "integer", "minimum": 1, "description": "events of the commit; inputs only" },
+            "kind": { "enum": KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>() },
+            "version": { "type": "integer", "minimum": 1 },
+            "class": { "enum": ["input", "record", "decision"] },
+            "body": {
+                "type": "object",
+                "description": "the fields of the kind, by name; bytes as hexadecimal digits, paths also as NAME_text",
+            },
+        },
+        "required": [
+            "stream", "sequence", "previous", "time", "stamp", "actor", "input", "kind", "version", "class", "body",
+        ],
+    })
+}
+
+impl JsonSchema for EventJson<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Event")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        event_schema()
+    }
+}
+
+impl JsonSchema for BytesJson<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Event")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        event_schema()
     }
 }
 

@@ -2,10 +2,15 @@
 //!
 //! It must never decide what a run does, and has no way into the engine but the one that every client has.
 
+mod account;
 mod app;
 mod asking;
+mod card;
+mod cause;
+mod code;
 mod commands;
 mod configuring;
+mod doctor;
 mod driving;
 mod error;
 mod exit;
@@ -13,14 +18,18 @@ mod following;
 mod graph;
 mod identify;
 mod interrupt;
+mod joining;
 mod json;
+mod laws;
 mod line;
 mod opening;
 mod output;
 mod project;
 mod prompt;
+mod pull_request;
 mod queue;
 mod refusal;
+mod status;
 mod task;
 mod terminal;
 mod text;

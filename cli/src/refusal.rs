@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// A rule that refused.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct RefusedRule {
     pub(crate) rule: String,
     pub(crate) message: String,
@@ -20,10 +20,11 @@ pub(crate) struct RefusedRule {
 }
 
 /// A fact that a rule reads, and what would clear it.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct Clear {
     pub(crate) fact: String,
-    definition: String,
+    /// As it stands in its rule set.
+    pub(crate) definition: String,
     changed_by: Vec<&'static str>,
     cleared_by: Vec<String>,
 }
@@ -84,7 +85,7 @@ fn wants_less(before: &str, behind: &str) -> bool {
 
 /// Returns the facts that a rule reads, as they are written, and what takes things out of those that are to be small.
 /// To take something out of another would make it worse.
-fn clears(set: &RuleSet, rule: &RuleInfo) -> Vec<Clear> {
+pub(crate) fn clears(set: &RuleSet, rule: &RuleInfo) -> Vec<Clear> {
     let reads = |fact: &str| !readings(&rule.expression, fact).is_empty();
     set.facts()
         .filter(|fact| reads(&fact.name))

@@ -34,7 +34,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Begins to read lines; nothing where nobody sits there, or is not to be asked.
     pub(crate) fn open(no_input: bool, outbox: Outbox) -> Option<Self> {
-        if no_input || !std::io::stdin().is_terminal() {
+        if !is_there(no_input) {
             return None;
         }
         let (typed, lines) = channel();
@@ -51,6 +51,11 @@ impl Terminal {
             }
         });
         Some(Terminal { lines, next: None, asked: None })
+    }
+
+    /// Whether nothing was asked about a gate yet.
+    pub(crate) fn is_new(&self, gate: u64) -> bool {
+        self.asked != Some(gate)
     }
 
     /// Asks about a gate, once.
@@ -86,6 +91,20 @@ impl Terminal {
     pub(crate) fn take(&mut self) -> Option<Typed> {
         self.has_typed();
         self.next.take()
+    }
+}
+
+/// Whether somebody sits at the terminal who is to be asked.
+pub(crate) fn is_there(no_input: bool) -> bool {
+    !no_input && std::io::stdin().is_terminal()
+}
+
+/// Reads what is typed next, and waits for it.
+pub(crate) fn read_line() -> Typed {
+    let mut line = String::new();
+    match std::io::stdin().lock().read_line(&mut line) {
+        Ok(bytes) if bytes > 0 => parse(&line),
+        _ => Typed::End,
     }
 }
 

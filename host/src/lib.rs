@@ -19,10 +19,12 @@ mod orders;
 pub mod projects;
 pub mod redact;
 pub mod request;
+pub mod reset;
 pub mod secrets;
 pub mod session;
 pub mod settings;
 mod toolchains;
+pub mod trees;
 pub mod trial;
 pub mod world;
 

@@ -294,6 +294,8 @@ impl Shared {
             attempt: work.attempt,
             time_limit_ms: order.time_ms,
         };
+        let begins = Live { line: "begins".to_string(), ..Live::default() };
+        self.board.tell(order.stream, order.id, begins);
         let began = Instant::now();
         let hands = Lent { shared: self, order, workspace, token, fence: Mutex::default() };
         let done = self.settings.provider.run(&spawn, &hands);

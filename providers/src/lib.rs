@@ -13,6 +13,7 @@ mod gateway;
 mod kind;
 mod lines;
 mod play;
+mod programs;
 mod provider;
 mod refusal;
 mod script;
@@ -24,6 +25,7 @@ pub use codex::{Codex, CodexSettings};
 pub use gateway::{Gateway, GatewayError, Tally, Upstream};
 pub use kind::{DEFAULT, KIND_SAMPLE, KINDS};
 pub use play::{Played, play};
+pub use programs::{AgentProgram, PROGRAMS};
 pub use provider::{Door, Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
 pub use script::{Edit, Script, ScriptError, Trouble, Turn};
 

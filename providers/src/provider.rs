@@ -67,6 +67,8 @@ pub struct SpawnReport {
 pub struct Live {
     /// The last thing the agent said or did, in one line: a model's words, so data.
     pub line: String,
+    /// The model that answers, where it is known.
+    pub model: Option<String>,
     /// Tokens read so far, where known.
     pub tokens_in: Option<u64>,
     /// Tokens written so far, where known.

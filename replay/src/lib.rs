@@ -1,11 +1,13 @@
 //! Proves: verifies stores and traces, refolds and re-drives recorded runs, exports them as files.
 //!
 //! It trusts no byte that it has not checked, and never acts on the world. [`verify`] checks a whole store in
-//! parallel; [`trace`] is one run as a portable file; [`refold`] gives the state at any event; [`redrive`] feeds a
-//! run's inputs to core again and compares what follows with what is on record.
+//! parallel; [`trace`] is one run as a portable file; [`refold`] gives the state at any event; [`judged`] asks the
+//! rules again about a decision; [`redrive`] feeds a run's inputs to core again and compares what follows with what is on
+//! record.
 
 mod blobs;
 mod error;
+mod judged;
 mod records;
 mod redrive;
 mod refold;
@@ -15,6 +17,7 @@ mod verify;
 
 pub use blobs::{named, within_bundle};
 pub use error::{Bad, ReplayError};
+pub use judged::{Judged, judged};
 pub use records::{Records, StoredRun};
 pub use redrive::{Redriven, redrive};
 pub use refold::{Refolded, refold};

@@ -23,6 +23,14 @@ pub struct Refolded {
 
 /// Folds a run up to and including the event `until`, or to its end.
 pub fn refold(records: &dyn Records, until: Option<u64>) -> Result<Refolded, ReplayError> {
+    walk(records, until, &mut |_, _, _| Ok(()))
+}
+
+/// What is done with an event: its sequence, the event, and the run before it or why its facts cannot be known.
+pub(crate) type Visit<'v> = dyn FnMut(u64, &Recorded, Result<&Run, &str>) -> Result<(), ReplayError> + 'v;
+
+/// Folds a run as [`refold`] does, and shows each event with its sequence and the run as it was before it.
+pub(crate) fn walk(records: &dyn Records, until: Option<u64>, visit: &mut Visit<'_>) -> Result<Refolded, ReplayError> {
     let first = records.read(0, 1)?.pop().ok_or(ReplayError::NoRun(records.stream()))?;
     let terms = match envelope(&first, 0)?.body {
         Event::RunOpened(opened) => load(records, opened.bundle, &opened.rules)?,
@@ -39,6 +47,7 @@ pub fn refold(records: &dyn Records, until: Option<u64>) -> Result<Refolded, Rep
         }
         for event in &events {
             let envelope = envelope(event, next)?;
+            visit(next, event, run.as_ref().map_err(String::as_str))?;
             if let Ok(known) = &mut run {
                 let extended = match &envelope.body {
                     Event::RulesAdded(added) => Some(extend(records, &known.terms, added.rules)?),

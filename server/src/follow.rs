@@ -8,7 +8,7 @@ use axum::body::Body;
 use hyper::body::{Bytes, Frame, SizeHint};
 use loom_core::event::Envelope;
 use loom_core::id::{StreamId, hex};
-use loom_host::live::Board;
+use loom_host::live::{Board, Live};
 use loom_store::{Store, Stored};
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -93,7 +93,8 @@ fn follow(following: &Following, sender: &Sender<Bytes>) {
             let (now, notes) = board.since(stream, revision);
             revision = now;
             for (spawn, live) in notes {
-                let wire = LiveWire { spawn, line: live.line, tokens_in: live.tokens_in, tokens_out: live.tokens_out };
+                let Live { line, model, tokens_in, tokens_out } = live;
+                let wire = LiveWire { spawn, line, model, tokens_in, tokens_out };
                 put(&mut text, "live", None, &serde_json::to_string(&wire).unwrap_or_default());
             }
         }

@@ -382,6 +382,7 @@ pub(crate) struct EventWire {
 pub(crate) struct LiveWire {
     pub(crate) spawn: u64,
     pub(crate) line: String,
+    pub(crate) model: Option<String>,
     pub(crate) tokens_in: Option<u64>,
     pub(crate) tokens_out: Option<u64>,
 }

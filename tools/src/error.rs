@@ -159,6 +159,70 @@ pub enum Error {
         /// The limit.
         files_max: u64,
     },
+    /// What is not committed in the work tree would be mixed with a change, or lost.
+    #[error("the work tree is not clean: {}", named(paths))]
+    TargetDirty {
+        /// The paths, shown lossily.
+        paths: Vec<String>,
+    },
+    /// HEAD is not on the branch that is meant.
+    #[error("{why}")]
+    NotOnBranch {
+        /// Where it is, in a sentence.
+        why: String,
+    },
+    /// A change and the branch it should go onto changed the same places.
+    #[error("it does not apply to {onto}: {}", named(paths))]
+    Conflicts {
+        /// The branch.
+        onto: String,
+        /// The paths in conflict, shown lossily.
+        paths: Vec<String>,
+    },
+    /// A commit that should be on a branch is not there.
+    #[error("{why}")]
+    CommitElsewhere {
+        /// What is there, in a sentence.
+        why: String,
+    },
+    /// The configuration names no such remote.
+    #[error("there is no remote `{remote}`; there {}", known_remotes(known))]
+    RemoteMissing {
+        /// The name asked for.
+        remote: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A push failed, or the remote refused it.
+    #[error("the push to `{remote}` failed: {reason}")]
+    PushFailed {
+        /// The remote.
+        remote: String,
+        /// What git said.
+        reason: String,
+    },
+    /// The user's git made no commit; the work tree is as it was.
+    #[error("git made no commit ({status}); the work tree is as it was")]
+    CommitRefused {
+        /// How it ended.
+        status: Status,
+    },
+    /// A change is there already.
+    #[error("{onto} has everything that {commit} changed")]
+    NothingToShip {
+        /// The branch.
+        onto: String,
+        /// The commit.
+        commit: CommitId,
+    },
+    /// The user's git made no commit, and a hook's changes keep the work tree from being put back.
+    #[error("git made no commit ({status}), and the work tree could not be put back: {message}")]
+    NotPutBack {
+        /// How the commit ended.
+        status: Status,
+        /// What git said of putting it back.
+        message: String,
+    },
     /// A person or message that git cannot record unchanged.
     #[error("a commit cannot carry this {field}: {text:?}")]
     CommitText {
@@ -167,6 +231,20 @@ pub enum Error {
         /// Its text.
         text: String,
     },
+}
+
+/// Names paths in a message, the first ones of many.
+fn named(paths: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let first = paths.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match paths.len().checked_sub(SHOWN) {
+        None | Some(0) => first,
+        Some(more) => format!("{first} and {more} more"),
+    }
+}
+
+fn known_remotes(known: &[String]) -> String {
+    if known.is_empty() { "is none".to_owned() } else { format!("are {}", known.join(", ")) }
 }
 
 /// Names the operation and the path of a failed file call: `.map_err(file("read", path))`.

@@ -2,13 +2,15 @@
 //!
 //! What touches the world stands here, synchronous and without a runtime. Promised: a child process never outlives
 //! its call by our neglect, no byte of a user's repository is changed but by [`Workspace::publish`], and nothing that a
-//! repository or an agent wrote is ever executed by a git call of ours.
+//! repository or an agent wrote is ever executed by a git call of ours. [`UserGit`] alone is other: what it does is the user's
+//! act, with the user's own git.
 
 #[cfg(test)]
 #[macro_use]
 #[path = "../tests/it/missing.rs"]
 mod missing;
 
+mod compare;
 mod error;
 mod fence;
 mod git;
@@ -18,12 +20,14 @@ mod hidden;
 mod object_id;
 mod process;
 mod repository;
+mod ship;
 mod snapshot;
 mod stray;
 mod streams;
 mod work_folder;
 mod workspace;
 
+pub use compare::Form;
 pub use error::Error;
 pub use fence::{
     Bounds, Choice, Door, Fence, Fenced, Fencing, Inside, Limits as FenceLimits, Mode, Open, WORDS, Watch, choose,
@@ -35,6 +39,7 @@ pub use process::{
     CancelToken, Capture, Command, Environment, Exit, Guard, Status, find_program, minimal_environment, run, run_heard,
 };
 pub use repository::{Branch, Project, Uncommitted};
+pub use ship::{Shipped, UserGit};
 pub use snapshot::{Limits, Skipped, Snapshot, Why};
 pub use stray::end_strays;
 pub use work_folder::remove_tree;

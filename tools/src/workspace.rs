@@ -16,6 +16,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use crate::compare::{changes, comparing};
 use crate::error::{Error, file};
 use crate::git::{Call, Git};
 use crate::git_folder::{self, For, sync_folder};
@@ -175,21 +176,7 @@ impl Workspace {
     /// # Errors
     /// What git says, for example that there is no such tree.
     pub fn delta(&self, from: TreeId, to: TreeId) -> Result<Vec<Change>, Error> {
-        let call = self.compare(["-z", "--name-status"], from, to);
-        let answer = call.run()?;
-        let mut words = answer.split(|&byte| byte == 0);
-        let mut changes = Vec::new();
-        while let (Some(status), Some(path)) = (words.next(), words.next()) {
-            let how = match status {
-                b"A" => How::Added,
-                b"M" => How::Modified,
-                b"D" => How::Deleted,
-                b"T" => How::TypeChanged,
-                other => return Err(call.unusable(&String::from_utf8_lossy(other))),
-            };
-            changes.push(Change { path: path.to_vec(), how });
-        }
-        Ok(changes)
+        changes(&self.compare(&["-z", "--name-status"], from, to))
     }
 
     /// Returns the difference of two trees as a unified patch, of which at most `bytes_max` are kept. Paths are quoted as
@@ -198,7 +185,7 @@ impl Workspace {
     /// # Errors
     /// What git says, for example that there is no such tree.
     pub fn diff_text(&self, from: TreeId, to: TreeId, bytes_max: usize) -> Result<Capture, Error> {
-        let call = self.compare(["-p", "--no-color"], from, to).answer_max(bytes_max);
+        let call = self.compare(&["-p", "--no-color"], from, to).answer_max(bytes_max);
         Ok(call.success()?.stdout)
     }
 
@@ -269,12 +256,8 @@ impl Workspace {
         remove_tree(&self.folder)
     }
 
-    fn compare(&self, form: [&str; 2], from: TreeId, to: TreeId) -> Call<'_> {
-        self.git
-            .call(&self.repository, "diff-tree")
-            .arguments(["-r", "--no-renames", "--no-ext-diff", "--no-textconv"])
-            .arguments(form)
-            .arguments([from.to_string(), to.to_string()])
+    fn compare(&self, form: &[&str], from: TreeId, to: TreeId) -> Call<'_> {
+        comparing(self.git.call(&self.repository, "diff-tree"), form, from, to)
     }
 
     fn write_agent_repository(&self, tree: TreeId, index: &Path) -> Result<(), Error> {

@@ -22,15 +22,15 @@ pub(crate) struct Arguments {
     event: String,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     #[serde(flatten)]
     state: StateJson,
 }
 
 /// A run's state, for JSON.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct StateJson {
     run: String,
     sequence: u64,
@@ -52,7 +52,7 @@ pub(crate) struct StateJson {
     facts_missing: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct GateJson {
     sequence: u64,
     role: String,
@@ -61,7 +61,7 @@ struct GateJson {
     default: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct FindingJson {
     sequence: u64,
     severity: &'static str,
@@ -72,7 +72,7 @@ struct FindingJson {
     fingerprint: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct PendingJson {
     sequence: u64,
     what: &'static str,
@@ -80,21 +80,21 @@ struct PendingJson {
     deadline: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct TimerJson {
     subject: u64,
     agent: String,
     due: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct BudgetJson {
     used: AmountJson,
     reserved: AmountJson,
     caps: AmountJson,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct AmountJson {
     spawns: u64,
     tokens: u64,
@@ -102,7 +102,7 @@ struct AmountJson {
     time_ms: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct FactJson {
     fact: String,
     value: String,

@@ -20,8 +20,8 @@ pub(crate) struct Arguments {
     file: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     file: String,
     events: u64,

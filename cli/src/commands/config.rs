@@ -58,8 +58,8 @@ enum What {
     Path,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     values: Vec<ValueJson>,
     /// Keys without a value, where they were asked for.
@@ -67,7 +67,7 @@ struct Document {
     unset: Vec<KeyJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct ValueJson {
     key: String,
     /// As it may be typed.
@@ -78,15 +78,15 @@ struct ValueJson {
     origin: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct KeyJson {
     key: &'static str,
     value: String,
     doc: &'static str,
 }
 
-#[derive(Serialize)]
-struct Paths {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Paths {
     loom: &'static str,
     user: PathBuf,
     project: Option<PathBuf>,

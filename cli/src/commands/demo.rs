@@ -43,8 +43,8 @@ pub(crate) struct Arguments {
     kept: Kept,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document<'a> {
     loom: &'static str,
     run: String,
     verdict: &'static str,

@@ -35,8 +35,8 @@ pub(crate) struct Arguments {
     force: bool,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     run: String,
     file: String,

@@ -19,13 +19,13 @@ use std::io::Write;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {}
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     gates: Vec<GateJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct GateJson {
     run: String,
     sequence: u64,
@@ -44,7 +44,7 @@ struct GateJson {
     blockers: Vec<BlockerJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct BlockerJson {
     sequence: u64,
     severity: &'static str,

@@ -18,8 +18,8 @@ pub(crate) struct Arguments {
     delete: bool,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     deleted: bool,
     bytes: u64,

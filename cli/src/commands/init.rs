@@ -21,8 +21,8 @@ const USUAL: &[&str] = &["lint", "test", "type-check"];
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {}
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     file: PathBuf,
     checks: Vec<String>,

@@ -5,29 +5,39 @@ mod answer;
 mod at;
 mod backup;
 mod cancel;
+mod completions;
 mod config;
 mod demo;
+mod diff;
+mod doctor;
+mod explain;
 mod export;
 mod gates;
 mod gc;
+mod history;
 mod init;
 mod log;
+mod man;
 mod models;
 mod pause;
 mod projects;
 mod queue;
 mod recover;
+mod reset;
 mod restore;
 mod resume;
 mod risk;
 mod rules;
 mod run;
+mod schema;
 mod secrets;
+mod ship;
 mod show;
 mod status;
 mod steer;
 mod verify;
 mod watch;
+mod why;
 
 use crate::app::Global;
 use crate::error::CliError;
@@ -50,8 +60,12 @@ pub(crate) enum Command {
     Cancel(cancel::Arguments),
     Recover(recover::Arguments),
     Status(status::Arguments),
+    History(history::Arguments),
     Log(log::Arguments),
     Show(show::Arguments),
+    Why(why::Arguments),
+    Diff(diff::Arguments),
+    Ship(ship::Arguments),
     At(at::Arguments),
     Verify(verify::Arguments),
     Export(export::Arguments),
@@ -65,6 +79,12 @@ pub(crate) enum Command {
     Secrets(secrets::Arguments),
     Projects(projects::Arguments),
     Allowlist(allowlist::Arguments),
+    Reset(reset::Arguments),
+    Doctor(doctor::Arguments),
+    Explain(explain::Arguments),
+    Schema(schema::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 impl Command {
@@ -99,6 +119,16 @@ impl Command {
             Command::Secrets(arguments) => secrets::run(arguments, global, output),
             Command::Projects(arguments) => projects::run(arguments, global, output),
             Command::Allowlist(arguments) => allowlist::run(arguments, global, output),
+            Command::History(arguments) => history::run(arguments, global, output),
+            Command::Why(arguments) => why::run(arguments, global, output),
+            Command::Diff(arguments) => diff::run(arguments, global, output),
+            Command::Ship(arguments) => ship::run(arguments, global, output),
+            Command::Reset(arguments) => reset::run(arguments, global, output),
+            Command::Doctor(arguments) => doctor::run(arguments, global, output),
+            Command::Explain(arguments) => explain::run(arguments, global, output),
+            Command::Schema(arguments) => schema::run(arguments, output),
+            Command::Completions(arguments) => completions::run(arguments, output),
+            Command::Man(arguments) => man::run(arguments, output),
         }
     }
 }

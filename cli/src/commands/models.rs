@@ -59,14 +59,14 @@ struct SetArguments {
     model: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     tiers: BTreeMap<String, WhoJson>,
     agents: BTreeMap<String, WhoJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct WhoJson {
     tier: String,
     /// For agents.
@@ -76,7 +76,7 @@ struct WhoJson {
     origin: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct ChoiceJson {
     provider: String,
     /// Absent where the provider chooses.
@@ -85,8 +85,8 @@ struct ChoiceJson {
     model_origin: Option<String>,
 }
 
-#[derive(Serialize)]
-struct TestDocument<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct TestDocument<'a> {
     loom: &'static str,
     provider: &'a str,
     outcome: &'static str,

@@ -39,13 +39,13 @@ enum What {
     },
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct Document {
     pub(crate) loom: &'static str,
     pub(crate) projects: Vec<ProjectJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct ProjectJson {
     path: String,
     added: String,

@@ -31,13 +31,13 @@ enum What {
     },
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     tasks: Vec<TaskJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct TaskJson {
     name: String,
     task: String,

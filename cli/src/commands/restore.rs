@@ -22,8 +22,8 @@ pub(crate) struct Arguments {
     file: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     folder: String,
     events: u64,

@@ -25,8 +25,8 @@ pub(crate) struct Arguments {
     thinker: Thinker,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     runs: Vec<RunJson>,
 }

@@ -44,20 +44,21 @@ enum RulesCommand {
 }
 
 /// A rule set and where it is from.
-struct Known {
-    set: RuleSet,
-    bundles: Vec<String>,
+pub(super) struct Known {
+    pub(super) set: RuleSet,
+    /// The built-in bundles that have it.
+    pub(super) bundles: Vec<String>,
     runs: u64,
 }
 
-#[derive(Serialize)]
-struct ListDocument {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct ListDocument {
     loom: &'static str,
     sets: Vec<SetJson>,
 }
 
-#[derive(Serialize)]
-struct ShowDocument {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct ShowDocument {
     loom: &'static str,
     #[serde(flatten)]
     set: SetJson,
@@ -66,7 +67,7 @@ struct ShowDocument {
     rules: Vec<RuleJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct SetJson {
     set: String,
     about: String,
@@ -77,7 +78,7 @@ struct SetJson {
     fact_count: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct FactJson {
     fact: String,
     r#type: String,
@@ -85,7 +86,7 @@ struct FactJson {
     line: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct RuleJson {
     rule: String,
     message: String,
@@ -97,21 +98,21 @@ struct RuleJson {
     line: u32,
 }
 
-#[derive(Serialize)]
-struct TestDocument {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct TestDocument {
     loom: &'static str,
     ok: bool,
     sets: Vec<TestJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct TestJson {
     set: String,
     cases: Vec<CaseJson>,
     problems: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct CaseJson {
     rule: String,
     case: String,
@@ -275,7 +276,7 @@ fn test_builtin() -> Vec<CaseReport> {
 }
 
 /// Returns the rule sets of the built-in bundles and, inside a project, of its runs.
-fn known(global: &Global, output: &Output) -> Result<Vec<Known>, CliError> {
+pub(super) fn known(global: &Global, output: &Output) -> Result<Vec<Known>, CliError> {
     let mut sets: Vec<Known> = Vec::new();
     for name in Source::builtin_names() {
         let source = Source::builtin(name)?;

@@ -1,32 +1,40 @@
 //! `loom run`: a task, from its opening to its end or to a gate.
 
 use crate::app::Global;
+use crate::card::card;
 use crate::configuring::{place, settings};
 use crate::driving::{Thinker, decide, keepers, tell_fence};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::joining::{Joined, join};
 use crate::opening::open_run;
-use crate::output::{BAD, FAINT, Output};
-use crate::project::{self, FOLDER};
+use crate::output::{BAD, FAINT, Output, note};
+use crate::project::{self, FOLDER, ask_holder};
+use crate::status::Status;
 use crate::task::TaskArguments;
-use crate::terminal::{Terminal, Typed};
+use crate::terminal::{Terminal, Typed, is_there};
 use crate::text::{clean, clean_block, run8, shown};
 use crate::told::Tale;
-use crate::trouble::attend;
+use crate::trouble::{attend, drive};
 use loom_bundles::{Source, load};
 use loom_core::id::{StreamId, digest, hex};
 use loom_core::state::Gate;
 use loom_core::word::Verdict;
+use loom_host::HostError;
 use loom_host::environment::Environment;
 use loom_host::session::{Session, Wishes, local_actor, request_id};
 use loom_host::settings::{Given, Value, amount_micro, span_ms};
 use loom_replay::{StoredRun, refold};
+use loom_store::{Store, StoreError};
 use serde::Serialize;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Context of the request ids that people write as words.
 const REQUEST_CONTEXT: &str = "loom 2026-11 request id v1";
+/// Pause before the store of a driver that has gone is taken.
+const AGAIN: Duration = Duration::from_millis(100);
 /// Most of a diff that is shown at a gate, in bytes.
 const DIFF_BYTES_MAX: usize = 256 * 1024;
 
@@ -85,8 +93,8 @@ impl Arguments {
     }
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document<'a> {
     loom: &'static str,
     run: String,
     /// `waiting` at a gate, else the verdict.
@@ -109,18 +117,35 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         policy: settings.run.policy.map(|set| set.value),
         ..Wishes::default()
     };
-    let session = Session::open(&environment, &place, provider, keepers(&settings.fence, &environment));
-    let mut session = session.map_err(|error| CliError::of_host(error, &place.join(FOLDER)))?;
-    tell_fence(&session, global.quiet);
-    let _listening = project::listen(&session, &environment, output);
-    let actor = local_actor(&environment);
     let id = match &arguments.request_id {
         Some(name) => digest(REQUEST_CONTEXT, &[name.as_bytes()]).0[..16].to_vec(),
         None => request_id(),
     };
+    let keepers = keepers(&settings.fence, &environment);
+    let mut session = loop {
+        match Session::open(&environment, &place, provider.clone(), keepers.clone()) {
+            Ok(session) => break session,
+            Err(HostError::Store(StoreError::Held { dir, pid })) => {
+                let held = || CliError::Store(StoreError::Held { dir: dir.clone(), pid });
+                let holder = ask_holder(&dir).ok_or_else(held)?;
+                let asked = (&id[..], task.as_str(), settings.run.bundle.value.as_str(), &wishes);
+                match join(&holder, asked, (global.quiet, is_there(global.no_input)))? {
+                    Joined::Stands(stream, gate) => return finished(&holder, stream, gate.as_ref(), output),
+                    // Its store is free, or will be: the request finds the run that it opened, if it did.
+                    Joined::Orphaned => std::thread::sleep(AGAIN),
+                }
+            }
+            Err(error) => return Err(CliError::of_host(error, &place.join(FOLDER))),
+        }
+    };
+    tell_fence(&session, global.quiet);
+    let _listening = project::listen(&session, &environment, output);
+    let actor = local_actor(&environment);
     let stream = open_run(&mut session, id, actor.clone(), &task, bundle, wishes)?;
     let mut tale = Tale::begin(global.quiet);
     tale.say(&format!("run {} in {}", run8(&stream), shown(session.project().root())));
+    let store = session.engine().store().clone();
+    let status = Status::begin(session.driver().board(), store.clone(), stream, global.quiet);
     let mut terminal = Terminal::open(global.no_input, session.outbox());
     let gate = loop {
         let Some(gate) = to_gate(&mut session, stream, &mut tale, &mut terminal)? else { break None };
@@ -142,7 +167,15 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         };
         decide(&mut session, stream, &gate, (answer, note), actor.clone())?;
     };
-    finished(&session, stream, gate.as_ref(), output)
+    drop(status);
+    let exit = finished(store.as_ref(), stream, gate.as_ref(), output)?;
+    output.out.flush()?;
+    if session.engine().is_busy() {
+        // Others have asked for more meanwhile: nothing of theirs is broken off.
+        note("runs of others are under way and are driven on; Ctrl-C holds them");
+        drive(&mut session, |_| Ok(false))?;
+    }
+    Ok(exit)
 }
 
 /// Drives until the run has ended, or waits at a gate and something was typed or nobody can be asked.
@@ -158,6 +191,9 @@ fn to_gate(
         let Some(run) = engine.run(stream) else { return Ok(true) };
         match (&run.state.gate, terminal.as_mut()) {
             (Some(gate), Some(terminal)) => {
+                if terminal.is_new(gate.sequence) {
+                    card(store.as_ref(), stream, run, gate)?.iter().for_each(|line| tale.say(line));
+                }
                 terminal.ask(gate.sequence, &gate.role, tale)?;
                 Ok(terminal.has_typed())
             }
@@ -166,6 +202,11 @@ fn to_gate(
         }
     })?;
     tale.tell_new(store.as_ref(), stream, session.engine().run(stream))?;
+    if let (None, Some(run)) = (terminal, session.engine().run(stream))
+        && let Some(gate) = &run.state.gate
+    {
+        card(store.as_ref(), stream, run, gate)?.iter().for_each(|line| tale.say(line));
+    }
     Ok(session.engine().run(stream).and_then(|run| run.state.gate.clone()))
 }
 
@@ -178,8 +219,8 @@ fn show(session: &Session, stream: StreamId, tale: &Tale) -> Result<(), CliError
 }
 
 /// Says where the run stands, and what to type next.
-fn finished(session: &Session, stream: StreamId, gate: Option<&Gate>, output: &mut Output) -> Result<Exit, CliError> {
-    let state = refold(&StoredRun::new(session.engine().store().as_ref(), stream), None)?.state;
+fn finished(store: &dyn Store, stream: StreamId, gate: Option<&Gate>, output: &mut Output) -> Result<Exit, CliError> {
+    let state = refold(&StoredRun::new(store, stream), None)?.state;
     let verdict = state.closed;
     let branch = (verdict == Some(Verdict::Accepted)).then(|| state.branch());
     let word = verdict.map_or("waiting", Verdict::word);

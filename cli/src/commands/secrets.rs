@@ -42,13 +42,13 @@ enum What {
     },
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     secrets: Vec<SecretJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct SecretJson {
     name: String,
     set: String,

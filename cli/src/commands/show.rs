@@ -4,6 +4,7 @@
 //! rules, the facts they read, the proposal that was dropped, and what would clear it.
 
 use crate::app::Global;
+use crate::cause::named;
 use crate::commands::at::{StateJson, print_state, state_json};
 use crate::commands::rules::print_rule;
 use crate::error::CliError;
@@ -34,16 +35,16 @@ pub(crate) struct Arguments {
     id: String,
 }
 
-#[derive(Serialize)]
-struct RunDocument {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct RunDocument {
     loom: &'static str,
     what: &'static str,
     #[serde(flatten)]
     state: StateJson,
 }
 
-#[derive(Serialize)]
-struct EventDocument<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct EventDocument<'a> {
     loom: &'static str,
     what: &'static str,
     event: EventJson<'a>,
@@ -52,7 +53,7 @@ struct EventDocument<'a> {
     refusal: Option<RefusalJson<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct BlobJson {
     field: &'static str,
     digest: String,
@@ -60,7 +61,7 @@ struct BlobJson {
     bytes: Option<usize>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct RefusalJson<'a> {
     proposal: Vec<BytesJson<'a>>,
     rules: Vec<RefusedRule>,
@@ -206,25 +207,9 @@ fn print_fields(stored: &Stored, output: &mut Output) -> Result<(), CliError> {
 fn related(store: &dyn Store, envelope: &Envelope) -> Result<Vec<Stored>, CliError> {
     let stream = envelope.stream;
     let own = envelope.sequence;
-    let earlier: Vec<u64> = match &envelope.body {
-        Event::SpawnFinished(body) => vec![body.spawn],
-        Event::CheckFinished(body) => vec![body.request],
-        Event::MergeFinished(body) => vec![body.merge],
-        Event::EffectOrphaned(body) => vec![body.effect],
-        Event::GateAnswered(body) => vec![body.gate],
-        Event::GateDecided(body) => body.gate.into_iter().collect(),
-        Event::GateWithdrawn(body) => vec![body.gate],
-        Event::FindingRaised(body) => vec![body.source],
-        Event::FindingResolved(body) => vec![body.finding],
-        Event::FindingWaived(body) => vec![body.finding],
-        Event::RiskAccepted(body) => vec![body.finding],
-        Event::GateOpened(body) => body.blockers.to_vec(),
-        Event::MergeIntended(body) => vec![body.decision],
-        Event::Violation(body) => vec![body.event],
-        _ => Vec::new(),
-    };
+    let earlier = named(&envelope.body).into_iter().map(|cause| cause.sequence);
     let mut found = Vec::new();
-    for sequence in earlier.into_iter().filter(|sequence| *sequence < own) {
+    for sequence in earlier.filter(|sequence| *sequence < own) {
         found.extend(store.read(stream, sequence, 1)?);
     }
     let wants_later = matches!(

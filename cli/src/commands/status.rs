@@ -21,8 +21,8 @@ pub(crate) struct Arguments {
     n: usize,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     folder: String,
     format: u64,
@@ -38,13 +38,13 @@ struct Document {
     runs: Vec<RunEntry>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Tree {
     size: u64,
     root: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct GateEntry {
     run: String,
     sequence: u64,
@@ -54,7 +54,7 @@ struct GateEntry {
     deadline: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct RunEntry {
     run: String,
     slug: String,

@@ -33,8 +33,8 @@ pub(crate) struct Arguments {
     threads: Option<u16>,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     what: String,
     whole: bool,
@@ -49,7 +49,7 @@ struct Document {
     redriven: Option<Vec<RedrivenJson>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct BadJson {
     position: Option<u64>,
     offset: Option<u64>,
@@ -58,7 +58,7 @@ struct BadJson {
     what: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct RedrivenJson {
     run: String,
     result: &'static str,

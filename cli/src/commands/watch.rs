@@ -52,8 +52,8 @@ pub(crate) struct Arguments {
     thinker: Thinker,
 }
 
-#[derive(Serialize)]
-struct Document {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
     loom: &'static str,
     /// The process that watches on.
     process: Option<u32>,
@@ -197,7 +197,7 @@ fn wake_on_change(folder: &Path, outbox: loom_host::order::Outbox) {
 
 /// Starts the same command in a session of its own and waits until it listens.
 fn detach(place: &Path, output: &mut Output) -> Result<Exit, CliError> {
-    let folder = place.join(FOLDER);
+    let folder = fs::canonicalize(place).map_err(file("find", place))?.join(FOLDER);
     fs::create_dir_all(&folder).map_err(file("make", &folder))?;
     if ask_holder(&folder).is_some() {
         return Err(StoreError::Held { dir: folder, pid: None }.into());

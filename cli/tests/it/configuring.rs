@@ -140,9 +140,10 @@ fn a_provider_is_tried_with_its_settings_and_its_secret() {
     let tried = document(&ran);
     assert_eq!((&tried["outcome"], &tried["model"]), (&"ok".into(), &"tiny-1".into()), "{tried}");
     let seen = fs::read_to_string(driven.path("seen")).unwrap();
-    for line in ["ANTHROPIC_API_KEY=a-key-that-looks-like-nothing", "ANTHROPIC_BASE_URL=http://127.0.0.1:1"] {
-        assert!(seen.lines().any(|found| found == line), "{seen}");
+    for begin in ["ANTHROPIC_API_KEY=loom-spawn-", "ANTHROPIC_BASE_URL=http://127.0.0.1:"] {
+        assert!(seen.lines().any(|found| found.starts_with(begin)), "{seen}");
     }
+    assert!(!seen.contains(value), "the credential stays with Loom: {seen}");
     assert!(seen.contains("CLAUDE_CODE_MAX_RETRIES=1"), "{seen}");
     assert!(!seen.lines().any(|line| line.contains("--print") && line.contains(value)), "not on its command line");
     for command in ["secrets list", "secrets list --json", "config list --all --show-origin", "config list --json"] {

@@ -508,8 +508,20 @@ impl Executor for Idle {
 }
 
 /// Lines that tell of something else than an event, or more of the one before.
-const BESIDE: &[&str] =
-    &["    ", "a small repository", "the task:", "the model is", "somebody is", "no terminal:", "run "];
+const BESIDE: &[&str] = &[
+    "    ",
+    "a small repository",
+    "the task:",
+    "the model is",
+    "somebody is",
+    "no terminal:",
+    "run ",
+    // What has no time before it: that it holds, and the error that it ends with, its hint, its page.
+    "olding: what is under way",
+    "interrupted; what is on record",
+    "loom resume` goes on",
+    "oom explain ",
+];
 
 /// Returns how the line begins that tells of an event; none for those that are not told.
 fn line_of(event: &Value) -> Option<String> {
@@ -528,6 +540,8 @@ fn line_of(event: &Value) -> Option<String> {
         "refused" => format!("  REFUSED inside the commit: {}", word("kind")),
         "walked.back" => format!("  back to {}:", word("to")),
         "merge.intended" => format!("  {} is to be made", word("branch")),
+        "run.paused" => "  held: ".to_string(),
+        "run.resumed" => "  goes on".to_string(),
         "effect.orphaned" => format!("  what #{} asked for was lost", body["effect"]),
         "run.closed" => format!("the run ended: {}", word("verdict")),
         _ => return None,

@@ -118,6 +118,35 @@ const CODES: &[(&str, i32)] = &[
     ("allowlist remove", 0),
     ("allowlist remove no-such-folder", 2),
     ("init", 2),
+    ("history", 0),
+    ("history -n 0 --verdict accepted", 0),
+    ("history --verdict fine", 2),
+    ("history --since 7", 2),
+    ("why", 0),
+    ("why @", 0),
+    ("why xyzw", 2),
+    ("why store", 2),
+    // The place is no git repository.
+    ("diff", 2),
+    ("diff --stat --name-only", 2),
+    ("ship run:last", 2),
+    ("ship run:last --squash --pr-body", 2),
+    ("ship run:last --pr-body", 1),
+    ("reset", 2),
+    ("reset --dry-run", 0),
+    ("reset --dry-run --yes", 2),
+    ("doctor --help", 0),
+    ("explain", 0),
+    ("explain LOOM-E001", 0),
+    ("explain no-such-thing", 2),
+    ("schema", 0),
+    ("schema rules list", 0),
+    ("schema no-such-document", 2),
+    ("completions bash", 0),
+    ("completions tcsh", 2),
+    ("man", 0),
+    ("man rules list", 0),
+    ("man no-such-command", 2),
 ];
 
 /// What is found bad is an answer, too: it stands on stdout.
@@ -151,7 +180,21 @@ fn every_command_ends_with_its_code() {
 #[test]
 fn outside_of_a_project_only_what_needs_no_store_works() {
     let place = Place::empty();
-    for arguments in ["status", "log", "show", "at", "verify", "export @ -o x", "backup x", "gc", "resume"] {
+    for arguments in [
+        "status",
+        "log",
+        "show",
+        "at",
+        "verify",
+        "export @ -o x",
+        "backup x",
+        "gc",
+        "resume",
+        "history",
+        "why",
+        "diff",
+        "reset",
+    ] {
         let ran = place.loom(arguments);
         assert_eq!(ran.code, 2, "loom {arguments}: {}", ran.err);
         assert!(ran.err.contains("there is no loom store in"), "{}", ran.err);
@@ -396,9 +439,7 @@ fn nobody_to_think_is_9_and_says_what_to_do() {
     let ran: Ran = place.command("resume").env_remove("ANTHROPIC_API_KEY").output().unwrap().into();
     assert_eq!(ran.code, 9, "{}", ran.err);
     assert!(
-        ran.err.starts_with(
-            "error: no model is set up: provider `claude` has no credential: set one of ANTHROPIC_API_KEY"
-        ),
+        ran.err.starts_with("error: no model is set up: install the agent program `claude` and set ANTHROPIC_API_KEY"),
         "{}",
         ran.err
     );

@@ -4,7 +4,7 @@
 
 use crate::driven::Driven;
 use crate::missing::skip;
-use crate::rig::Ran;
+use crate::rig::{MORE, Ran};
 use loom_store::RedbStore;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -48,7 +48,9 @@ fn a_store_that_may_not_grow_waits_and_goes_on_when_it_may() {
     let (lines, error) =
         driver.told.split_at(driver.told.iter().position(|line| line.starts_with("warning: ")).unwrap());
     assert_eq!(error[0], format!("warning: {FULL}; trying again for 10 seconds"));
-    told(&Ran { code: 9, out: String::new(), err: error[1..].join("\n") + "\n" }, &driven.store_folder());
+    assert_eq!(error.last(), Some(&format!("{MORE}LOOM-E041")));
+    let err = error[1..error.len() - 1].join("\n") + "\n";
+    told(&Ran { code: 9, out: String::new(), err }, &driven.store_folder());
     driven.is_whole();
     let after = driven.log();
     assert!(after.len() > before.len() && after[..before.len()] == before);

@@ -15,6 +15,9 @@ const READING: &[&str] = &[
     "at @ --json",
     "verify --json",
     "rules list --json",
+    "history --json",
+    "why --json",
+    "why",
 ];
 
 #[test]

@@ -11,8 +11,11 @@ mod bad_input;
 mod configuring;
 mod damage;
 mod demo;
+mod docs;
+mod doctoring;
 mod driven;
 mod exit_codes;
+mod explaining;
 mod files;
 mod forged;
 mod full;
@@ -30,5 +33,6 @@ mod rules;
 mod running;
 #[path = "../../../host/tests/it/samples.rs"]
 mod samples;
+mod shipping;
 mod signals;
 mod watching;

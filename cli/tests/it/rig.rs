@@ -84,14 +84,20 @@ impl Place {
 }
 
 impl From<Output> for Ran {
+    /// The line that leads from an error to its page stands in tests of its own.
     fn from(output: Output) -> Self {
+        let said = String::from_utf8(output.stderr).unwrap();
+        let lines = said.split_inclusive('\n').filter(|line| !line.starts_with(MORE));
         Ran {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
+            err: lines.collect(),
         }
     }
 }
+
+/// How the line begins that leads from an error to its page.
+pub(crate) const MORE: &str = "more: loom explain ";
 
 /// Returns a text field of a JSON line.
 pub(crate) fn field(line: &str, name: &str) -> String {

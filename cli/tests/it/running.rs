@@ -63,7 +63,7 @@ fn what_cannot_be_run_is_told() {
     let script = format!("--script {}", driven.path("model.toml").display());
     for (arguments, code, told) in [
         ("run a-task".to_string(), 9, "no model is set up"),
-        ("run a-task --provider claud".to_string(), 2, "there is no provider `claud`; there are claude, codex, "),
+        ("run a-task --provider claud".to_string(), 2, "there is no provider `claud`; did you mean `claude`?"),
         (format!("run {script}"), 2, "TASK"),
         (format!("run a-task {script} --bundle cook"), 2, "there is no bundle `cook`; there are code"),
         (format!("run a-task {script} --policy humane"), 2, "humane"),

@@ -45,7 +45,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A rule that an event did not satisfy, and what it read.
+/// What a rule gave for an event, and what it read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     /// `set/rule`
@@ -54,7 +54,7 @@ pub struct Judgement {
     pub message: String,
     /// Whether it refuses or only reports.
     pub severity: Severity,
-    /// What it gave: false, unknown or error.
+    /// What it gave; true only among [`Rules::answers`].
     pub result: Outcome,
     /// The facts it read (`set/fact`) and their values as they were before the event.
     pub facts: Vec<(String, String)>,
@@ -203,6 +203,25 @@ impl Rules {
             }
         }
         judgements
+    }
+
+    /// Returns what every rule that names the event's kind gives, in order of sets and files, satisfied or not.
+    ///
+    /// `facts` are those before the event. [`Rules::judge`] gives the same without the satisfied ones.
+    pub fn answers(&self, facts: &Facts, event: &View<'_>) -> Vec<Judgement> {
+        let mut answers = Vec::new();
+        for (set, plan) in self.plans(event.schema.code) {
+            let context = Context::new(Some(event), self.registers(set, facts));
+            for judge in &plan.judges {
+                let result = match context.test(&judge.test, None) {
+                    Ok(true) => Outcome::True,
+                    Ok(false) => Outcome::False,
+                    Err(stop) => self.outcome(set, stop, facts),
+                };
+                answers.extend(self.judgement(set, judge, result, facts, &context));
+            }
+        }
+        answers
     }
 
     fn outcome(&self, set: usize, stop: Stop, facts: &Facts) -> Outcome {

@@ -7,4 +7,5 @@ mod choice;
 mod settings;
 
 pub use choice::Backends;
+pub(crate) use settings::CLAUDE_CREDENTIALS;
 pub use settings::{BackendSettings, Chains, NoProvider, ProviderKind, ProviderSettings};

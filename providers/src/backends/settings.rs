@@ -209,7 +209,8 @@ pub enum NoProvider {
 }
 
 /// The variables from which `claude` takes a credential; the first that is set is handed over.
-const CLAUDE_CREDENTIALS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
+pub(crate) const CLAUDE_CREDENTIALS: &[&str] =
+    &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
 
 /// How the token of a subscription begins, which is the third's.
 const TOKEN_PREFIX: &str = "sk-ant-oat";

@@ -166,8 +166,8 @@ impl Provider for Claude {
         let ended = hands.run(&self.program(order, &gateway), &mut |piece| {
             lines.push(piece, |line| {
                 if let Some(line) = transcript::shown(line) {
-                    let Tally { tokens_in, tokens_out, .. } = gateway.tally();
-                    hands.tell(Live { line, tokens_in, tokens_out });
+                    let Tally { model, tokens_in, tokens_out, .. } = gateway.tally();
+                    hands.tell(Live { line, model, tokens_in, tokens_out });
                 }
             });
         });

@@ -4,9 +4,12 @@ use crate::made::{Until, made_run, origin};
 use loom_core::event::{Envelope, Recorded};
 use loom_core::id::{Digest, EventHasher, StreamId};
 use loom_core::kind::Event;
+use loom_core::rules::Outcome;
+use loom_core::schema::Class;
 use loom_core::word::Verdict;
-use loom_replay::{Records, Redriven, ReplayError, StoredRun, redrive, refold};
+use loom_replay::{Judged, Records, Redriven, ReplayError, StoredRun, judged, redrive, refold};
 use loom_store::{MemoryStore, Store};
+use std::collections::BTreeSet;
 
 /// A run whose events or blobs were changed.
 struct Changed {
@@ -106,4 +109,57 @@ fn without_the_rules_there_is_a_state_and_no_facts() {
     let refolded = refold(&run, None).unwrap();
     assert_eq!(refolded.state.closed, Some(Verdict::Accepted));
     assert!(refolded.run.unwrap_err().contains("is missing"));
+}
+
+/// Returns what the rules give for every decision of a run, with the kinds of the decisions.
+fn asked(run: &Changed) -> Vec<(&'static str, Judged)> {
+    let bodies: Vec<Event> = run.events.iter().map(|event| Envelope::decode(&event.bytes).unwrap().body).collect();
+    let answers = judged(run, &(0..bodies.len() as u64).collect()).unwrap();
+    let decisions = bodies.iter().filter(|body| body.schema().class == Class::Decision).count();
+    assert_eq!(answers.len(), decisions, "every decision and nothing else");
+    answers.into_iter().map(|(sequence, answer)| (bodies[sequence as usize].schema().name, answer)).collect()
+}
+
+#[test]
+fn every_decision_on_record_is_one_that_its_rules_let_pass() {
+    let answers = asked(&changed(|_| {}));
+    let mut kinds = BTreeSet::new();
+    for (kind, judged) in &answers {
+        match judged {
+            Judged::Asked(answers) => {
+                assert!(answers.iter().all(|answer| answer.result == Outcome::True), "{kind}: {answers:?}");
+                kinds.extend(answers.iter().map(|answer| (*kind, answer.rule.as_str(), answer.facts[0].1.as_str())));
+            }
+            Judged::Exempt => assert!(matches!(*kind, "gate.opened" | "gate.withdrawn"), "{kind}"),
+            Judged::Unknowable(missing) => panic!("{kind}: {missing}"),
+        }
+    }
+    assert_eq!(kinds, [("merge.intended", "floor/no-blocker", "{}")].into());
+}
+
+#[test]
+fn a_forged_decision_is_told_by_what_its_rules_give() {
+    // The log says that the finding was resolved; without that it stands, and the merge with it.
+    let answers = asked(&changed(|event| {
+        if let Event::FindingResolved(resolved) = event {
+            resolved.finding += 1;
+        }
+    }));
+    let merge = answers.iter().find(|(kind, _)| *kind == "merge.intended").unwrap();
+    let Judged::Asked(answers) = &merge.1 else { panic!("{merge:?}") };
+    assert_eq!((answers.len(), &answers[0].result), (1, &Outcome::False));
+}
+
+#[test]
+fn without_the_rules_nobody_knows_what_they_gave() {
+    let mut run = changed(|_| {});
+    run.hidden = match Envelope::decode(&run.events[0].bytes).unwrap().body {
+        Event::RunOpened(opened) => Some(opened.rules[0]),
+        _ => None,
+    };
+    let answers = asked(&run);
+    assert!(answers.iter().any(|(kind, _)| *kind == "merge.intended"));
+    for (kind, judged) in answers {
+        assert!(matches!(judged, Judged::Exempt | Judged::Unknowable(_)), "{kind}: {judged:?}");
+    }
 }

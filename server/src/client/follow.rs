@@ -105,11 +105,7 @@ impl Reader {
                 }
                 Some(("event", name)) => self.name = name.to_string(),
                 Some(("data", data)) => self.data = data.to_string(),
-                Some(("", _)) => {
-                    if told(Told::Sign).is_break() {
-                        return Some(ControlFlow::Break(()));
-                    }
-                }
+                Some(("", _)) if told(Told::Sign).is_break() => return Some(ControlFlow::Break(())),
                 _ => {}
             }
         }
@@ -125,7 +121,12 @@ impl Reader {
         Some(if name == "live" {
             serde_json::from_str::<LiveWire>(&data).ok().map(|wire| Told::Live {
                 spawn: wire.spawn,
-                live: Live { line: wire.line, tokens_in: wire.tokens_in, tokens_out: wire.tokens_out },
+                live: Live {
+                    line: wire.line,
+                    model: wire.model,
+                    tokens_in: wire.tokens_in,
+                    tokens_out: wire.tokens_out,
+                },
             })
         } else {
             serde_json::from_str::<EventWire>(&data).ok().and_then(|wire| {
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn pieces_make_no_difference() {
         let text = ": loom\n\nid: 4\nevent: run.closed\ndata: {\"position\":9,\"stream\":\"00000000000000000000000000000001\",\
-             \"sequence\":4,\"bytes\":\"a0\"}\n\nevent: live\ndata: {\"spawn\":2,\"line\":\"ü: x\",\"tokens_in\":1,\"tokens_out\":null}\n\n";
+             \"sequence\":4,\"bytes\":\"a0\"}\n\nevent: live\ndata: {\"spawn\":2,\"line\":\"ü: x\",\"model\":\"m\",\"tokens_in\":1,\"tokens_out\":null}\n\n";
         for size in 1..text.len() {
             let (mut reader, hasher, mut told) = (Reader::default(), EventHasher::default(), Vec::new());
             for piece in text.as_bytes().chunks(size) {
@@ -155,7 +156,8 @@ mod tests {
                 assert_eq!(taken, Some(ControlFlow::Continue(())));
             }
             let event = Stored { position: 9, event: Recorded { id: hasher.id(&[0xa0]), bytes: vec![0xa0] } };
-            let live = Live { line: "ü: x".to_string(), tokens_in: Some(1), tokens_out: None };
+            let live =
+                Live { line: "ü: x".to_string(), model: Some("m".to_string()), tokens_in: Some(1), tokens_out: None };
             assert_eq!(told, [Told::Sign, Told::Event(event), Told::Live { spawn: 2, live }]);
         }
     }

@@ -81,7 +81,11 @@ impl Play {
     fn feed(&mut self, body: impl Into<Event>) -> &mut Self {
         let bytes = event(self.next, body);
         let view = view(&bytes);
-        for judgement in self.rules.judge(&self.facts, &view) {
+        let judged = self.rules.judge(&self.facts, &view);
+        let mut answers = self.rules.answers(&self.facts, &view);
+        answers.retain(|answer| answer.result != Outcome::True);
+        assert_eq!(answers, judged, "who is asked for every answer gets the same, and the satisfied ones");
+        for judgement in judged {
             let result = match judgement.result {
                 Outcome::False => "refused".to_string(),
                 other => other.to_string(),

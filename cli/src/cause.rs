@@ -1,0 +1,76 @@
+//! What an event rests on: the input of its commit, and the earlier events that it names.
+//!
+//! The match names every kind: a new kind stops the build here, where it must be thought of.
+
+use loom_core::event::Envelope;
+use loom_core::kind::Event;
+use std::cmp::Reverse;
+
+/// An earlier event of the same run, and what it is to the later one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// What it is to the event: "asked for by", say.
+    pub(crate) what: &'static str,
+    /// Its sequence.
+    pub(crate) sequence: u64,
+}
+
+/// Returns what an event rests on, the latest first, each once.
+pub(crate) fn causes(envelope: &Envelope) -> Vec<Cause> {
+    let mut found = named(&envelope.body);
+    if envelope.input != envelope.sequence {
+        found.push(Cause { what: "follows from the input", sequence: envelope.input });
+    }
+    found.retain(|cause| cause.sequence < envelope.sequence);
+    found.sort_by_key(|cause| Reverse(cause.sequence));
+    found.dedup_by_key(|cause| cause.sequence);
+    found
+}
+
+/// Returns the earlier events that an event names.
+pub(crate) fn named(event: &Event) -> Vec<Cause> {
+    let one = |what, sequence| vec![Cause { what, sequence }];
+    match event {
+        Event::SpawnFinished(body) => one("asked for by", body.spawn),
+        Event::CheckFinished(body) => one("asked for by", body.request),
+        Event::MergeFinished(body) => one("asked for by", body.merge),
+        Event::EffectOrphaned(body) => one("asked for by", body.effect),
+        Event::TimerFired(body) => one("the time of", body.subject),
+        Event::GateAnswered(body) => one("answers the gate", body.gate),
+        Event::GateDecided(body) => body.gate.map(|gate| one("decides the gate", gate)).unwrap_or_default(),
+        Event::GateWithdrawn(body) => one("withdraws the gate", body.gate),
+        Event::FindingRaised(body) => one("found by", body.source),
+        Event::FindingResolved(body) => one("resolves the finding", body.finding),
+        Event::FindingWaived(body) => one("waives the finding", body.finding),
+        Event::RiskAccepted(body) => one("takes the risk of", body.finding),
+        Event::GateOpened(body) => {
+            body.blockers.iter().map(|blocker| Cause { what: "blocked by", sequence: *blocker }).collect()
+        }
+        Event::MergeIntended(body) => one("rests on the decision", body.decision),
+        Event::Violation(body) => one("broken by", body.event),
+        Event::VerdictGiven(body) => one("given by", body.spawn),
+        Event::PathsChanged(body) => one("changed by", body.spawn),
+        Event::BudgetSettled(body) => one("spent by", body.effect),
+        Event::TimerSet(body) => one("repeats", body.subject),
+        Event::RecoveryRequested(body) => {
+            body.spawns.iter().map(|spawn| Cause { what: "speaks of", sequence: *spawn }).collect()
+        }
+        Event::RunOpened(_)
+        | Event::RunPaused(_)
+        | Event::RunResumed(_)
+        | Event::RunSteered(_)
+        | Event::RulesAdded(_)
+        | Event::RunCancelled(_)
+        | Event::RequestRefused(_)
+        | Event::Refused(_)
+        | Event::RequestDeclined(_)
+        | Event::FlowChosen(_)
+        | Event::StageEntered(_)
+        | Event::SpawnRequested(_)
+        | Event::CheckRequested(_)
+        | Event::WalkedBack(_)
+        | Event::AgentEscalated(_)
+        | Event::RunClosed(_)
+        | Event::StoreCreated(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,142 @@
+//! `loom schema DOCUMENT`: the JSON Schema of what `--json` and `--jsonl` print, made from what is serialized (CLI-7).
+
+use crate::app::Version;
+use crate::asking;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::json::EventJson;
+use crate::output::{ErrorDocument, ID, Output};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::io::Write;
+
+use super::{
+    at, backup, completions, config, demo, diff, doctor, explain, export, gates, gc, history, init, log, man, models,
+    projects, queue, reset, restore, resume, rules, run, secrets, ship, show, status, verify, watch, why,
+};
+
+/// Prints the JSON Schema of a document; without a name, lists them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The command whose document it is, `rules list` for one below another; or `error`, `log-line`, `version`.
+    #[arg(value_name = "DOCUMENT")]
+    name: Vec<String>,
+}
+
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Document {
+    loom: &'static str,
+    /// The documents, as their `loom` fields name them. A line of `log --jsonl` has no such field.
+    documents: Vec<&'static str>,
+}
+
+/// Makes a schema.
+type Make = fn() -> Schema;
+
+/// Every document, by what its `loom` field says, and what it looks like.
+const DOCUMENTS: &[(&str, Make)] = &[
+    ("allowlist/1", of::<projects::Document>),
+    ("answer/1", of::<asking::Document>),
+    ("at/1", of::<at::Document>),
+    ("backup/1", of::<backup::Document>),
+    ("cancel/1", of::<asking::Document>),
+    ("completions/1", of::<completions::Document>),
+    ("config/1", of::<config::Document>),
+    ("config-path/1", of::<config::Paths>),
+    ("demo/1", of::<demo::Document>),
+    ("diff/1", of::<diff::Document>),
+    ("doctor/1", of::<doctor::Document>),
+    ("error/1", of::<ErrorDocument>),
+    ("explain/1", of::<explain::Document>),
+    ("explain-list/1", of::<explain::ListDocument>),
+    ("export/1", of::<export::Document>),
+    ("gates/1", of::<gates::Document>),
+    ("gc/1", of::<gc::Document>),
+    ("history/1", of::<history::Document>),
+    ("init/1", of::<init::Document>),
+    ("log/1", of::<log::Document>),
+    ("log-line", of::<EventJson>),
+    ("man/1", of::<man::Document>),
+    ("models/1", of::<models::Document>),
+    ("models-test/1", of::<models::TestDocument>),
+    ("pause/1", of::<asking::Document>),
+    ("projects/1", of::<projects::Document>),
+    ("queue/1", of::<queue::Document>),
+    ("recover/1", of::<asking::Document>),
+    ("reset/1", of::<reset::Document>),
+    ("restore/1", of::<restore::Document>),
+    ("resume/1", of::<resume::Document>),
+    ("risk/1", of::<asking::Document>),
+    ("rules-list/1", of::<rules::ListDocument>),
+    ("rules-show/1", of::<rules::ShowDocument>),
+    ("rules-test/1", of::<rules::TestDocument>),
+    ("run/1", of::<run::Document>),
+    ("schema-list/1", of::<Document>),
+    ("secrets/1", of::<secrets::Document>),
+    ("ship/1", of::<ship::Document>),
+    ("show/1", shown),
+    ("status/1", of::<status::Document>),
+    ("steer/1", of::<asking::Document>),
+    ("verify/1", of::<verify::Document>),
+    ("version/1", of::<Version>),
+    ("watch/1", of::<watch::Document>),
+    ("why/1", of::<why::Document>),
+];
+
+/// Answers `loom schema`.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, CliError> {
+    if arguments.name.is_empty() {
+        let documents: Vec<&str> = DOCUMENTS.iter().map(|(name, _)| *name).collect();
+        if output.json {
+            output.document(&Document { loom: "schema-list/1", documents })?;
+        } else {
+            documents.iter().try_for_each(|name| writeln!(output.out, "{ID}{name}{ID:#}"))?;
+        }
+        return Ok(Exit::Ok);
+    }
+    let wanted = arguments.name.join("-");
+    let is_wanted = |name: &str| name == wanted || name.split_once('/').is_some_and(|(name, _)| name == wanted);
+    let found = DOCUMENTS.iter().find(|(name, _)| is_wanted(name));
+    let (name, make) = found.ok_or(CliError::NoSchema { text: wanted })?;
+    let mut schema = make().to_value();
+    name_it(&mut schema, name);
+    output.document(&schema)?;
+    Ok(Exit::Ok)
+}
+
+/// Says in a schema which document it is of.
+fn name_it(schema: &mut Value, name: &str) {
+    if name.contains('/') {
+        if let Some(field) = schema.pointer_mut("/properties/loom") {
+            *field = json!({ "const": name });
+        }
+        let ways = schema.get_mut("$defs").and_then(Value::as_object_mut);
+        for way in ways.into_iter().flat_map(|ways| ways.values_mut()) {
+            if let Some(field) = way.pointer_mut("/properties/loom") {
+                *field = json!({ "const": name });
+            }
+        }
+    }
+    if let Some(Value::String(title)) = schema.get_mut("title") {
+        *title = format!("loom {name}");
+    }
+}
+
+/// Returns the schema of a document as it is written: what may be null is there all the same.
+fn of<T: JsonSchema>() -> Schema {
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
+}
+
+/// `loom show` shows an event or a run.
+fn shown() -> Schema {
+    #[derive(JsonSchema)]
+    #[serde(untagged)]
+    #[expect(dead_code, reason = "only its schema is wanted")]
+    enum Shown<'a> {
+        Event(show::EventDocument<'a>),
+        Run(Box<show::RunDocument>),
+    }
+    of::<Shown>()
+}

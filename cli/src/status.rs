@@ -1,0 +1,114 @@
+//! The status line: what agents do just now, as the last line of a terminal. It is overwritten, and gone once nothing is
+//! under way; without a terminal there is none.
+//!
+//! Whoever else writes to stderr calls [`clear`] first.
+
+use crate::text::{clean, clip};
+use loom_core::event::Envelope;
+use loom_core::id::StreamId;
+use loom_core::kind::Event;
+use loom_host::live::{Board, Live};
+use loom_host::world::{Machine, World};
+use loom_store::Store;
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often the time in the line moves on.
+const TICK: Duration = Duration::from_secs(1);
+/// Columns of a terminal that does not tell how many it has.
+const COLUMNS: usize = 80;
+
+/// Whether the last line is a status line.
+static SHOWN: Mutex<bool> = Mutex::new(false);
+
+fn shown() -> MutexGuard<'static, bool> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the status line away, so that another line can be written.
+pub(crate) fn clear() {
+    if std::mem::take(&mut *shown()) {
+        // Nobody looks on any more.
+        let _closed = std::io::stderr().write_all(b"\r\x1b[2K");
+    }
+}
+
+/// Whether there is a terminal to show it on.
+pub(crate) fn is_wanted(quiet: bool) -> bool {
+    !quiet && std::io::stderr().is_terminal()
+}
+
+/// Shows a line in place of the one before.
+fn show(line: &str) {
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(COLUMNS, |size| usize::from(size.ws_col));
+    let line: String = line.chars().take(columns.max(20) - 1).collect();
+    let mut is_shown = shown();
+    let _closed = write!(std::io::stderr(), "\r\x1b[2K\x1b[2m{line}\x1b[0m");
+    *is_shown = true;
+}
+
+/// A spawn that is under way.
+struct Spawn {
+    agent: String,
+    /// Milliseconds since the epoch.
+    since_ms: u64,
+}
+
+/// Reads who works since when; nothing where the event is no request of a spawn.
+fn spawn(store: &dyn Store, stream: StreamId, id: u64) -> Option<Spawn> {
+    let stored = store.read(stream, id, 1).ok()?.pop()?;
+    let envelope = Envelope::decode(&stored.event.bytes).ok()?;
+    match envelope.body {
+        Event::SpawnRequested(body) => Some(Spawn { agent: body.agent, since_ms: envelope.stamp.ms }),
+        _ => None,
+    }
+}
+
+/// Shows what a spawn does just now.
+pub(crate) fn tell(store: &dyn Store, stream: StreamId, id: u64, live: &Live) {
+    let Some(Spawn { agent, since_ms }) = spawn(store, stream, id) else { return };
+    let seconds = Machine.now_ms().saturating_sub(since_ms) / 1_000;
+    let tokens = live.tokens_in.unwrap_or(0).saturating_add(live.tokens_out.unwrap_or(0));
+    let model = live.model.as_deref().map(|model| format!(" · {}", clip(&clean(model), 40))).unwrap_or_default();
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    show(&format!("  {} · {minutes}:{seconds:02}{model} · {tokens} tokens · {}", clean(&agent), clean(&live.line)));
+}
+
+/// Shows what the spawns of a run do, until it is dropped.
+pub(crate) struct Status {
+    ends: Arc<AtomicBool>,
+}
+
+impl Status {
+    /// Begins to show what stands on the board; nothing where there is no terminal.
+    pub(crate) fn begin(board: Board, store: Arc<dyn Store>, stream: StreamId, quiet: bool) -> Option<Self> {
+        if !is_wanted(quiet) {
+            return None;
+        }
+        let ends = Arc::new(AtomicBool::new(false));
+        let ended = ends.clone();
+        std::thread::spawn(move || {
+            let mut revision = 0;
+            while !ended.load(Ordering::Relaxed) {
+                let (now, notes) = board.of(stream);
+                match notes.last() {
+                    Some((id, live)) => tell(store.as_ref(), stream, *id, live),
+                    None => clear(),
+                }
+                board.wait(now.max(revision), TICK);
+                revision = now;
+            }
+            clear();
+        });
+        Some(Status { ends })
+    }
+}
+
+impl Drop for Status {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        clear();
+    }
+}
