@@ -1,16 +1,20 @@
 //! `cargo bench --bench figures`: prints the table of figures, each against a floor measured in the same run.
 //!
 //! `cargo bench --bench figures -- [--in FOLDER] [GROUP…]` measures some of them, and keeps the filled stores in a
-//! folder for the next time. The groups are `steps`, `long`, `many`, `stored`, `processes`, `verify` and `memory`.
+//! folder for the next time. The groups are `steps`, `long`, `many`, `stored`, `processes`, `verify`, `memory`, `spawns`,
+//! `folders`, `told` and `idle`.
 //!
 //! Nothing here is a test: machines are noisy, so a bar that is missed is printed, not asserted. The floor of an
 //! engine figure is the same commits (event and blob bytes) put into plain ascending redb tables with the same
 //! durability and quick-repair setting.
 
 mod floor;
+mod folder;
+mod holder;
 mod instant;
 mod prefill;
 mod process;
+mod spawn;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -27,7 +31,16 @@ const GROUPS: &[Group] = &[
     ("processes", processes),
     ("verify", verify),
     ("memory", memory),
+    ("spawns", spawns),
+    ("folders", folders),
+    ("told", told),
+    ("idle", idle),
 ];
+
+/// The binary that is measured.
+fn loom() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_loom"))
+}
 
 /// Where the stores lie.
 struct Stores(PathBuf);
@@ -177,7 +190,7 @@ fn stored(stores: &Stores, table: &mut Table) {
 
 fn processes(stores: &Stores, table: &mut Table) {
     let large = stores.large();
-    let loom = Path::new(env!("CARGO_BIN_EXE_loom"));
+    let loom = loom();
     for (name, arguments, bar) in [
         ("loom --version", vec!["--version"], 10.0),
         ("loom status on 1,000,000 events", vec!["status"], 20.0),
@@ -210,4 +223,51 @@ fn verify(stores: &Stores, table: &mut Table) {
 fn memory(stores: &Stores, table: &mut Table) {
     let megabytes = process::peak_megabytes(&stores.fresh("memory"));
     table.row("resident memory, 64 scripted runs", format!("{megabytes:.1} MB"), "-".into(), megabytes, 60.0);
+}
+
+fn spawns(stores: &Stores, table: &mut Table) {
+    for (name, files, bar) in [("small", 10, 100.0), ("5,000 files", 5_000, 400.0)] {
+        let Some(spawn) = spawn::spawn(&stores.fresh(&format!("spawn-{files}")), loom(), files, 11) else {
+            eprintln!("skipped: claude is missing (npm install -g @anthropic-ai/claude-code)");
+            return;
+        };
+        let (by_hand, run) = (format!("{:.0} ms", spawn.by_hand_ms), format!("{:.0} ms", spawn.run_ms));
+        let added = spawn.run_ms - spawn.by_hand_ms;
+        table.row(
+            &format!("what Loom adds to a spawn of claude, repository {name}, median"),
+            format!("{added:.0} ms"),
+            "-".into(),
+            added,
+            bar,
+        );
+        let ratio = spawn.run_ms / spawn.by_hand_ms;
+        table.row(&format!("whole spawn / by hand in a plain clone, repository {name}"), run, by_hand, ratio, 1.15);
+    }
+}
+
+fn folders(stores: &Stores, table: &mut Table) {
+    let (delta, reset) = folder::delta(&stores.fresh("folder"), 50_000, 5);
+    let figure = "delta of 50,000 files after one edit, by content";
+    table.row(figure, format!("{delta:.0} ms"), "-".into(), delta, 600.0);
+    eprintln!("the reset before a spawn, of the same files: {reset:.0} ms");
+}
+
+fn told(stores: &Stores, table: &mut Table) {
+    let told = holder::told(&stores.fresh("told"), loom(), 1_000.0, 20.0);
+    table.row(
+        &format!(
+            "event to the screen of `loom log -f`, p99 at {:.0} events/s (median {:.1} ms)",
+            told.rate, told.median_ms
+        ),
+        format!("{:.1} ms", told.p99_ms),
+        "-".into(),
+        told.p99_ms,
+        20.0,
+    );
+}
+
+fn idle(stores: &Stores, table: &mut Table) {
+    let (megabytes, wakes) = holder::idle(&stores.fresh("idle"), loom());
+    table.row("resident memory of an idle holder", format!("{megabytes:.1} MB"), "-".into(), megabytes, 25.0);
+    table.row("wake-ups a second of an idle holder", format!("{wakes:.2}"), "-".into(), wakes, 1.0);
 }

@@ -19,9 +19,19 @@ use std::time::Instant as Clock;
 
 /// Returns the median wall time of a command in milliseconds.
 pub(crate) fn median_ms(loom: &Path, arguments: &[&str], folder: &Path, runs: usize) -> f64 {
-    let mut times: Vec<f64> = (0..runs).map(|_| once_ms(loom, arguments, folder)).collect();
+    median((0..runs).map(|_| once_ms(loom, arguments, folder)).collect())
+}
+
+pub(crate) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
+}
+
+/// Runs git in a folder, as an author of its own.
+pub(crate) fn git(folder: &Path, words: &[&str]) {
+    let author = ["-c", "user.name=Bench", "-c", "user.email=bench@localhost"];
+    let done = Command::new("git").args(author).args(words).current_dir(folder).status().expect("git");
+    assert!(done.success(), "{words:?}");
 }
 
 fn once_ms(loom: &Path, arguments: &[&str], folder: &Path) -> f64 {
@@ -33,7 +43,7 @@ fn once_ms(loom: &Path, arguments: &[&str], folder: &Path) -> f64 {
 
 /// Kills a process that writes to the store, then times the first answer; the median of five.
 pub(crate) fn first_answer_after_kill_ms(loom: &Path, folder: &Path) -> f64 {
-    let mut times: Vec<f64> = (0..5)
+    let times = (0..5)
         .map(|_| {
             let mut child = again("killed-child", folder).stdout(Stdio::piped()).spawn().expect("a child");
             let mut said = String::new();
@@ -43,8 +53,7 @@ pub(crate) fn first_answer_after_kill_ms(loom: &Path, folder: &Path) -> f64 {
             once_ms(loom, &["status"], folder)
         })
         .collect();
-    times.sort_by(f64::total_cmp);
-    times[2]
+    median(times)
 }
 
 /// Writes to the store for ever; says so once the first runs are on record.
@@ -79,10 +88,8 @@ pub(crate) fn memory_child(folder: &Path) {
     for (name, content) in demo::FILES {
         std::fs::write(project.join(name), content).expect("a file");
     }
-    let author = ["-c", "user.name=Bench", "-c", "user.email=bench@localhost"];
     for words in [&["init", "--quiet", "-b", "main"][..], &["add", "--all"], &["commit", "--quiet", "-m", "Notes"]] {
-        let done = Command::new("git").args(author).args(words).current_dir(&project).status().expect("git");
-        assert!(done.success());
+        git(&project, words);
     }
     let environment = Environment { state_folder: folder.join("state"), ..Environment::read() };
     let script = Script::parse(demo::SCRIPT).expect("the demo's script");

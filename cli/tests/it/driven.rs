@@ -36,6 +36,8 @@ const ANSWERS_MAX: usize = 12;
 /// A folder for the demo, its store and Loom's state.
 pub(crate) struct Driven {
     folder: TempDir,
+    /// Whether programs that write down what is executed stand first on its search path.
+    notes: bool,
 }
 
 /// A driver under way.
@@ -54,7 +56,7 @@ pub(crate) type Users = BTreeMap<PathBuf, Vec<u8>>;
 impl Driven {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let driven = Driven { folder };
+        let driven = Driven { folder, notes: true };
         fs::create_dir(driven.path("bin")).unwrap();
         let ran = driven.path("ran").display().to_string();
         let linger = |of: &str| driven.path(of).display().to_string();
@@ -79,6 +81,11 @@ impl Driven {
         }
         fs::write(driven.path("ran"), "").unwrap();
         driven
+    }
+
+    /// Returns a folder whose programs are the machine's own, in whatever fence there is.
+    pub(crate) fn bare() -> Self {
+        Driven { folder: tempfile::tempdir().unwrap(), notes: false }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -115,11 +122,14 @@ impl Driven {
     pub(crate) fn prepare(&self, command: &mut Command) {
         let place = if self.project().is_dir() { self.project() } else { self.folder.path().to_path_buf() };
         let usual = std::env::var_os("PATH").unwrap_or_default();
-        let search_path = std::env::join_paths([self.path("bin")].into_iter().chain(std::env::split_paths(&usual)));
+        let noting = self.notes.then(|| self.path("bin"));
+        let search_path = std::env::join_paths(noting.into_iter().chain(std::env::split_paths(&usual)));
         command.current_dir(place).env_clear().env("PATH", search_path.unwrap());
         command.env("XDG_CONFIG_HOME", self.path("config")).env("XDG_DATA_HOME", self.path("data"));
-        // The programs of this rig note outside of the workspace what they did.
-        command.env("LOOM_FENCE_MODE", "off");
+        if self.notes {
+            // The programs of this rig note outside of the workspace what they did.
+            command.env("LOOM_FENCE_MODE", "off");
+        }
         command.env("LOOM_STATE_DIR", self.path("state")).stdin(Stdio::null());
     }
 
@@ -310,20 +320,7 @@ impl Driven {
         let closed = of("run.closed");
         assert_eq!(closed.len(), 1);
         assert_eq!(closed[0]["body"]["verdict"], "accepted");
-        // Each spawn has one outcome: it ended, or its driver died.
-        let mut outcomes: BTreeMap<u64, u64> = BTreeMap::new();
-        for (kind, field) in [("spawn.finished", "spawn"), ("effect.orphaned", "effect")] {
-            for event in of(kind) {
-                *outcomes.entry(event["body"][field].as_u64().unwrap()).or_default() += 1;
-            }
-        }
-        let spawns: BTreeMap<u64, u64> =
-            of("spawn.requested").iter().map(|event| (event["sequence"].as_u64().unwrap(), 1)).collect();
-        assert_eq!(outcomes, spawns, "one outcome a spawn");
-        let checks: BTreeSet<u64> =
-            of("check.finished").iter().map(|event| event["body"]["request"].as_u64().unwrap()).collect();
-        assert_eq!(checks.len(), of("check.requested").len());
-        assert_eq!(checks.len(), of("check.finished").len());
+        one_outcome_each(&log);
         // Every refusal of the undisturbed run happened in this one too, and the work is the same.
         assert_eq!(of("refused").len(), 1);
         let tree = of("merge.intended")[0]["body"]["tree"].as_str().unwrap().to_string();
@@ -359,7 +356,8 @@ impl Driven {
         self.processes().into_values().collect()
     }
 
-    /// Returns the processes that were started here, by their environment, working folder or command line.
+    /// Returns the processes that were started here, by their environment, working folder or command line; those in a
+    /// fence by what is mounted there.
     pub(crate) fn processes(&self) -> BTreeMap<u32, String> {
         let mark = self.folder.path().as_os_str().as_encoded_bytes();
         let mut found = BTreeMap::new();
@@ -367,7 +365,8 @@ impl Driven {
             let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             let file = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
             let place = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-            let said = [file("environ"), file("cmdline"), place.into_os_string().into_encoded_bytes()].concat();
+            let place = place.into_os_string().into_encoded_bytes();
+            let said = [file("environ"), file("cmdline"), place, file("mountinfo")].concat();
             if said.windows(mark.len()).any(|part| part == mark) {
                 let words = String::from_utf8_lossy(&file("cmdline")).replace('\0', " ");
                 found.insert(id, words);
@@ -398,7 +397,7 @@ impl Driven {
     pub(crate) fn told_is_on_record(&self, told: &[String]) {
         let log = if self.has_store() { self.log() } else { Vec::new() };
         let mut lines = log.iter().filter_map(line_of);
-        for line in told {
+        for line in told.iter().filter(|line| !line.starts_with("note: ")) {
             let line = line.get(7..).unwrap_or_default();
             if BESIDE.iter().any(|beside| line.starts_with(beside)) {
                 continue;
@@ -463,6 +462,24 @@ impl Driver {
     }
 }
 
+/// Each spawn has one outcome, it ended or its driver died, and each check one.
+#[track_caller]
+pub(crate) fn one_outcome_each(log: &[Value]) {
+    let of = |kind: &'static str| log.iter().filter(move |event| event["kind"] == kind);
+    let mut outcomes: BTreeMap<u64, u64> = BTreeMap::new();
+    for (kind, field) in [("spawn.finished", "spawn"), ("effect.orphaned", "effect")] {
+        for event in of(kind) {
+            *outcomes.entry(event["body"][field].as_u64().unwrap()).or_default() += 1;
+        }
+    }
+    let spawns: BTreeMap<u64, u64> =
+        of("spawn.requested").map(|event| (event["sequence"].as_u64().unwrap(), 1)).collect();
+    assert_eq!(outcomes, spawns, "one outcome a spawn");
+    let checks: BTreeSet<u64> = of("check.finished").map(|event| event["body"]["request"].as_u64().unwrap()).collect();
+    assert_eq!(checks.len(), of("check.requested").count());
+    assert_eq!(checks.len(), of("check.finished").count());
+}
+
 /// The demo as an actor.
 fn demo_actor() -> Actor {
     Actor::Person { id: "demo".to_string(), assurance: Assurance::Asserted, descends: None }
@@ -498,6 +515,7 @@ const BESIDE: &[&str] = &[
     "the model is",
     "somebody is",
     "no terminal:",
+    "run ",
     // What has no time before it: that it holds, and the error that it ends with, its hint, its page.
     "olding: what is under way",
     "interrupted; what is on record",

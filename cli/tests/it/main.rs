@@ -26,6 +26,7 @@ mod kill;
 mod made;
 mod odd_places;
 mod reading;
+mod recovery;
 mod redacted;
 mod rig;
 mod rules;

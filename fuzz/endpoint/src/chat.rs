@@ -59,7 +59,7 @@ pub(crate) fn conversation(body: &[u8], plain: bool) -> Result<Conversation, Str
         answer_format(format)?;
     }
     let turn = messages(&request)?;
-    Ok(Conversation { model: model(&request)?, turn, streams })
+    Ok(Conversation { model: model(&request)?, turn, streams, free: BTreeSet::new() })
 }
 
 fn answer_format(format: &Value) -> Result<(), String> {

@@ -258,13 +258,13 @@ impl Wanted {
     }
 
     fn whole(&self, reply: &Reply) -> String {
-        self.protocol.whole(reply, &self.asked.model, self.number).to_string()
+        self.protocol.whole(reply, &self.asked, self.number).to_string()
     }
 
     /// Returns a reply in the pieces that a connection can be cut between.
     fn pieces(&self, reply: &Reply) -> Vec<String> {
         if self.asked.streams {
-            return self.protocol.events(reply, &self.asked.model, self.number);
+            return self.protocol.events(reply, &self.asked, self.number);
         }
         let text: Vec<char> = self.whole(reply).chars().collect();
         text.chunks(text.len().div_ceil(8)).map(|chars| chars.iter().collect()).collect()

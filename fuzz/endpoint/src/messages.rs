@@ -42,6 +42,8 @@ pub(crate) struct Conversation {
     /// How often the model has spoken in it.
     pub(crate) turn: usize,
     pub(crate) streams: bool,
+    /// Names of the tools that are called with free text instead of JSON.
+    pub(crate) free: BTreeSet<String>,
 }
 
 /// Reads a request for a message.
@@ -61,7 +63,7 @@ pub(crate) fn conversation(body: &[u8]) -> Result<Conversation, String> {
             return Err(format!("tool_choice: there is no tool {named} with the schema of an object"));
         }
     }
-    Ok(Conversation { model: model(&request)?, turn, streams })
+    Ok(Conversation { model: model(&request)?, turn, streams, free: BTreeSet::new() })
 }
 
 /// Reads a request to count tokens and returns about how many they are.

@@ -58,20 +58,20 @@ impl Protocol {
     }
 
     /// Returns a reply as one object.
-    pub(crate) fn whole(self, reply: &Reply, model: &str, id: usize) -> Value {
+    pub(crate) fn whole(self, reply: &Reply, asked: &Conversation, id: usize) -> Value {
         match self {
-            Protocol::Messages => events::message(reply, model, id),
-            Protocol::Responses => responses::response(reply, model, id),
-            Protocol::Chat => chat::completion(reply, model, id),
+            Protocol::Messages => events::message(reply, &asked.model, id),
+            Protocol::Responses => responses::response(reply, asked, id),
+            Protocol::Chat => chat::completion(reply, &asked.model, id),
         }
     }
 
     /// Returns the events of a reply, each as it goes over the wire.
-    pub(crate) fn events(self, reply: &Reply, model: &str, id: usize) -> Vec<String> {
+    pub(crate) fn events(self, reply: &Reply, asked: &Conversation, id: usize) -> Vec<String> {
         match self {
-            Protocol::Messages => events::events(reply, model, id),
-            Protocol::Responses => responses::events(reply, model, id),
-            Protocol::Chat => chat::events(reply, model, id),
+            Protocol::Messages => events::events(reply, &asked.model, id),
+            Protocol::Responses => responses::events(reply, asked, id),
+            Protocol::Chat => chat::events(reply, &asked.model, id),
         }
     }
 

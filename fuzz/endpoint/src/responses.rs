@@ -51,19 +51,40 @@ pub(crate) fn conversation(body: &[u8]) -> Result<Conversation, String> {
         Some(Value::Bool(streams)) => *streams,
         Some(_) => return Err("stream: a boolean is required".to_string()),
     };
+    let mut free = BTreeSet::new();
     for tool in request.get("tools").and_then(Value::as_array).into_iter().flatten() {
-        let kind = tool.get("type").and_then(Value::as_str).unwrap_or_default();
-        let has_name = tool.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
-        if kind.is_empty() || kind == "function" && !has_name {
-            return Err("tools: a tool has a type, and a function a name".to_string());
-        }
+        declared(tool, &mut free).map_err(|what| format!("tools: {what}"))?;
     }
-    let turn = input(&request)?;
-    Ok(Conversation { model: model(&request)?, turn, streams })
+    let turn = input(&request, &mut free)?;
+    Ok(Conversation { model: model(&request)?, turn, streams, free })
+}
+
+/// Checks a tool and those in it, and adds the names of those that are called with free text.
+fn declared(tool: &Value, free: &mut BTreeSet<String>) -> Result<(), String> {
+    let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (kind, name) = (text("type"), text("name"));
+    if kind.is_empty() || ["function", "custom", "namespace"].contains(&kind) && name.is_empty() {
+        return Err("a tool has a type, and a function, a custom tool or a namespace a name".to_string());
+    }
+    match kind {
+        "custom" => drop(free.insert(name.to_string())),
+        "namespace" => {
+            let tools = tool.get("tools").and_then(Value::as_array).filter(|tools| !tools.is_empty());
+            for tool in tools.ok_or_else(|| format!("the namespace `{name}` has no tools"))? {
+                if !["function", "custom"].contains(&tool["type"].as_str().unwrap_or_default()) {
+                    return Err(format!("the namespace `{name}` has more than functions and custom tools"));
+                }
+                declared(tool, free)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Checks the items of the input, and returns how often the model has spoken in it: what it says at once is one turn.
-fn input(request: &Map<String, Value>) -> Result<usize, String> {
+/// Tools that they declare and that are called with free text are added to those.
+fn input(request: &Map<String, Value>, free: &mut BTreeSet<String>) -> Result<usize, String> {
     let items = match request.get("input") {
         Some(Value::String(text)) if !text.is_empty() => return Ok(0),
         Some(Value::Array(items)) if !items.is_empty() => items,
@@ -83,6 +104,17 @@ fn input(request: &Map<String, Value>) -> Result<usize, String> {
                 }
                 content(item, role).map_err(|what| place(&what))?;
                 role == "assistant"
+            }
+            // Tools of a conversation whose request has none of its own.
+            "additional_tools" => {
+                let tools = item.get("tools").and_then(Value::as_array).filter(|tools| !tools.is_empty());
+                if text("role") != "developer" || request.contains_key("tools") {
+                    return Err(place("additional_tools: the role developer and no tools beside it are required"));
+                }
+                for tool in tools.ok_or_else(|| place("additional_tools: at least one tool is required"))? {
+                    declared(tool, free).map_err(|what| place(&what))?;
+                }
+                false
             }
             "reasoning" => true,
             kind @ ("function_call" | "custom_tool_call") => {
@@ -134,13 +166,13 @@ fn content(item: &Value, role: &str) -> Result<(), String> {
 }
 
 /// Returns a reply as one object.
-pub(crate) fn response(reply: &Reply, model: &str, id: usize) -> Value {
+pub(crate) fn response(reply: &Reply, asked: &Conversation, id: usize) -> Value {
     let (status, why) = match reply.stop {
         "max_tokens" => ("incomplete", json!({"reason": "max_output_tokens"})),
         _ => ("completed", Value::Null),
     };
-    let items = (0..reply.blocks.len()).map(|index| item(reply, id, index));
-    let mut response = opening(model, id);
+    let items = (0..reply.blocks.len()).map(|index| item(reply, asked, id, index));
+    let mut response = opening(&asked.model, id);
     response["status"] = status.into();
     response["incomplete_details"] = why;
     response["output"] = items.collect();
@@ -155,17 +187,20 @@ pub(crate) fn response(reply: &Reply, model: &str, id: usize) -> Value {
 }
 
 /// Returns the events of a reply, each as it goes over the wire.
-pub(crate) fn events(reply: &Reply, model: &str, id: usize) -> Vec<String> {
+pub(crate) fn events(reply: &Reply, asked: &Conversation, id: usize) -> Vec<String> {
     let mut events = vec![
-        json!({"type": "response.created", "response": opening(model, id)}),
-        json!({"type": "response.in_progress", "response": opening(model, id)}),
+        json!({"type": "response.created", "response": opening(&asked.model, id)}),
+        json!({"type": "response.in_progress", "response": opening(&asked.model, id)}),
     ];
     for (index, block) in reply.blocks.iter().enumerate() {
-        let whole = item(reply, id, index);
+        let whole = item(reply, asked, id, index);
         let mut started = whole.clone();
         started["status"] = "in_progress".into();
         let (key, kind, text) = match block {
             Block::Text(text) => ("content", "response.output_text", text),
+            Block::Call { tool, input } if asked.free.contains(tool) => {
+                ("input", "response.custom_tool_call_input", input)
+            }
             Block::Call { input, .. } => ("arguments", "response.function_call_arguments", input),
         };
         started[key] = if key == "content" { json!([]) } else { json!("") };
@@ -192,7 +227,7 @@ pub(crate) fn events(reply: &Reply, model: &str, id: usize) -> Vec<String> {
         }
         events.push(json!({"type": "response.output_item.done", "output_index": index, "item": whole}));
     }
-    let whole = response(reply, model, id);
+    let whole = response(reply, asked, id);
     let kind = format!("response.{}", whole["status"].as_str().unwrap_or_default());
     events.push(json!({"type": kind, "response": whole}));
     events
@@ -205,7 +240,7 @@ pub(crate) fn events(reply: &Reply, model: &str, id: usize) -> Vec<String> {
         .collect()
 }
 
-fn item(reply: &Reply, id: usize, index: usize) -> Value {
+fn item(reply: &Reply, asked: &Conversation, id: usize, index: usize) -> Value {
     match &reply.blocks[index] {
         Block::Text(text) => {
             let part = match reply.stop {
@@ -220,6 +255,14 @@ fn item(reply: &Reply, id: usize, index: usize) -> Value {
                 "content": [part],
             })
         }
+        Block::Call { tool, input } if asked.free.contains(tool) => json!({
+            "type": "custom_tool_call",
+            "id": format!("ctc_{id}_{index}"),
+            "call_id": format!("call_{id}_{index}"),
+            "name": tool,
+            "input": input,
+            "status": "completed",
+        }),
         Block::Call { tool, input } => json!({
             "type": "function_call",
             "id": format!("fc_{id}_{index}"),

@@ -115,7 +115,7 @@ impl Reply {
         Self::raw_call(tool, &input.to_string())
     }
 
-    /// Returns a call of a tool whose input is this text, JSON or not.
+    /// Returns a call of a tool whose input is this text, JSON or not: there are tools that are called with free text.
     pub fn raw_call(tool: &str, input: &str) -> Self {
         let call = Block::Call { tool: tool.to_string(), input: input.to_string() };
         Reply { blocks: vec![call], stop: "tool_use", tokens_in: 100, tokens_out: 20 }

@@ -166,7 +166,7 @@ fn a_run_whose_only_provider_is_the_other_program_ends_as_a_branch() {
     let codex = ProviderSettings {
         base_url: Some(format!("{}/v1", endpoint.url())),
         credential: Some(EDITS.to_string()),
-        // One that the command does not know: of its own it asks in a form that the endpoint does not speak.
+        // One that the command does not know: with those that it knows the model calls tools by programs.
         model: Some("gpt-5.1-codex".to_string()),
         ..ProviderSettings::new("codex", ProviderKind::Codex)
     };

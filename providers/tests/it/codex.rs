@@ -32,6 +32,11 @@ fn shell(command: &str) -> Reply {
     Reply::call("exec_command", json!({"cmd": command}))
 }
 
+/// The same from a model that the command knows: it writes a program that calls the command's tools.
+fn program(command: &str) -> Reply {
+    Reply::raw_call("exec", &format!("text(await tools.exec_command({}));", json!({"cmd": command})))
+}
+
 fn write_call() -> Reply {
     shell("echo new > new.txt")
 }
@@ -75,6 +80,23 @@ fn a_spawn_that_edits_edits_and_its_report_is_read() {
     assert_eq!(report.model.as_deref(), Some("gpt-5.1-codex"));
     assert_eq!(report.session.map(|session| session.len()), Some(36), "a UUID");
     assert_eq!((endpoint.messages(), endpoint.refused()), (2, Vec::new()));
+}
+
+#[test]
+fn with_a_model_that_it_knows_it_works_by_programs() {
+    needs!("codex");
+    let place = Place::new();
+    let script = Script::new().then(program("echo new > new.txt; echo petrichor")).then(Reply::text("Done."));
+    let endpoint = Endpoint::start(KEY, script).unwrap();
+    let settings = CodexSettings { models: BTreeMap::new(), ..settings(&endpoint) };
+    let report = Codex::new(settings).run(&place.order(true, ENOUGH_MS), &Real::new(&place));
+    assert_eq!(endpoint.refused(), Vec::<String>::new());
+    assert_eq!((report.outcome, report.detail), (SpawnOutcome::Ok, None));
+    assert_eq!(fs::read_to_string(place.work().join("new.txt")).unwrap(), "new\n");
+    let asked: serde_json::Value = serde_json::from_slice(&endpoint.asked()[0].body).unwrap();
+    assert_eq!(asked["input"][0]["type"], "additional_tools", "it is the other form");
+    assert!(last_sent(&endpoint).contains("petrichor"), "the program's output came back");
+    assert_eq!((report.tokens_in, report.tokens_out, report.requests), (Some(200), Some(40), Some(2)));
 }
 
 #[test]
@@ -224,6 +246,7 @@ fn faults(place: &Place) -> Vec<Fault> {
     let outside = format!("echo x > '{}'", place.folder.path().join("outside.txt").display());
     let escalated =
         json!({"cmd": outside, "sandbox_permissions": "require_escalated", "justification": "it is needed"});
+    let own = |name, script| Fault { own_model: true, ..Fault::new(name, script) };
     let shouts = "\u{0}\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}\u{2028}\u{2029}\u{feff}done";
     vec![
         Fault::new("none", edit(done().into())),
@@ -299,6 +322,18 @@ fn faults(place: &Place) -> Vec<Fault> {
             "two messages at once",
             edit(Reply { blocks: vec![Block::Text("Do".into()), Block::Text("ne.".into())], ..done() }.into()),
         ),
+        own("its own model", Script::new().then(program("echo new > new.txt")).then(done())),
+        own("its own model: a false \"done\"", only(done().into())),
+        own("its own model: a program that is none", Script::new().then(Reply::raw_call("exec", "{{{")).then(done())),
+        own("its own model: a program that writes outside", Script::new().then(program(&outside)).then(done())),
+        own("its own model: a call of an unknown tool", Script::new().then(Reply::raw_call("fly", "up")).then(done())),
+        own("its own model: programs for ever", Script::new().then(program("echo new > new.txt")).for_ever()),
+        Fault {
+            edits: false,
+            ..own("its own model: a write by who only reads", {
+                Script::new().then(program("echo new > new.txt")).then(done())
+            })
+        },
     ]
 }
 
@@ -309,8 +344,8 @@ fn what_is_concluded_from_each_fault_is_on_record() {
         let mut settings = settings(endpoint);
         (settings.retries_max, settings.idle_limit_ms) = (fault.retries_max, fault.idle_limit_ms);
         (settings.credential, settings.requests_max) = (fault.key.to_string(), fault.requests_max);
-        if std::env::var("SHOW").is_ok() {
-            eprintln!("############ {}", fault.name);
+        if fault.own_model {
+            settings.models.clear();
         }
         Box::new(Codex::new(settings))
     });

@@ -145,6 +145,8 @@ pub(crate) struct Fault {
     pub(crate) edits: bool,
     /// Whether a request is meant to be refused as none of the protocol.
     pub(crate) refused: bool,
+    /// Whether no model is set, so that the command chooses one that it knows.
+    pub(crate) own_model: bool,
 }
 
 impl Fault {
@@ -159,6 +161,7 @@ impl Fault {
             key: KEY,
             edits: true,
             refused: false,
+            own_model: false,
         }
     }
 

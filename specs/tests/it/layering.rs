@@ -45,7 +45,7 @@ const ROOMS: &[(&str, &str, &[&str], &[&str])] = &[
             "loom-server",
             "loom-replay",
         ],
-        &[],
+        &["loom-endpoint"],
     ),
     // The simulator invents trouble for everybody and ships with nobody.
     (

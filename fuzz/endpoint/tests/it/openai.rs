@@ -76,6 +76,41 @@ fn streams_have_their_events_in_order() {
     assert_eq!(kinds(&answer).last(), Some(&"response.incomplete"));
 }
 
+/// A conversation that declares its tools in its input, one of them called with free text.
+fn declaring() -> Value {
+    let tools = json!([{"type": "namespace", "name": "n", "tools": [
+        {"type": "custom", "name": "Write"},
+        {"type": "function", "name": "Wait"},
+    ]}]);
+    json!({"model": "m", "input": [
+        {"type": "additional_tools", "role": "developer", "tools": tools},
+        {"type": "message", "role": "user", "content": "hello"},
+    ]})
+}
+
+#[test]
+fn a_tool_that_takes_free_text_is_called_so() {
+    let endpoint = Endpoint::start(KEY, Script::new().then(Reply::raw_call("Write", "no {json}"))).unwrap();
+    let told = body(&ask(&endpoint, RESPONSES, &declaring()));
+    let call = &told["output"][0];
+    assert_eq!((&call["type"], &call["input"]), (&json!("custom_tool_call"), &json!("no {json}")));
+    let wanted = [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.custom_tool_call_input.delta",
+        "response.custom_tool_call_input.done",
+        "response.output_item.done",
+        "response.completed",
+    ];
+    assert_eq!(kinds(&ask(&endpoint, RESPONSES, &streamed(declaring()))), wanted);
+    let declared = json!({"model": "m", "input": "hello", "tools": [{"type": "custom", "name": "Write"}]});
+    assert_eq!(body(&ask(&endpoint, RESPONSES, &declared))["output"][0]["type"], "custom_tool_call");
+    let plain = body(&ask(&endpoint, RESPONSES, &json!({"model": "m", "input": "hello"})));
+    assert_eq!(plain["output"][0]["type"], "function_call");
+    assert_eq!(endpoint.refused(), Vec::<String>::new());
+}
+
 #[track_caller]
 fn check_refused(path: &str, (key, value): (&str, Value), why: &str) {
     let endpoint = Endpoint::start(KEY, script()).unwrap();
@@ -100,7 +135,19 @@ fn what_the_services_would_refuse_is_refused_and_told() {
     check_refused(RESPONSES, ("input", json!([{"type": "smell"}])), "an item `smell` is not known");
     check_refused(RESPONSES, ("input", json!([message("narrator", "input_text")])), "a role `narrator`");
     check_refused(RESPONSES, ("input", json!([message("user", "output_text")])), "a part");
-    check_refused(RESPONSES, ("tools", json!([{"type": "function"}])), "a function a name");
+    check_refused(
+        RESPONSES,
+        ("tools", json!([{"type": "function"}])),
+        "a function, a custom tool or a namespace a name",
+    );
+    check_refused(RESPONSES, ("tools", json!([{"type": "namespace", "name": "n", "tools": []}])), "has no tools");
+    let nested = json!([{"type": "namespace", "name": "n", "tools": [{"type": "web_search"}]}]);
+    check_refused(RESPONSES, ("tools", nested), "more than functions and custom tools");
+    let mut tools = declaring()["input"].clone();
+    tools[0]["role"] = json!("user");
+    check_refused(RESPONSES, ("input", tools.clone()), "the role developer");
+    (tools[0]["role"], tools[0]["tools"]) = (json!("developer"), json!([]));
+    check_refused(RESPONSES, ("input", tools), "at least one tool");
     check_refused(CHAT, ("input", json!("x")), "input: Extra inputs are not permitted");
     check_refused(CHAT, ("messages", json!([])), "at least one message");
     check_refused(CHAT, ("messages", json!([{"role": "user"}])), "without content");
