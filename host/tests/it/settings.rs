@@ -292,6 +292,9 @@ fn a_key_that_cannot_be_set_changes_nothing() {
     set(Layer::Project, &place.project_file(), "run.max_time", "30m").unwrap();
     let project = fs::read_to_string(place.project_file()).unwrap();
     assert_eq!(project, "[checks]\ntest = [\"true\"]\n\n[run]\nmax_time = \"30m\"\n");
+    // What is wrong with it shows only beside what else there is.
+    assert!(matches!(of(Layer::User, &path, "run.providers", "nobody"), EditError::Flaws(_)));
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
     place.user("run.max_spawns = \"many\"\n");
     assert!(matches!(of(Layer::User, &path, "run.policy", "human"), EditError::Flaws(_)));
     place.user("no toml\n");
