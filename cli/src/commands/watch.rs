@@ -110,20 +110,17 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         if let Some(error) = failed {
             return Err(error);
         }
-        let Some(task) = queue.next()? else { break };
+        let Some(name) = queue.names()?.into_iter().next() else { break };
+        let actor = local_actor(&environment);
+        let begun = queue
+            .read(&name)
+            .and_then(|task| open_run(&mut session, task.request(), actor, &task.text, bundle.clone(), wishes.clone()));
         // A task that cannot be begun is put aside all the same, or it would be tried for ever.
-        match open_run(
-            &mut session,
-            task.request(),
-            local_actor(&environment),
-            &task.text,
-            bundle.clone(),
-            wishes.clone(),
-        ) {
+        match &begun {
             Ok(_) => watch.begun += 1,
-            Err(error) => warn(&format!("task {} cannot be begun: {error}", clean(&task.name))),
+            Err(error) => warn(&format!("task {} cannot be begun: {error}", clean(&name))),
         }
-        queue.taken(&task)?;
+        queue.taken(&name, begun.is_ok())?;
     }
     if output.json {
         output.document(&Document { loom: "watch/1", process: None, log: None, begun: watch.begun })?;

@@ -100,3 +100,26 @@ fn detached_it_goes_on_by_itself() {
     let log = fs::read_to_string(told["log"].as_str().unwrap()).unwrap();
     assert!(log.contains("watching"), "{log}");
 }
+
+#[test]
+fn a_task_that_cannot_be_read_holds_up_no_other() {
+    needs!("git", "sh");
+    let driven = project();
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    assert_eq!(watched(&driven, "--until-idle").code, 0);
+    let key = format!("ghp_{}", "aB3".repeat(12));
+    let task = driven.path("secret.txt");
+    fs::write(&task, format!("use {key}")).unwrap();
+    assert_eq!(driven.loom(&format!("queue add --file {}", task.display())).code, 0);
+    let queue = driven.store_folder().join("queue");
+    fs::write(queue.join("000000-first.md"), b"\xff").unwrap();
+    let listed = driven.loom("queue");
+    assert!(listed.code == 0 && listed.err.contains("000000-first.md"), "{}{}", listed.out, listed.err);
+    let ran = watched(&driven, "--until-idle --json");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("task 000000-first.md cannot be begun"), "{}", ran.err);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(told["begun"], 1);
+    assert_eq!(fs::read(queue.join("taken/000000-first.md")).unwrap(), b"\xff", "it is kept");
+    assert_eq!(fs::read(queue.join("taken/000001-task.md")).unwrap(), b"", "its text is on record, redacted");
+}
