@@ -4,7 +4,7 @@
 //! becomes exit 0.
 
 use crate::error::CliError;
-use crate::text::clean;
+use crate::text::{clean, clean_json};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use std::error::Error;
@@ -39,9 +39,14 @@ impl Output {
 
     /// Writes the one JSON document of a command.
     pub(crate) fn document(&mut self, document: &impl Serialize) -> Result<(), CliError> {
-        serde_json::to_writer_pretty(&mut self.out, document)?;
-        self.out.write_all(b"\n")?;
-        Ok(())
+        let json = serde_json::to_string_pretty(document)?;
+        Ok(writeln!(self.out, "{}", clean_json(&json))?)
+    }
+
+    /// Writes a document as one line of many.
+    pub(crate) fn line(&mut self, document: &impl Serialize) -> Result<(), CliError> {
+        let json = serde_json::to_string(document)?;
+        Ok(writeln!(self.out, "{}", clean_json(&json))?)
     }
 
     /// Warns of something on stderr; `--quiet` does not silence it.
