@@ -3,7 +3,7 @@
 use crate::error::CliError;
 use crate::output::{BAD, FAINT as QUIET, GOOD, STRONG as LOUD};
 use crate::refusal::refused_rules;
-use crate::text::{clean, lossy};
+use crate::text::{clean, lossy, time};
 use anstyle::Style;
 use loom_core::event::Envelope;
 use loom_core::id::StreamId;
@@ -120,6 +120,9 @@ impl Tale {
             Event::EffectOrphaned(body) => {
                 self.line(QUIET, &format!("  what #{} asked for was lost with its driver", body.effect));
             }
+            Event::TimerSet(body) => {
+                self.line(QUIET, &format!("  {} is asked again at {} UTC", body.agent, time(body.due_ms)));
+            }
             Event::RunPaused(_) => self.line(LOUD, "  held: what is under way goes on, nothing new begins"),
             Event::RunResumed(_) => self.line(LOUD, "  goes on"),
             Event::RunOpened(_)
@@ -141,7 +144,6 @@ impl Tale {
             | Event::FindingResolved(_)
             | Event::FindingWaived(_)
             | Event::AgentEscalated(_)
-            | Event::TimerSet(_)
             | Event::StoreCreated(_) => {}
         }
     }

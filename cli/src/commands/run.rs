@@ -189,6 +189,9 @@ fn finished(session: &Session, stream: StreamId, gate: Option<&Gate>, output: &m
     } else {
         let run = run8(&stream);
         writeln!(output.out, "{run} {word}")?;
+        if state.hold.is_some() {
+            writeln!(output.out, "{FAINT}it is held; loom resume {run}{FAINT:#}")?;
+        }
         if let Some(branch) = &branch {
             writeln!(output.out, "branch {}", clean(branch))?;
         }

@@ -199,3 +199,33 @@ fn interrupted_once_it_ends_cleanly_and_twice_at_once() {
         driven.is_whole();
     }
 }
+
+#[test]
+fn a_run_that_is_turned_away_says_until_when_it_waits() {
+    needs!("git", "sh");
+    let driven = project();
+    let turn = "model = \"m\"\n[[turn]]\nagent = \"implementer\"\nwake_ms = 1\ntrouble = [\"limited\"]\nsay = \"\"\n";
+    fs::write(driven.path("model.toml"), turn).unwrap();
+    let ran = driven.loom(&task(&driven, "--complexity trivial --max-spawns 2"));
+    assert_eq!(ran.code, 5, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("implementer is asked again at 2"), "{}", ran.err);
+}
+
+#[test]
+fn a_check_finds_nothing_that_an_agent_has_left_outside_of_the_tree() {
+    needs!("git", "sh");
+    let driven = project();
+    let turn = r#"
+        model = "m"
+        [[turn]]
+        agent = "implementer"
+        run = ["sh", "-c", "touch ~/left $TMPDIR/left"]
+        edit = [{ write = "test.sh", content = "test -e ~/left -o -e $TMPDIR/left" }]
+        say = '{"summary": "done"}'
+    "#;
+    fs::write(driven.path("model.toml"), turn).unwrap();
+    let ran = driven.loom(&task(&driven, "--complexity trivial"));
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("implementer ended: ok"), "{}", ran.err);
+    assert!(ran.err.contains("check test: fail (exit code 1)"), "{}", ran.err);
+}
