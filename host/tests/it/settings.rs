@@ -269,6 +269,9 @@ fn setting_a_key_keeps_everything_else_as_it_is() {
     assert!(after.starts_with(begun.trim_end_matches("# the end\n")), "{after}");
     assert!(after.contains("# the end") && after.contains("[tiers]\nfast = ["), "{after}");
     assert_eq!(place.whole().settings.run.max_spawns.unwrap().value, 9);
+    for name in ["main", "spare"] {
+        set(Layer::User, &path, &format!("providers.{name}.kind"), loom_providers::KINDS[0]).unwrap();
+    }
     for (key, value) in KEYS.iter().map(|key| (key, named(key.name))) {
         let sample = Place::new().user(&file(key.name, key.valid)).whole().found;
         let shown = key.kind.show(&sample[&value].value);
