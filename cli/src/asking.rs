@@ -74,10 +74,15 @@ impl Asking<'_> {
         let id = request_id();
         let (sequence, store) = match project::ask_holder(&folder) {
             Some(holder) => {
-                let sequence = holder.ask(stream, &id, &ask).map_err(|error| match error {
-                    AskError::Refused(reason) => CliError::Refused { reason },
-                    AskError::Unavailable(reason) => CliError::Unheard { reason },
-                })?;
+                let sequence = match holder.ask(stream, &id, &ask) {
+                    Ok(sequence) => sequence,
+                    Err(AskError::Refused(reason)) => return Err(CliError::Refused { reason }),
+                    // It may have ended over what it was asked: the record tells.
+                    Err(AskError::Unavailable(reason)) => {
+                        let found = reopened(&folder)?.request(stream, &id)?;
+                        found.ok_or(CliError::Unheard { reason })?.sequence
+                    }
+                };
                 (sequence, Box::new(holder) as Box<dyn Store>)
             }
             None => (drive(&folder, stream, id, ask, thinker, quiet, output)?, reopened(&folder)?),

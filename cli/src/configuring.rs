@@ -44,13 +44,13 @@ pub(crate) fn backends(
     Ok(Arc::new(Backends::new(backends, is_installed)?))
 }
 
-/// Settings, secrets and leaves are a person's to change, not an agent's (SETTINGS-8).
+/// Settings, secrets, leaves and the queue are a person's to change, not an agent's (SETTINGS-8).
 pub(crate) fn by_person(environment: &Environment) -> Result<(), CliError> {
     match environment.descends {
         None => Ok(()),
         Some(spawn) => Err(CliError::Refused {
             reason: format!(
-                "this process was started by an agent or a check (event {spawn} of a run): it changes no settings"
+                "this process was started by an agent or a check (event {spawn} of a run): it changes neither settings nor the queue"
             ),
         }),
     }

@@ -6,7 +6,7 @@
 use crate::code::{Code, pages};
 use crate::error::CliError;
 use crate::status;
-use crate::text::clean;
+use crate::text::{clean, clean_json};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use std::error::Error;
@@ -56,10 +56,16 @@ impl Output {
 
     /// Writes the one JSON document of a command.
     pub(crate) fn document(&mut self, document: &impl Serialize) -> Result<(), CliError> {
-        serde_json::to_writer_pretty(&mut self.out, document)?;
-        self.out.write_all(b"\n")?;
+        let json = serde_json::to_string_pretty(document)?;
+        writeln!(self.out, "{}", clean_json(&json))?;
         self.answered = true;
         Ok(())
+    }
+
+    /// Writes a document as one line of many.
+    pub(crate) fn line(&mut self, document: &impl Serialize) -> Result<(), CliError> {
+        let json = serde_json::to_string(document)?;
+        Ok(writeln!(self.out, "{}", clean_json(&json))?)
     }
 
     /// Writes an error as the one document, where JSON is wanted and none is written yet.

@@ -81,12 +81,6 @@ impl Queue {
         names(&self.folder)
     }
 
-    /// Returns the next task, if one waits.
-    pub(crate) fn next(&self) -> Result<Option<Task>, CliError> {
-        let Some(name) = self.names()?.into_iter().next() else { return Ok(None) };
-        self.read(&name).map(Some)
-    }
-
     /// Reads a task.
     pub(crate) fn read(&self, name: &str) -> Result<Task, CliError> {
         let path = self.folder.join(name);
@@ -97,12 +91,17 @@ impl Queue {
         Ok(Task { name: name.to_string(), text })
     }
 
-    /// Puts a task aside whose run is on record.
-    pub(crate) fn taken(&self, task: &Task) -> Result<(), CliError> {
+    /// Puts a task aside. Of one that was begun only its name is kept: its text is on record, without the secrets in it.
+    pub(crate) fn taken(&self, name: &str, was_begun: bool) -> Result<(), CliError> {
         let folder = self.folder.join(TAKEN);
         fs::create_dir_all(&folder).map_err(file("make", &folder))?;
-        let path = self.folder.join(&task.name);
-        fs::rename(&path, folder.join(&task.name)).map_err(file("put aside", &path))
+        let path = self.folder.join(name);
+        let aside = if was_begun {
+            File::create(folder.join(name)).and_then(|_| fs::remove_file(&path))
+        } else {
+            fs::rename(&path, folder.join(name))
+        };
+        aside.map_err(file("put aside", &path))
     }
 
     /// Takes a task off the queue.
@@ -126,7 +125,8 @@ fn names(folder: &Path) -> Result<Vec<String>, CliError> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(file("list", folder))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
+        // A file that cannot be named is none of ours.
+        let Ok(name) = entry.file_name().into_string() else { continue };
         if !name.starts_with('.') && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             names.push(name);
         }
@@ -147,20 +147,21 @@ mod tests {
     fn tasks_are_taken_in_the_order_in_which_they_came() {
         let folder = tempfile::tempdir().unwrap();
         let queue = Queue::of(folder.path());
-        assert!(queue.next().unwrap().is_none());
+        assert!(queue.names().unwrap().is_empty());
         for text in ["first", "second", "third"] {
             queue.add(text).unwrap();
         }
         queue.remove("000002-task.md").unwrap();
         assert!(queue.remove("000002-task.md").is_err());
         assert!(queue.remove("../queue/000001-task.md").is_err());
-        let first = queue.next().unwrap().unwrap();
+        let first = queue.read("000001-task.md").unwrap();
         assert_eq!((first.text.as_str(), first.request().len()), ("first", 16));
-        assert_eq!(first.request(), queue.next().unwrap().unwrap().request(), "the same until it is taken");
-        queue.taken(&first).unwrap();
+        queue.taken(&first.name, true).unwrap();
         assert_eq!(queue.names().unwrap(), ["000003-task.md"]);
+        queue.taken("000003-task.md", false).unwrap();
+        let left = |name: &str| fs::read_to_string(folder.path().join("queue/taken").join(name)).unwrap();
+        assert_eq!((left("000001-task.md").as_str(), left("000003-task.md").as_str()), ("", "third"));
         // A name is never used twice: equal tasks are different runs.
-        queue.taken(&queue.next().unwrap().unwrap()).unwrap();
         assert_eq!(queue.add("first").unwrap(), "000004-task.md");
     }
 }

@@ -20,6 +20,19 @@ pub(crate) fn clean_block(text: &str) -> String {
         .collect()
 }
 
+/// Returns JSON in which nothing steers a terminal. What would is written as an escape, which reads back as the same.
+pub(crate) fn clean_json(json: &str) -> String {
+    let mut clean = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c >= '\u{7f}' && (c.is_control() || is_bidi(c)) {
+            clean.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            clean.push(c);
+        }
+    }
+    clean
+}
+
 fn visible(c: char) -> char {
     match u32::from(c) {
         code @ 0..=0x1f => char::from_u32(0x2400 + code).unwrap_or('\u{fffd}'),
@@ -30,7 +43,7 @@ fn visible(c: char) -> char {
 
 /// Characters that make text read otherwise than it is stored.
 fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
 }
 
 /// Returns a path as people read it, on one line.
@@ -115,8 +128,16 @@ mod tests {
 
     #[test]
     fn control_characters_never_reach_the_terminal() {
-        assert_eq!(clean("a\u{1b}[31mb\nc\u{202e}d"), "a␛[31mb␊c\u{fffd}d");
+        assert_eq!(clean("a\u{1b}[31mb\nc\u{202e}d\u{61c}e"), "a␛[31mb␊c\u{fffd}d\u{fffd}e");
         assert_eq!(clean_block("a\r\nb\u{7}"), "a\nb␇");
+    }
+
+    #[test]
+    fn json_stays_the_same_and_steers_no_terminal() {
+        let text = "a\u{9b}31m\u{7f}\u{202e}\u{61c}\u{1b}é日\n";
+        let clean = clean_json(&serde_json::to_string_pretty(&[text]).unwrap());
+        assert_eq!(clean, "[\n  \"a\\u009b31m\\u007f\\u202e\\u061c\\u001bé日\\n\"\n]");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&clean).unwrap(), [text]);
     }
 
     #[test]

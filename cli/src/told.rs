@@ -5,7 +5,7 @@ use crate::json::EventJson;
 use crate::output::{BAD, FAINT as QUIET, GOOD, STRONG as LOUD};
 use crate::refusal::refused_rules;
 use crate::status;
-use crate::text::{clean, lossy};
+use crate::text::{clean, clean_json, lossy, time};
 use anstyle::Style;
 use loom_core::event::Envelope;
 use loom_core::id::StreamId;
@@ -74,9 +74,9 @@ impl Tale {
                     .map_err(|source| CliError::Event { position: stored.position, source })?;
                 self.tell(&envelope, run);
                 if self.lines {
+                    let json = serde_json::to_string(&EventJson(stored))?;
                     let mut out = std::io::stdout().lock();
-                    serde_json::to_writer(&mut out, &EventJson(stored))?;
-                    out.write_all(b"\n")?;
+                    writeln!(out, "{}", clean_json(&json))?;
                     out.flush()?;
                 }
             }
@@ -137,6 +137,9 @@ impl Tale {
             Event::EffectOrphaned(body) => {
                 self.line(QUIET, &format!("  what #{} asked for was lost with its driver", body.effect));
             }
+            Event::TimerSet(body) => {
+                self.line(QUIET, &format!("  {} is asked again at {} UTC", body.agent, time(body.due_ms)));
+            }
             Event::RunPaused(_) => self.line(LOUD, "  held: what is under way goes on, nothing new begins"),
             Event::RunResumed(_) => self.line(LOUD, "  goes on"),
             Event::RunOpened(_)
@@ -158,7 +161,6 @@ impl Tale {
             | Event::FindingResolved(_)
             | Event::FindingWaived(_)
             | Event::AgentEscalated(_)
-            | Event::TimerSet(_)
             | Event::StoreCreated(_) => {}
         }
     }

@@ -58,7 +58,7 @@ pub(crate) fn bounds(
     leave: &Leave,
     (name, changes, door): (&str, bool, Option<&Door>),
 ) -> Bounds {
-    let mut read = environment.readable();
+    let mut read = environment.readable(project.root());
     let mut write = vec![folder.join("home"), folder.join("tmp")];
     if changes { &mut write } else { &mut read }.push(workspace.work().to_path_buf());
     read.extend(leave.readable.iter().cloned());

@@ -4,7 +4,7 @@ use crate::toolchains;
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Marks every process that Loom starts for a run: the sequence of what asked for it.
 pub const SPAWN_VARIABLE: &str = "LOOM_SPAWN";
@@ -79,8 +79,9 @@ impl Environment {
 
     /// Returns what programs of a run may read beside the system's own: toolchains, and of Cargo's folder the caches and
     /// the configuration, not the credentials.
-    pub(crate) fn readable(&self) -> Vec<PathBuf> {
-        let mut found = toolchains::readable(&self.search_path, self.home.as_deref(), &self.state_folder);
+    pub(crate) fn readable(&self, project: &Path) -> Vec<PathBuf> {
+        let own = [project, &self.state_folder, &self.config_folder, &self.data_folder];
+        let mut found = toolchains::readable(&self.search_path, self.home.as_deref(), &own);
         for (name, value) in &self.toolchain {
             let folder = PathBuf::from(value);
             if !folder.is_absolute() {

@@ -367,6 +367,12 @@ impl Shared {
             return report(CheckOutcome::Absent, None, Vec::new(), 0, None);
         };
         workspace.reset_to(tree_id(tree)?)?;
+        // What an agent or another check has left there could decide this one: settings of test runners are read from it.
+        for name in ["home", "tmp"] {
+            let path = self.folder(order.stream).join(name);
+            remove_tree(&path)?;
+            std::fs::create_dir(&path).map_err(file("make", &path))?;
+        }
         let mut command = self.command(order, argv, workspace, None);
         command.timeout_ms = order.time_ms;
         command.output_max_bytes = CHECK_OUTPUT_MAX;

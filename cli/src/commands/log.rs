@@ -224,8 +224,7 @@ fn stream_lines(
         next = next.saturating_add(batch.len() as u64);
         for event in &batch {
             if kinds.is_empty() || kinds.contains(&identify::view(event)?.schema.code) {
-                serde_json::to_writer(&mut output.out, &EventJson(event))?;
-                output.out.write_all(b"\n")?;
+                output.line(&EventJson(event))?;
             }
         }
     }
@@ -279,8 +278,7 @@ fn show(
         return Ok(ended);
     }
     if jsonl {
-        serde_json::to_writer(&mut output.out, &EventJson(stored))?;
-        output.out.write_all(b"\n")?;
+        output.line(&EventJson(stored))?;
     } else {
         let place = match stream {
             Some(_) => format!("#{:<4}", envelope.sequence),

@@ -1,12 +1,14 @@
 //! `loom queue`: tasks that wait for `loom watch`.
 
 use crate::app::Global;
+use crate::configuring::by_person;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{FAINT, ID, Output};
 use crate::project;
 use crate::queue::Queue;
 use crate::text::{clean, clip};
+use loom_host::environment::Environment;
 use serde::Serialize;
 use std::io::Write;
 
@@ -45,16 +47,24 @@ struct TaskJson {
 
 /// Answers `loom queue`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+    let environment = Environment::read();
     let queue = Queue::of(&project::find(global.dir.as_deref())?);
     let said = match &arguments.what {
         None | Some(What::List) => None,
-        Some(What::Add(task)) => Some(format!("{} waits", queue.add(&task.read()?)?)),
+        Some(What::Add(task)) => {
+            by_person(&environment)?;
+            Some(format!("{} waits", queue.add(&task.read()?)?))
+        }
         Some(What::Remove { name }) => {
+            by_person(&environment)?;
             queue.remove(name)?;
             Some(format!("{name} is taken off"))
         }
     };
-    let tasks = queue.names()?.into_iter().map(|name| queue.read(&name)).collect::<Result<Vec<_>, _>>()?;
+    let read = |name: String| {
+        queue.read(&name).inspect_err(|error| output.warn(&format!("task {name} cannot be begun: {error}"))).ok()
+    };
+    let tasks: Vec<_> = queue.names()?.into_iter().filter_map(read).collect();
     if output.json {
         let tasks = tasks.into_iter().map(|task| TaskJson { name: task.name, task: task.text }).collect();
         output.document(&Document { loom: "queue/1", tasks })?;

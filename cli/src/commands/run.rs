@@ -240,14 +240,16 @@ fn finished(
         let document = Document { loom: "run/1", run, state: word, gate, branch };
         if jsonl {
             // After the events, as one line like them.
-            serde_json::to_writer(&mut output.out, &document)?;
-            writeln!(output.out)?;
+            output.line(&document)?;
         } else {
             output.document(&document)?;
         }
     } else {
         let run = run8(&stream);
         writeln!(output.out, "{run} {word}")?;
+        if state.hold.is_some() {
+            writeln!(output.out, "{FAINT}it is held; loom resume {run}{FAINT:#}")?;
+        }
         if let Some(branch) = &branch {
             writeln!(output.out, "branch {}", clean(branch))?;
         }

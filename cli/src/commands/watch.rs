@@ -15,17 +15,19 @@ use crate::told::Tale;
 use crate::trouble::attend;
 use loom_bundles::{Source, load};
 use loom_core::id::StreamId;
+use loom_host::HostError;
 use loom_host::environment::Environment;
 use loom_host::order::Message;
 use loom_host::projects::Projects;
 use loom_host::session::{Session, Wishes, local_actor};
+use loom_host::settings::project_file;
 use loom_store::{Store, StoreError};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,8 +67,7 @@ pub(super) struct Document {
 /// Answers `loom watch`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let environment = Environment::read();
-    let place = place(global);
-    allowed(&environment, &place)?;
+    let place = allowed(&environment, &place(global))?;
     if arguments.detach {
         return detach(&place, output);
     }
@@ -110,20 +111,17 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         if let Some(error) = failed {
             return Err(error);
         }
-        let Some(task) = queue.next()? else { break };
+        let Some(name) = queue.names()?.into_iter().next() else { break };
+        let actor = local_actor(&environment);
+        let begun = queue
+            .read(&name)
+            .and_then(|task| open_run(&mut session, task.request(), actor, &task.text, bundle.clone(), wishes.clone()));
         // A task that cannot be begun is put aside all the same, or it would be tried for ever.
-        match open_run(
-            &mut session,
-            task.request(),
-            local_actor(&environment),
-            &task.text,
-            bundle.clone(),
-            wishes.clone(),
-        ) {
+        match &begun {
             Ok(_) => watch.begun += 1,
-            Err(error) => warn(&format!("task {} cannot be begun: {error}", clean(&task.name))),
+            Err(error) => warn(&format!("task {} cannot be begun: {error}", clean(&name))),
         }
-        queue.taken(&task)?;
+        queue.taken(&name, begun.is_ok())?;
     }
     if output.json {
         output.document(&Document { loom: "watch/1", process: None, log: None, begun: watch.begun })?;
@@ -160,20 +158,17 @@ impl Watch {
     }
 }
 
-/// Nothing is driven unattended in a project without leave.
-fn allowed(environment: &Environment, place: &Path) -> Result<(), CliError> {
-    let real = fs::canonicalize(place).map_err(|source| CliError::File {
-        doing: "find",
-        path: place.to_path_buf(),
-        source,
-    })?;
+/// Returns the folder of the project that a place lies in. Nothing is driven unattended in a project without leave.
+fn allowed(environment: &Environment, place: &Path) -> Result<PathBuf, CliError> {
+    let real = fs::canonicalize(place).map_err(file("find", place))?;
+    let root = project_file(&real).and_then(|file| Some(file.parent()?.to_path_buf())).unwrap_or_else(|| real.clone());
     let known = Projects::of(environment).list()?;
     let is_allowed = |folder: &Path| {
         known.iter().any(|project| project.allowed && project.is_there() && Path::new(&project.path) == folder)
     };
-    // The project is the folder that has the store, or the repository: any folder above may be it.
-    match real.ancestors().any(is_allowed) {
-        true => Ok(()),
+    // The leave of a folder above is another project's.
+    match real.ancestors().take_while(|folder| folder.starts_with(&root)).any(is_allowed) {
+        true => Ok(root),
         false => Err(CliError::NotAllowed { project: real }),
     }
 }
@@ -195,14 +190,18 @@ fn wake_on_change(folder: &Path, outbox: loom_host::order::Outbox) {
     });
 }
 
-/// Starts the same command in a session of its own and waits until it listens.
+/// Starts the same command in a process group of its own and waits until it listens.
 fn detach(place: &Path, output: &mut Output) -> Result<Exit, CliError> {
     let folder = fs::canonicalize(place).map_err(file("find", place))?.join(FOLDER);
+    let path = folder.join(LOG);
+    // What comes with a repository may lead elsewhere.
+    if [&folder, &path].iter().any(|path| path.is_symlink()) {
+        return Err(HostError::StoreForeign { folder }.into());
+    }
     fs::create_dir_all(&folder).map_err(file("make", &folder))?;
     if ask_holder(&folder).is_some() {
         return Err(StoreError::Held { dir: folder, pid: None }.into());
     }
-    let path = folder.join(LOG);
     let log = OpenOptions::new().create(true).append(true).open(&path).map_err(file("write", &path))?;
     let binary = std::env::current_exe().map_err(file("find", Path::new("loom")))?;
     let again = |log: &File| log.try_clone().map_err(file("write", &path));

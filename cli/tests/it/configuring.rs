@@ -210,7 +210,7 @@ fn leave_is_denied_by_default_and_goes_by_the_real_path() {
 
 #[test]
 fn an_agent_changes_no_settings() {
-    let place = Place::empty();
+    let place = Place::usual();
     for arguments in [
         "config set run.policy auto",
         "models set claude --tier fast",
@@ -220,6 +220,7 @@ fn an_agent_changes_no_settings() {
         "projects add",
         "projects forget",
         "allowlist remove",
+        "queue add task",
     ] {
         let ran: Ran = place.command(arguments).env("LOOM_SPAWN", "7").output().unwrap().into();
         assert_eq!(ran.code, 2, "{arguments}");

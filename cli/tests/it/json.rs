@@ -238,3 +238,13 @@ fn documents_have_the_keys_that_scripts_know() {
         assert_eq!(found, wanted, "{arguments}");
     }
 }
+
+#[test]
+fn a_document_steers_no_terminal() {
+    let place = Place::usual();
+    let task = "a\u{9b}31m\u{202e}\u{61c}\u{7f}b";
+    assert_eq!(place.command("queue add").arg(task).status().unwrap().code(), Some(0));
+    let ran = place.loom("queue --json");
+    assert!(!ran.out.contains(['\u{9b}', '\u{202e}', '\u{61c}', '\u{7f}']), "{}", ran.out);
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["tasks"][0]["task"], task);
+}

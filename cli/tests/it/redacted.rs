@@ -99,6 +99,7 @@ fn script() -> String {
     demo::SCRIPT
         // This one may have 1,000 bytes.
         .replace("\"standard\",\n  \"summary\": \"", &format!("\"standard\",\n  \"summary\":  \"{some} "))
+        .replace("\"path\": \"notes.sh\"", &format!("\"path\": \"notes.sh {SECRET}\""))
         .replace("say = '''\n", &format!("say = '''\n{leak}\n"))
         .replace("\n  \"summary\": \"", &format!("\n  \"summary\": \"{all} "))
         .replace("\n      \"summary\": \"", &format!("\n      \"summary\": \"{some} "))

@@ -239,3 +239,33 @@ fn a_second_run_is_driven_by_who_drives_already_and_taken_over_when_it_dies() {
     assert_eq!(status["runs"].as_array().unwrap().len(), 3);
     assert!(until(|| driven.survivors().is_empty()));
 }
+
+#[test]
+fn a_run_that_is_turned_away_says_until_when_it_waits() {
+    needs!("git", "sh");
+    let driven = project();
+    let turn = "model = \"m\"\n[[turn]]\nagent = \"implementer\"\nwake_ms = 1\ntrouble = [\"limited\"]\nsay = \"\"\n";
+    fs::write(driven.path("model.toml"), turn).unwrap();
+    let ran = driven.loom(&task(&driven, "--complexity trivial --max-spawns 2"));
+    assert_eq!(ran.code, 5, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("implementer is asked again at 2"), "{}", ran.err);
+}
+
+#[test]
+fn a_check_finds_nothing_that_an_agent_has_left_outside_of_the_tree() {
+    needs!("git", "sh");
+    let driven = project();
+    let turn = r#"
+        model = "m"
+        [[turn]]
+        agent = "implementer"
+        run = ["sh", "-c", "touch ~/left $TMPDIR/left"]
+        edit = [{ write = "test.sh", content = "test -e ~/left -o -e $TMPDIR/left" }]
+        say = '{"summary": "done"}'
+    "#;
+    fs::write(driven.path("model.toml"), turn).unwrap();
+    let ran = driven.loom(&task(&driven, "--complexity trivial"));
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("implementer ended: ok"), "{}", ran.err);
+    assert!(ran.err.contains("check test: fail (exit code 1)"), "{}", ran.err);
+}

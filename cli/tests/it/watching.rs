@@ -100,3 +100,68 @@ fn detached_it_goes_on_by_itself() {
     let log = fs::read_to_string(told["log"].as_str().unwrap()).unwrap();
     assert!(log.contains("watching"), "{log}");
 }
+
+#[test]
+fn a_leave_is_not_that_of_a_repository_inside() {
+    needs!("git", "sh");
+    let driven = project();
+    let inner = driven.project().join("vendor/inner");
+    fs::create_dir_all(inner.join("folder")).unwrap();
+    assert!(Command::new("git").current_dir(&inner).args(["init", "-q"]).status().unwrap().success());
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    let ran: Ran = watch(&driven, "--until-idle").current_dir(inner.join("folder")).output().unwrap().into();
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("may not be driven unattended"), "{}", ran.err);
+    let ran: Ran = watch(&driven, "--until-idle").current_dir(inner.join("..")).output().unwrap().into();
+    assert_eq!(ran.code, 0, "a folder of the project itself: {}", ran.err);
+}
+
+#[test]
+fn a_detached_watch_says_what_it_does_in_the_project_and_nowhere_else() {
+    needs!("git", "sh");
+    let driven = project();
+    let folder = driven.project().join("folder");
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    let outside = driven.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::create_dir(driven.store_folder()).unwrap();
+    for link in [driven.store_folder().join("watch.log"), driven.store_folder()] {
+        std::os::unix::fs::symlink(outside.join("file"), &link).unwrap();
+        let ran = watched(&driven, "--detach");
+        assert_eq!(ran.code, 2, "{}{}", ran.out, ran.err);
+        fs::remove_file(&link).unwrap();
+        let _gone = fs::remove_dir(driven.store_folder());
+    }
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    let ran: Ran = watch(&driven, "--detach --json").current_dir(&folder).output().unwrap().into();
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    let kill = format!("kill -TERM {}", told["process"]);
+    assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    assert!(driven.store_folder().join("watch.log").is_file());
+    assert!(!folder.join(".loom").exists());
+}
+
+#[test]
+fn a_task_that_cannot_be_read_holds_up_no_other() {
+    needs!("git", "sh");
+    let driven = project();
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    assert_eq!(watched(&driven, "--until-idle").code, 0);
+    let key = format!("ghp_{}", "aB3".repeat(12));
+    let task = driven.path("secret.txt");
+    fs::write(&task, format!("use {key}")).unwrap();
+    assert_eq!(driven.loom(&format!("queue add --file {}", task.display())).code, 0);
+    let queue = driven.store_folder().join("queue");
+    fs::write(queue.join("000000-first.md"), b"\xff").unwrap();
+    let listed = driven.loom("queue");
+    assert!(listed.code == 0 && listed.err.contains("000000-first.md"), "{}{}", listed.out, listed.err);
+    let ran = watched(&driven, "--until-idle --json");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("task 000000-first.md cannot be begun"), "{}", ran.err);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(told["begun"], 1);
+    assert_eq!(fs::read(queue.join("taken/000000-first.md")).unwrap(), b"\xff", "it is kept");
+    assert_eq!(fs::read(queue.join("taken/000001-task.md")).unwrap(), b"", "its text is on record, redacted");
+}

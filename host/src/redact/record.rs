@@ -66,9 +66,11 @@ impl Redactor {
         self.maybe(flow);
         self.maybe(verdict);
         self.own(summary);
-        for Found { severity, category, path: _, line: _, summary, evidence } in findings {
+        for Found { severity, category, path, line: _, summary, evidence } in findings {
             self.own(severity);
             self.own(category);
+            // The model's words: what was changed is told by the tree.
+            path.iter_mut().for_each(|path| self.own_bytes(path));
             self.own(summary);
             self.maybe(evidence);
         }

@@ -91,7 +91,10 @@ pub fn read(environment: &Environment, project: Option<&Path>, flags: &[Given]) 
 /// Reads one text as the file of a layer would be read, and returns what is wrong with it.
 pub(super) fn flaws(layer: Layer, path: &Path, text: &str) -> Vec<SettingsError> {
     let mut layers = Layers::default();
+    layers.defaults();
     layers.text(layer, path, text);
+    // What names something that is not there shows only where all of it is looked at.
+    let _settings = Settings::of(&layers.found, &mut layers.errors);
     layers.errors
 }
 

@@ -269,6 +269,9 @@ fn setting_a_key_keeps_everything_else_as_it_is() {
     assert!(after.starts_with(begun.trim_end_matches("# the end\n")), "{after}");
     assert!(after.contains("# the end") && after.contains("[tiers]\nfast = ["), "{after}");
     assert_eq!(place.whole().settings.run.max_spawns.unwrap().value, 9);
+    for name in ["main", "spare"] {
+        set(Layer::User, &path, &format!("providers.{name}.kind"), loom_providers::KINDS[0]).unwrap();
+    }
     for (key, value) in KEYS.iter().map(|key| (key, named(key.name))) {
         let sample = Place::new().user(&file(key.name, key.valid)).whole().found;
         let shown = key.kind.show(&sample[&value].value);
@@ -292,6 +295,9 @@ fn a_key_that_cannot_be_set_changes_nothing() {
     set(Layer::Project, &place.project_file(), "run.max_time", "30m").unwrap();
     let project = fs::read_to_string(place.project_file()).unwrap();
     assert_eq!(project, "[checks]\ntest = [\"true\"]\n\n[run]\nmax_time = \"30m\"\n");
+    // What is wrong with it shows only beside what else there is.
+    assert!(matches!(of(Layer::User, &path, "run.providers", "nobody"), EditError::Flaws(_)));
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
     place.user("run.max_spawns = \"many\"\n");
     assert!(matches!(of(Layer::User, &path, "run.policy", "human"), EditError::Flaws(_)));
     place.user("no toml\n");
