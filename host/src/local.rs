@@ -13,7 +13,7 @@ use crate::order::{Confined, Executor, Message, Order, Outbox, Report, SpawnRepo
 use crate::redact::Redactor;
 use crate::world::{Machine, World};
 use loom_bundles::{Schema, parse_answer, render};
-use loom_core::answer::Change;
+use loom_core::answer::{Change, clip};
 use loom_core::id::{StreamId, hex};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
 use loom_providers::{Ended, Hands, Live, Program, Provider, SpawnOrder};
@@ -32,6 +32,8 @@ use std::time::Instant;
 
 /// Longest diff in a prompt, in bytes.
 const DIFF_BYTES_MAX: usize = 256 * 1024;
+/// Longest line that is shown of what an agent does just now, in bytes.
+const LIVE_BYTES_MAX: usize = 200;
 /// Most output kept of a check, in bytes a stream.
 const CHECK_OUTPUT_MAX: usize = 48 * 1024;
 /// Most output kept of a spawn, in bytes: half from its start and half from its end, where the answer stands.
@@ -504,7 +506,8 @@ impl Hands for Lent<'_> {
     }
 
     fn tell(&self, mut live: Live) {
-        live.line = self.shared.settings.redactor.text(&live.line).into_owned();
+        // Cut before, half a secret would not be known for one.
+        live.line = clip(&self.shared.settings.redactor.text(&live.line), LIVE_BYTES_MAX);
         self.shared.board.tell(self.order.stream, self.order.id, live);
     }
 }

@@ -6,8 +6,8 @@
 use loom_core::answer::clip;
 use serde_json::Value;
 
-/// Longest line that is shown of what an agent does just now.
-const SHOWN_BYTES_MAX: usize = 200;
+/// Longest line that is handed on of what an agent does just now; what is shown of it is cut once secrets are out of it.
+const SHOWN_BYTES_MAX: usize = 4_096;
 
 /// What a transcript tells; each field is the last word on it.
 #[derive(Debug, Clone, Default, PartialEq)]

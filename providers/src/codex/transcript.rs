@@ -6,7 +6,7 @@
 use loom_core::answer::clip;
 use serde_json::Value;
 
-/// Longest line that is shown of what an agent does just now.
+/// Longest line that is handed on of what an agent does just now; what is shown of it is cut once secrets are out of it.
 const LIVE_BYTES_MAX: usize = 200;
 
 /// What a transcript tells; each field is the last word on it.

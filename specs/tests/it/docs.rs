@@ -3,7 +3,7 @@
 use crate::tree::{File, files, none};
 
 /// Most lines of `README.md`.
-const README_LINES_MAX: usize = 120;
+const README_LINES_MAX: usize = 150;
 /// Documents that a person or a program looks for by name.
 const EXPECTED: &[&str] = &[
     "AGENTS.md",
@@ -108,7 +108,7 @@ fn documents_that_are_looked_for_are_there() {
 fn the_readme_is_one_page_and_gives_the_two_commands() {
     let files = files();
     let readme = files.iter().find(|file| file.path == "README.md").expect("there is a README");
-    assert!(readme.lines().count() <= README_LINES_MAX, "README.md is longer than one page");
+    assert!(readme.lines().count() <= README_LINES_MAX, "README.md is longer than a page and a half");
     let code = code(readme);
     for command in ["cargo run --release -- demo", "cargo test --workspace --locked"] {
         assert!(code.contains(&command), "README.md does not give `{command}`");
