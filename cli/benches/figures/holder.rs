@@ -20,6 +20,8 @@ pub(crate) struct Told {
     /// From the beginning of the commit to the line on the screen, in milliseconds.
     pub(crate) median_ms: f64,
     pub(crate) p99_ms: f64,
+    /// Of the same events, until their commit was durable, in milliseconds.
+    pub(crate) durable_p99_ms: f64,
 }
 
 /// Records so many events a second for so long, while `loom log -f` reads along through the socket.
@@ -62,17 +64,21 @@ pub(crate) fn told(folder: &Path, loom: &Path, a_second: f64, seconds: f64) -> T
         });
         let (before, turned) = (store.size(), Clock::now());
         bench.engine.turn(vec![message]).expect("a turn");
-        recorded.extend((before..store.size()).map(|_| turned));
+        let took = turned.elapsed().as_secs_f64() * 1e3;
+        recorded.extend((before..store.size()).map(|_| (turned, took)));
     }
     let rate = recorded.len() as f64 / began.elapsed().as_secs_f64();
     let mut late: Vec<f64> = recorded
         .iter()
-        .map(|turned| lines.recv_timeout(Duration::from_secs(30)).expect("told").duration_since(*turned))
+        .map(|(turned, _)| lines.recv_timeout(Duration::from_secs(30)).expect("told").duration_since(*turned))
         .map(|late| late.as_secs_f64() * 1e3)
         .collect();
     end(screen);
+    let mut durable: Vec<f64> = recorded.into_iter().map(|(_, took)| took).collect();
     late.sort_by(f64::total_cmp);
-    Told { rate, median_ms: late[late.len() / 2], p99_ms: late[late.len() * 99 / 100] }
+    durable.sort_by(f64::total_cmp);
+    let p99 = late.len() * 99 / 100;
+    Told { rate, median_ms: late[late.len() / 2], p99_ms: late[p99], durable_p99_ms: durable[p99] }
 }
 
 /// Returns the resident memory of `loom watch` without work, in megabytes, and how often it wakes up, a second.

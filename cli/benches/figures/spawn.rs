@@ -21,6 +21,8 @@ const CHECKS: &str =
 pub(crate) struct Spawn {
     pub(crate) by_hand_ms: f64,
     pub(crate) run_ms: f64,
+    /// Of the run, from the spawn's request on record to its outcome on record: without the start and the workspace.
+    pub(crate) recorded_ms: f64,
 }
 
 /// Measures so many spawns of both kinds in turn, in a repository of so many files; none where a program is missing.
@@ -41,18 +43,20 @@ pub(crate) fn spawn(folder: &Path, loom: &Path, files: usize, times: usize) -> O
         endpoint.url()
     );
     fs::write(config.join("config.toml"), settings).expect("settings");
-    let (mut by_hand, mut runs) = (Vec::new(), Vec::new());
+    let (mut by_hand, mut runs, mut recorded) = (Vec::new(), Vec::new(), Vec::new());
     // The first of each warms up.
     for time in 0..=times {
-        let pair = [by_hand_ms(folder, &project, &endpoint, time), run_ms(folder, loom)];
+        let hand = by_hand_ms(folder, &project, &endpoint, time);
+        let (run, between) = run_ms(folder, loom);
         if time > 0 {
-            by_hand.push(pair[0]);
-            runs.push(pair[1]);
+            by_hand.push(hand);
+            runs.push(run);
+            recorded.push(between);
         }
     }
     assert_eq!(endpoint.refused(), Vec::<String>::new());
     assert_eq!(endpoint.messages(), 2 * 3 * (times + 1), "the same turns");
-    Some(Spawn { by_hand_ms: median(by_hand), run_ms: median(runs) })
+    Some(Spawn { by_hand_ms: median(by_hand), run_ms: median(runs), recorded_ms: median(recorded) })
 }
 
 /// Makes a repository of small files, a hundred in a folder.
@@ -98,7 +102,8 @@ fn by_hand_ms(folder: &Path, project: &Path, endpoint: &Endpoint, time: usize) -
     took
 }
 
-fn run_ms(folder: &Path, loom: &Path) -> f64 {
+/// Returns the time of a run until its spawn's outcome is on record, and the part of it from the spawn's request on.
+fn run_ms(folder: &Path, loom: &Path) -> (f64, f64) {
     let command = |words: &[&str]| {
         let mut command = Command::new(loom);
         command.args(words).current_dir(folder.join("project")).env_clear();
@@ -112,9 +117,13 @@ fn run_ms(folder: &Path, loom: &Path) -> f64 {
     let run = ["run", TASK, "--complexity", "trivial", "--policy", "review-final", "--no-input"];
     let done = command(&run).output().expect("loom starts");
     assert_eq!(done.status.code(), Some(3), "it waits at its gate: {}", String::from_utf8_lossy(&done.stderr));
-    let log = command(&["log", "--jsonl", "--kind", "spawn.finished"]).output().expect("loom starts");
-    let text = String::from_utf8_lossy(&log.stdout).into_owned();
-    let last: Value = serde_json::from_str(text.lines().last().expect("an outcome")).expect("JSON");
-    assert_eq!(last["body"]["outcome"], "ok", "{last}");
-    last["stamp"]["ms"].as_u64().expect("a stamp") as f64 - began
+    let last = |kind: &str| -> Value {
+        let log = command(&["log", "--jsonl", "--kind", kind]).output().expect("loom starts");
+        let text = String::from_utf8_lossy(&log.stdout).into_owned();
+        serde_json::from_str(text.lines().last().expect("an event")).expect("JSON")
+    };
+    let stamp = |event: &Value| event["stamp"]["ms"].as_u64().expect("a stamp") as f64;
+    let (requested, finished) = (last("spawn.requested"), last("spawn.finished"));
+    assert_eq!(finished["body"]["outcome"], "ok", "{finished}");
+    (stamp(&finished) - began, stamp(&finished) - stamp(&requested))
 }

@@ -516,11 +516,11 @@ const BESIDE: &[&str] = &[
     "somebody is",
     "no terminal:",
     "run ",
-    // What a gate decides on, as it is shown.
+    // What a gate decides on.
     "gate `",
-    "  changed  ",
-    "  found    ",
-    "  checked  ",
+    "  changed ",
+    "  found ",
+    "  checked ",
     // What has no time before it: that it holds, and the error that it ends with, its hint, its page.
     "olding: what is under way",
     "interrupted; what is on record",
