@@ -73,6 +73,8 @@ struct Shared {
     board: Board,
     /// Held while a workspace is made: a request that comes twice makes one.
     making: Mutex<()>,
+    /// Workspaces that were made here and that nothing has worked in since: they are as their base commit has them.
+    untouched: Mutex<BTreeSet<StreamId>>,
     running: Mutex<Running>,
     turn: Condvar,
 }
@@ -94,6 +96,7 @@ impl LocalExecutor {
                 settings,
                 board: Board::default(),
                 making: Mutex::default(),
+                untouched: Mutex::default(),
                 running,
                 turn: Condvar::new(),
             }),
@@ -256,7 +259,14 @@ impl Shared {
         for folder in [&folder, &self.settings.folder] {
             std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(file("write", folder))?;
         }
+        self.untouched.lock().unwrap_or_else(PoisonError::into_inner).insert(stream);
         Ok(workspace)
+    }
+
+    /// Makes the work folder of a run what a tree says, by content; one that is so for sure is not read again.
+    fn reset(&self, order: &Order, workspace: &Workspace, tree: TreeId, is_base: bool) -> Result<(), HostError> {
+        let was_untouched = self.untouched.lock().unwrap_or_else(PoisonError::into_inner).remove(&order.stream);
+        if was_untouched && is_base { Ok(()) } else { Ok(workspace.reset_to(tree)?) }
     }
 
     fn spawn(
@@ -267,7 +277,7 @@ impl Shared {
         token: &CancelToken,
     ) -> Result<Report, HostError> {
         let before = tree_id(&work.tree)?;
-        workspace.reset_to(before)?;
+        self.reset(order, workspace, before, work.base_tree == work.tree)?;
         let mut parts = work.parts.clone();
         if work.base_tree != work.tree {
             let diff = workspace.diff_text(tree_id(&work.base_tree)?, before, DIFF_BYTES_MAX)?;
@@ -368,7 +378,7 @@ impl Shared {
         let Some(argv) = argv.filter(|argv| !argv.is_empty()) else {
             return report(CheckOutcome::Absent, None, Vec::new(), 0, None);
         };
-        workspace.reset_to(tree_id(tree)?)?;
+        self.reset(order, workspace, tree_id(tree)?, false)?;
         // What an agent or another check has left there could decide this one: settings of test runners are read from it.
         for name in ["home", "tmp"] {
             let path = self.folder(order.stream).join(name);
@@ -447,6 +457,7 @@ impl Shared {
     }
 
     fn remove_workspace(&self, stream: StreamId) {
+        self.untouched.lock().unwrap_or_else(PoisonError::into_inner).remove(&stream);
         // A folder that cannot be removed now is found and removed when the store is next opened for driving.
         let _left = remove_tree(&self.folder(stream));
     }
