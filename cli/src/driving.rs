@@ -159,7 +159,7 @@ fn is_of_demo(store_folder: &Path) -> Result<bool, CliError> {
 }
 
 /// Says that a run cannot be driven, and why.
-fn set_aside(stream: StreamId, why: &str) -> String {
+pub(crate) fn set_aside(stream: StreamId, why: &str) -> String {
     format!("run {} cannot be driven on and is set aside: {}", run8(&stream), clean(why))
 }
 

@@ -40,11 +40,15 @@ pub(crate) fn is_wanted(quiet: bool) -> bool {
     !quiet && std::io::stderr().is_terminal()
 }
 
-/// Shows a line in place of the one before.
-fn show(line: &str) {
+/// Shows a line in place of the one before, unless that has ended meanwhile.
+fn show(line: Option<String>, ended: &AtomicBool) {
+    let Some(line) = line else { return };
     let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(COLUMNS, |size| usize::from(size.ws_col));
     let line: String = line.chars().take(columns.max(20) - 1).collect();
     let mut is_shown = shown();
+    if ended.load(Ordering::Relaxed) {
+        return;
+    }
     let _closed = write!(std::io::stderr(), "\r\x1b[2K\x1b[2m{line}\x1b[0m");
     *is_shown = true;
 }
@@ -68,12 +72,18 @@ fn spawn(store: &dyn Store, stream: StreamId, id: u64) -> Option<Spawn> {
 
 /// Shows what a spawn does just now.
 pub(crate) fn tell(store: &dyn Store, stream: StreamId, id: u64, live: &Live) {
-    let Some(Spawn { agent, since_ms }) = spawn(store, stream, id) else { return };
+    show(line(store, stream, id, live), &AtomicBool::new(false));
+}
+
+/// Returns the line that says what a spawn does just now.
+fn line(store: &dyn Store, stream: StreamId, id: u64, live: &Live) -> Option<String> {
+    let Spawn { agent, since_ms } = spawn(store, stream, id)?;
     let seconds = Machine.now_ms().saturating_sub(since_ms) / 1_000;
     let tokens = live.tokens_in.unwrap_or(0).saturating_add(live.tokens_out.unwrap_or(0));
     let model = live.model.as_deref().map(|model| format!(" · {}", clip(&clean(model), 40))).unwrap_or_default();
     let (minutes, seconds) = (seconds / 60, seconds % 60);
-    show(&format!("  {} · {minutes}:{seconds:02}{model} · {tokens} tokens · {}", clean(&agent), clean(&live.line)));
+    let (agent, live) = (clean(&agent), clean(&live.line));
+    Some(format!("  {agent} · {minutes}:{seconds:02}{model} · {tokens} tokens · {live}"))
 }
 
 /// Shows what the spawns of a run do, until it is dropped.
@@ -90,17 +100,14 @@ impl Status {
         let ends = Arc::new(AtomicBool::new(false));
         let ended = ends.clone();
         std::thread::spawn(move || {
-            let mut revision = 0;
             while !ended.load(Ordering::Relaxed) {
                 let (now, notes) = board.of(stream);
                 match notes.last() {
-                    Some((id, live)) => tell(store.as_ref(), stream, *id, live),
+                    Some((id, live)) => show(line(store.as_ref(), stream, *id, live), &ended),
                     None => clear(),
                 }
-                board.wait(now.max(revision), TICK);
-                revision = now;
+                board.wait(now, TICK);
             }
-            clear();
         });
         Some(Status { ends })
     }

@@ -63,6 +63,9 @@ impl Tale {
 
     /// Tells the events of the run that have not been told.
     pub(crate) fn tell_new(&mut self, store: &dyn Store, stream: StreamId, run: Option<&Run>) -> Result<(), CliError> {
+        if run.is_some_and(|run| run.state.next <= self.next) {
+            return Ok(());
+        }
         loop {
             let events = store.read(stream, self.next, 256)?;
             if events.is_empty() {

@@ -22,7 +22,7 @@ use loom_core::state::Gate;
 use loom_core::word::Verdict;
 use loom_host::HostError;
 use loom_host::environment::Environment;
-use loom_host::session::{Session, Wishes, local_actor, request_id};
+use loom_host::session::{Session, local_actor, request_id};
 use loom_host::settings::{Given, Value, amount_micro, span_ms};
 use loom_replay::{StoredRun, refold};
 use loom_store::{Store, StoreError};
@@ -114,12 +114,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let settings = settings(&environment, &place, &arguments.given())?.settings;
     let provider = arguments.thinker.chosen(&settings, &environment)?;
     let bundle = Arc::new(load(&Source::builtin(&settings.run.bundle.value)?)?);
-    let wishes = Wishes {
-        caps: Some(settings.caps(&bundle.bundle.limits)),
-        flow: settings.run.complexity.map(|set| set.value),
-        policy: settings.run.policy.map(|set| set.value),
-        ..Wishes::default()
-    };
+    let wishes = settings.wishes(&bundle);
     let id = match &arguments.request_id {
         Some(name) => digest(REQUEST_CONTEXT, &[name.as_bytes()]).0[..16].to_vec(),
         None => request_id(),

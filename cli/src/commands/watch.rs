@@ -3,7 +3,7 @@
 
 use crate::app::Global;
 use crate::configuring::{place, settings};
-use crate::driving::{Thinker, keepers, tell_fence};
+use crate::driving::{Thinker, keepers, set_aside, tell_fence};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::opening::open_run;
@@ -19,11 +19,11 @@ use loom_host::HostError;
 use loom_host::environment::Environment;
 use loom_host::order::Message;
 use loom_host::projects::Projects;
-use loom_host::session::{Session, Wishes, local_actor};
+use loom_host::session::{Session, local_actor};
 use loom_host::settings::project_file;
 use loom_store::{Store, StoreError};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -74,12 +74,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let settings = settings(&environment, &place, &arguments.thinker.given())?.settings;
     let provider = arguments.thinker.chosen(&settings, &environment)?;
     let bundle = Arc::new(load(&Source::builtin(&settings.run.bundle.value)?)?);
-    let wishes = Wishes {
-        caps: Some(settings.caps(&bundle.bundle.limits)),
-        flow: settings.run.complexity.map(|set| set.value),
-        policy: settings.run.policy.map(|set| set.value),
-        ..Wishes::default()
-    };
+    let wishes = settings.wishes(&bundle);
     let session = Session::open(&environment, &place, provider, keepers(&settings.fence, &environment));
     let mut session = session.map_err(|error| CliError::of_host(error, &place.join(FOLDER)))?;
     let _listening = project::listen(&session, &environment, output);
@@ -89,15 +84,16 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     Tale::begin(global.quiet).say(&format!("watching {root}; `loom queue add` hands over a task"));
     tell_fence(&session, global.quiet);
     for (stream, why) in session.engine().set_aside() {
-        warn(&format!("run {} cannot be driven on and is set aside: {}", run8(&stream), clean(why)));
+        warn(&set_aside(stream, why));
     }
     wake_on_change(queue.folder(), session.outbox());
     let store = session.engine().store().clone();
     loop {
         let mut failed = None;
         attend(&mut session, |engine| {
-            let streams: Vec<StreamId> = engine.runs().map(|(stream, _)| *stream).collect();
-            for stream in streams.into_iter().chain(watch.tales.keys().copied().collect::<Vec<_>>()) {
+            let running = engine.runs().map(|(stream, _)| *stream);
+            let streams: BTreeSet<StreamId> = running.chain(watch.tales.keys().copied()).collect();
+            for stream in streams {
                 watch.tell(store.as_ref(), stream, &engine.found().get(&stream).copied(), engine.run(stream))?;
             }
             if engine.is_busy() {

@@ -6,7 +6,8 @@ use super::origin::{Origin, SettingsError, Sourced};
 use super::value::{Value, price};
 use crate::bounds::Leave;
 use crate::environment::Environment;
-use loom_bundles::nearest;
+use crate::session::Wishes;
+use loom_bundles::{LoadedBundle, nearest};
 use loom_core::process::Limits;
 use loom_core::state::Amount;
 use loom_providers::Price;
@@ -163,6 +164,16 @@ impl Settings {
             tokens: cap(&self.run.max_tokens, limits.tokens),
             money_micro: cap(&self.run.budget_micro, limits.money_micro),
             time_ms: cap(&self.run.max_time_ms, limits.time_ms),
+        }
+    }
+
+    /// Returns what a run of a bundle is asked, as far as settings say.
+    pub fn wishes(&self, bundle: &LoadedBundle) -> Wishes {
+        Wishes {
+            caps: Some(self.caps(&bundle.bundle.limits)),
+            flow: self.run.complexity.as_ref().map(|set| set.value.clone()),
+            policy: self.run.policy.as_ref().map(|set| set.value.clone()),
+            ..Wishes::default()
         }
     }
 

@@ -13,11 +13,14 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
 /// Longest request, in bytes.
 const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Pause before whoever waits is taken, where no descriptor is left.
+const PAUSE: Duration = Duration::from_millis(50);
 /// What a program may be asked to wait, in seconds; told of more, it would wait rather than end (GATEWAY-4).
 const WAIT_SECONDS_MAX: u64 = 5;
 /// Where a program shows its token.
@@ -39,7 +42,7 @@ pub(super) async fn serve(relay: Arc<Relay>, listener: TcpListener, socket: Unix
             Ok((stream, _)) = listener.accept() => attend(&relay, stream),
             Ok((stream, _)) = socket.accept() => attend(&relay, stream),
             // No descriptor is left: whoever waits is taken once others have gone.
-            else => tokio::task::yield_now().await,
+            else => tokio::time::sleep(PAUSE).await,
         }
     }
 }
