@@ -10,9 +10,8 @@
 mod report;
 mod transcript;
 
-use crate::gateway::{Gateway, Tally, Upstream};
-use crate::lines::Lines;
-use crate::provider::{Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
+use crate::gateway::{Gateway, Upstream};
+use crate::provider::{Hands, Program, Provider, SpawnOrder, SpawnReport};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -162,15 +161,7 @@ impl Provider for Claude {
             Ok(gateway) => gateway,
             Err(error) => return SpawnReport::broken(error.to_string()),
         };
-        let mut lines = Lines::default();
-        let ended = hands.run(&self.program(order, &gateway), &mut |piece| {
-            lines.push(piece, |line| {
-                if let Some(line) = transcript::shown(line) {
-                    let Tally { model, tokens_in, tokens_out, .. } = gateway.tally();
-                    hands.tell(Live { line, model, tokens_in, tokens_out });
-                }
-            });
-        });
+        let ended = gateway.watched(hands, &self.program(order, &gateway), transcript::shown);
         report::conclude(&ended, &gateway.close(), self.settings.prices_known)
     }
 }

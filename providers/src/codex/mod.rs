@@ -9,9 +9,8 @@
 mod report;
 mod transcript;
 
-use crate::gateway::{Gateway, Tally, Upstream};
-use crate::lines::Lines;
-use crate::provider::{Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
+use crate::gateway::{Gateway, Upstream};
+use crate::provider::{Hands, Program, Provider, SpawnOrder, SpawnReport};
 use loom_core::word::SpawnOutcome;
 use std::collections::BTreeMap;
 use std::{fmt, fs};
@@ -209,15 +208,7 @@ impl Provider for Codex {
             Ok(home) => home,
             Err(error) => return SpawnReport::broken(format!("its folder {HOME} cannot be made: {error}")),
         };
-        let mut lines = Lines::default();
-        let ended = hands.run(&self.program(order, &gateway, home), &mut |piece| {
-            lines.push(piece, |line| {
-                if let Some(line) = transcript::shown(line) {
-                    let Tally { model, tokens_in, tokens_out, .. } = gateway.tally();
-                    hands.tell(Live { line, model, tokens_in, tokens_out });
-                }
-            });
-        });
+        let ended = gateway.watched(hands, &self.program(order, &gateway, home), transcript::shown);
         report::conclude(&ended, &gateway.close(), &version, model)
     }
 }

@@ -16,7 +16,8 @@ mod relay;
 mod usage;
 
 use crate::gateway::relay::{Relay, serve};
-use crate::provider::Door;
+use crate::lines::Lines;
+use crate::provider::{Door, Ended, Hands, Live, Program};
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
@@ -197,6 +198,25 @@ impl Gateway {
     /// Returns what passed so far. What an answer used is known once it has passed as a whole.
     pub fn tally(&self) -> Tally {
         self.ledger.lock().clone()
+    }
+
+    /// Runs a program that asks through it, and shows what it does just now: what `shown` makes of each line that it
+    /// prints, with what passed here by then.
+    pub(crate) fn watched(
+        &self,
+        hands: &dyn Hands,
+        program: &Program,
+        shown: impl Fn(&[u8]) -> Option<String>,
+    ) -> Ended {
+        let mut lines = Lines::default();
+        hands.run(program, &mut |piece| {
+            lines.push(piece, |line| {
+                if let Some(line) = shown(line) {
+                    let Tally { model, tokens_in, tokens_out, .. } = self.tally();
+                    hands.tell(Live { line, model, tokens_in, tokens_out });
+                }
+            });
+        })
     }
 
     /// Ends it, with whatever still passes, and returns what passed.
