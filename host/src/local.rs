@@ -18,8 +18,8 @@ use loom_core::id::{StreamId, hex};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
 use loom_providers::{Ended, Hands, Live, Program, Provider, SpawnOrder};
 use loom_tools::{
-    Bounds, CancelToken, Command, CommitId, CommitMeta, Door, Error as ToolError, Exit, Fence, Fenced, Fencing, Git,
-    Guard, How, Limits, Person, Project, Status, TreeId, Watch, Workspace, minimal_environment, remove_tree, run,
+    Bounds, By, CancelToken, Command, CommitId, CommitMeta, Door, Error as ToolError, Exit, Fence, Fenced, Fencing,
+    Git, Guard, How, Limits, Person, Project, Status, TreeId, Watch, Workspace, minimal_environment, remove_tree, run,
     run_heard,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +38,9 @@ const LIVE_BYTES_MAX: usize = 200;
 const CHECK_OUTPUT_MAX: usize = 48 * 1024;
 /// Most output kept of a spawn, in bytes: half from its start and half from its end, where the answer stands.
 const SPAWN_OUTPUT_MAX: usize = 2 * 1024 * 1024;
+
+/// Folders of a run for what programs keep about their user and what they keep for a while.
+const HOMES: [&str; 2] = ["home", "tmp"];
 
 /// How a local executor is set up.
 pub struct LocalSettings {
@@ -72,7 +75,7 @@ struct Shared {
     settings: LocalSettings,
     board: Board,
     /// Held while a workspace is made: a request that comes twice makes one.
-    making: Mutex<()>,
+    workspaces: Mutex<BTreeMap<StreamId, Arc<Workspace>>>,
     /// Workspaces that were made here and that nothing has worked in since: they are as their base commit has them.
     untouched: Mutex<BTreeSet<StreamId>>,
     running: Mutex<Running>,
@@ -95,7 +98,7 @@ impl LocalExecutor {
             shared: Arc::new(Shared {
                 settings,
                 board: Board::default(),
-                making: Mutex::default(),
+                workspaces: Mutex::default(),
                 untouched: Mutex::default(),
                 running,
                 turn: Condvar::new(),
@@ -238,24 +241,39 @@ impl Shared {
         self.settings.folder.join(hex(&stream.0))
     }
 
-    fn workspace(&self, stream: StreamId, base: CommitId) -> Result<Workspace, HostError> {
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+    fn workspace(&self, stream: StreamId, base: CommitId) -> Result<Arc<Workspace>, HostError> {
+        let mut workspaces = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = self.folder(stream);
         let whole = folder.join("made");
         let place = folder.join("workspace");
-        if whole.exists() {
-            return Ok(Workspace::open(&self.settings.project, &place)?);
-        }
+        let is_whole = whole.exists();
+        let workspace = match workspaces.get(&stream).filter(|_| is_whole) {
+            Some(workspace) => workspace.clone(),
+            None if is_whole => Arc::new(Workspace::open(&self.settings.project, &place)?),
+            None => Arc::new(self.make_workspace(stream, base, &whole, &place)?),
+        };
+        workspaces.insert(stream, workspace.clone());
+        Ok(workspace)
+    }
+
+    fn make_workspace(
+        &self,
+        stream: StreamId,
+        base: CommitId,
+        whole: &Path,
+        place: &Path,
+    ) -> Result<Workspace, HostError> {
+        let folder = self.folder(stream);
         // Whatever stands here was left half made by a driver that died.
         remove_tree(&folder)?;
-        for name in ["home", "tmp"] {
+        for name in HOMES {
             let path = folder.join(name);
             std::fs::create_dir_all(&path).map_err(file("make", &path))?;
         }
-        let workspace = Workspace::create(&place, &self.settings.project, base)?;
+        let workspace = Workspace::create(place, &self.settings.project, base)?;
         // Trees that the log names live here and nowhere else: the mark must not be lost by itself.
-        let mark = std::fs::File::create(&whole).map_err(file("write", &whole))?;
-        mark.sync_all().map_err(file("write", &whole))?;
+        let mark = std::fs::File::create(whole).map_err(file("write", whole))?;
+        mark.sync_all().map_err(file("write", whole))?;
         for folder in [&folder, &self.settings.folder] {
             std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(file("write", folder))?;
         }
@@ -263,10 +281,22 @@ impl Shared {
         Ok(workspace)
     }
 
-    /// Makes the work folder of a run what a tree says, by content; one that is so for sure is not read again.
+    /// Makes the work folder of a run what a tree says, by content, and its home empty; those that are so for sure are not
+    /// read again.
     fn reset(&self, order: &Order, workspace: &Workspace, tree: TreeId, is_base: bool) -> Result<(), HostError> {
         let was_untouched = self.untouched.lock().unwrap_or_else(PoisonError::into_inner).remove(&order.stream);
-        if was_untouched && is_base { Ok(()) } else { Ok(workspace.reset_to(tree)?) }
+        if was_untouched && is_base {
+            return Ok(());
+        }
+        workspace.reset_to(tree)?;
+        // What an agent or a check has left there could decide what comes next: settings of shells, of test runners and
+        // of agents are read from it.
+        for name in HOMES {
+            let path = self.folder(order.stream).join(name);
+            remove_tree(&path)?;
+            std::fs::create_dir(&path).map_err(file("make", &path))?;
+        }
+        Ok(())
     }
 
     fn spawn(
@@ -333,7 +363,11 @@ impl Shared {
             transcript: capped(done.transcript, SPAWN_OUTPUT_MAX),
             fence: hands.fence.into_inner().unwrap_or_else(PoisonError::into_inner),
         };
-        match workspace.snapshot(before, &Limits::default()) {
+        // A tree that a gate can speak of is read by content. One who may only read cannot write to the folder in a fence,
+        // nor reach this memory; and whoever comes next finds the folder made anew, by content.
+        let only_reads = !work.edits && self.settings.fence.watch() != Watch::Plain;
+        let by = if only_reads { By::Times } else { By::Content };
+        match workspace.snapshot(before, &Limits::default(), by) {
             Ok(snapshot) => {
                 report.tree_after = snapshot.tree.as_bytes().to_vec();
                 report.delta = workspace.delta(before, snapshot.tree)?.into_iter().map(change).collect();
@@ -379,12 +413,6 @@ impl Shared {
             return report(CheckOutcome::Absent, None, Vec::new(), 0, None);
         };
         self.reset(order, workspace, tree_id(tree)?, false)?;
-        // What an agent or another check has left there could decide this one: settings of test runners are read from it.
-        for name in ["home", "tmp"] {
-            let path = self.folder(order.stream).join(name);
-            remove_tree(&path)?;
-            std::fs::create_dir(&path).map_err(file("make", &path))?;
-        }
         let mut command = self.command(order, argv, workspace, None);
         command.timeout_ms = order.time_ms;
         command.output_max_bytes = CHECK_OUTPUT_MAX;
@@ -458,6 +486,7 @@ impl Shared {
 
     fn remove_workspace(&self, stream: StreamId) {
         self.untouched.lock().unwrap_or_else(PoisonError::into_inner).remove(&stream);
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).remove(&stream);
         // A folder that cannot be removed now is found and removed when the store is next opened for driving.
         let _left = remove_tree(&self.folder(stream));
     }

@@ -11,6 +11,7 @@
 mod missing;
 
 mod compare;
+mod content;
 mod error;
 mod fence;
 mod git;
@@ -19,6 +20,7 @@ mod guard;
 mod hidden;
 mod object_id;
 mod process;
+mod reading;
 mod repository;
 mod ship;
 mod snapshot;
@@ -43,4 +45,4 @@ pub use ship::{Shipped, UserGit};
 pub use snapshot::{Limits, Skipped, Snapshot, Why};
 pub use stray::end_strays;
 pub use work_folder::remove_tree;
-pub use workspace::{Change, CommitMeta, How, Person, Workspace};
+pub use workspace::{By, Change, CommitMeta, How, Person, Workspace};

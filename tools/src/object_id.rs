@@ -23,7 +23,7 @@ impl ObjectFormat {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Raw {
     Sha1([u8; 20]),
     Sha256([u8; 32]),
@@ -51,6 +51,12 @@ impl Raw {
             Self::Sha1(bytes) => bytes,
             Self::Sha256(bytes) => bytes,
         }
+    }
+}
+
+impl fmt::Display for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -95,7 +101,7 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                self.0.fmt(f)
             }
         }
 
@@ -115,3 +121,23 @@ id!(
     /// Names a commit.
     CommitId
 );
+
+/// Names the content of a file or link, or the commit of a submodule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EntryId(Raw);
+
+impl EntryId {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Raw::from_bytes(bytes).map(Self)
+    }
+
+    pub(crate) fn from_hex(hex: &[u8]) -> Option<Self> {
+        Raw::from_hex(hex).map(Self)
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -5,6 +5,7 @@
 //! which can name programs in a dozen ways. Discovery needs no git; of the configuration three settings are read as text.
 //! Never: moves HEAD, touches the index or the work tree, changes or deletes a ref.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -16,7 +17,7 @@ use tempfile::TempDir;
 use crate::error::{Error, file};
 use crate::git::Git;
 use crate::git_folder::{self, For};
-use crate::object_id::{CommitId, ObjectFormat, TreeId};
+use crate::object_id::{CommitId, EntryId, ObjectFormat, TreeId};
 use crate::process::Status;
 
 /// More folders of objects than anybody borrows from.
@@ -165,8 +166,8 @@ impl Project {
     /// # Errors
     /// What git says.
     pub fn submodules(&self) -> Result<Vec<Vec<u8>>, Error> {
-        let entries = tree_entries(&self.git, self.view.path(), self.head_tree)?;
-        Ok(entries.into_iter().filter(|entry| entry.is_submodule()).map(|entry| entry.path).collect())
+        let listing = list_tree(&self.git, self.view.path(), self.head_tree)?;
+        Ok(listing.into_iter().filter(|(_, entry)| entry.mode == Mode::Submodule).map(|(path, _)| path).collect())
     }
 
     /// Returns the names in the top folder of the commit at HEAD.
@@ -271,29 +272,47 @@ impl Project {
     }
 }
 
-/// One line of a recursive tree listing.
-#[derive(Debug)]
-pub(crate) struct TreeEntry {
-    pub(crate) mode: Vec<u8>,
-    pub(crate) id: Vec<u8>,
-    pub(crate) path: Vec<u8>,
+/// What a path of a tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    File,
+    Executable,
+    Link,
+    Submodule,
 }
 
-impl TreeEntry {
-    pub(crate) fn is_submodule(&self) -> bool {
-        self.mode == b"160000"
+impl Mode {
+    /// Takes git's octal digits; whatever a file's permissions were once, its owner may execute it or not.
+    fn parse(digits: &[u8]) -> Option<Self> {
+        match digits {
+            b"120000" => Some(Self::Link),
+            b"160000" => Some(Self::Submodule),
+            [b'1', b'0', b'0', owner, _, _] => Some(if owner & 1 == 1 { Self::Executable } else { Self::File }),
+            _ => None,
+        }
     }
 }
 
-/// Lists all files, links and submodules of a tree, in path order.
-pub(crate) fn tree_entries(git: &Git, git_folder: &Path, tree: TreeId) -> Result<Vec<TreeEntry>, Error> {
+/// What stands at a path of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) mode: Mode,
+    pub(crate) id: EntryId,
+}
+
+/// All files, links and submodules of a tree.
+pub(crate) type Listing = BTreeMap<Vec<u8>, Entry>;
+
+/// Lists a tree.
+pub(crate) fn list_tree(git: &Git, git_folder: &Path, tree: TreeId) -> Result<Listing, Error> {
     let call = git.call(git_folder, "ls-tree").arguments(["-r", "-z", "--full-tree", &tree.to_string()]);
     let answer = call.run()?;
     let parse = |line: &[u8]| {
         let tab = line.iter().position(|&byte| byte == b'\t')?;
         let mut words = line[..tab].split(|&byte| byte == b' ');
         let (mode, _kind, id) = (words.next()?, words.next()?, words.next()?);
-        Some(TreeEntry { mode: mode.to_vec(), id: id.to_vec(), path: line[tab + 1..].to_vec() })
+        let entry = Entry { mode: Mode::parse(mode)?, id: EntryId::from_hex(id)? };
+        Some((line[tab + 1..].to_vec(), entry))
     };
     answer
         .split(|&byte| byte == 0)
@@ -302,13 +321,9 @@ pub(crate) fn tree_entries(git: &Git, git_folder: &Path, tree: TreeId) -> Result
         .collect()
 }
 
-/// Reads blobs by their hexadecimal ids, in one call and in order.
-pub(crate) fn blobs<'a>(
-    git: &Git,
-    git_folder: &Path,
-    ids: impl Iterator<Item = &'a [u8]>,
-) -> Result<Vec<Vec<u8>>, Error> {
-    let wanted: Vec<u8> = ids.flat_map(|id| [id, b"\n"].concat()).collect();
+/// Reads blobs, in one call and in order.
+pub(crate) fn blobs(git: &Git, git_folder: &Path, ids: impl Iterator<Item = EntryId>) -> Result<Vec<Vec<u8>>, Error> {
+    let wanted: Vec<u8> = ids.flat_map(|id| format!("{id}\n").into_bytes()).collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
     }

@@ -1,17 +1,19 @@
-//! Takes the tree of a work folder by content.
+//! Takes the tree of a work folder.
 //!
 //! What an agent can write decides nothing: the list of files comes from a walk of our own (no agent's index), ignore
-//! rules from the base commit (no edited `.gitignore`, no `info/exclude`), contents from reading every file into an index
-//! that starts empty (no time stamps). Files that the base tracks count even where its own rules ignore them.
+//! rules from the base commit (no edited `.gitignore`, no `info/exclude`), contents from reading every file. Files that
+//! the base tracks count even where its own rules ignore them.
 //! Never: follows a symbolic link, opens what is not a file, takes a nested repository for a submodule.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -20,8 +22,9 @@ use crate::error::{Error, file};
 use crate::git::Git;
 use crate::git_folder::sync_folder;
 use crate::object_id::TreeId;
-use crate::repository::{TreeEntry, blobs, tree_entries};
-use crate::work_folder::{holds, index_content, list, make_readable, split};
+use crate::reading::{self, Reading, Visit, Visitor};
+use crate::repository::{Entry, Listing, Mode, blobs};
+use crate::work_folder::{holds, make_readable, remove_if_present, split};
 
 /// How much a snapshot takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,33 +75,71 @@ pub(crate) struct Source<'a> {
     pub(crate) git: &'a Git,
     pub(crate) git_folder: &'a Path,
     pub(crate) work: &'a Path,
-    pub(crate) base: TreeId,
-    /// A tree that is durable.
-    pub(crate) known: TreeId,
+    pub(crate) base: &'a Base,
+    /// A tree that is durable, and what is in it.
+    pub(crate) known: (TreeId, &'a Listing),
+    /// A reading whose files need not be read again where they are the same.
+    pub(crate) earlier: Option<&'a Reading>,
     pub(crate) limits: &'a Limits,
 }
 
 impl Source<'_> {
-    pub(crate) fn take(&self) -> Result<Snapshot, Error> {
-        let base = Base::read(self)?;
-        let mut walk = Walk { source: self, base: &base, found: BTreeSet::new(), skipped: Vec::new(), bytes: 0 };
-        walk.all()?;
-        let Walk { found, mut skipped, .. } = walk;
+    /// Returns the snapshot and what was read for it.
+    pub(crate) fn take(&self) -> Result<(Snapshot, Reading), Error> {
+        let Self { work, base, limits, .. } = self;
+        let gone = || Error::Deleted { path: work.to_path_buf() };
+        match fs::symlink_metadata(work) {
+            Ok(metadata) if metadata.is_dir() => make_readable(work, &metadata)?,
+            Ok(_) => return Err(gone()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(gone()),
+            Err(error) => return Err(file("look at", work)(error)),
+        }
+        let walk = Walk { base, limits, files: AtomicU64::new(0), bytes: AtomicU64::new(0), skipped: Mutex::default() };
+        let reading = reading::read(work, self.known.0.format(), &walk, self.earlier)?;
+        let mut listing: Listing = reading.iter().map(|(path, found)| (path.clone(), found.entry)).collect();
+        for (path, entry) in &base.submodules {
+            if !holds(&reading, path) {
+                listing.insert(path.clone(), *entry);
+            }
+        }
+        let tree = self.write_tree(&listing)?;
+        let mut skipped = walk.skipped.into_inner().unwrap_or_else(PoisonError::into_inner);
         skipped.sort();
-        let kept_submodules = base.submodules.iter().filter(|entry| !holds(&found, &entry.path));
-        let tree = self.write_tree(kept_submodules, &found)?;
-        Ok(Snapshot { tree, skipped })
+        Ok((Snapshot { tree, skipped }, reading))
     }
 
-    fn write_tree<'a>(
-        &self,
-        submodules: impl Iterator<Item = &'a TreeEntry>,
-        found: &BTreeSet<Vec<u8>>,
-    ) -> Result<TreeId, Error> {
+    /// Writes a tree that differs from the known one in some paths.
+    fn write_tree(&self, listing: &Listing) -> Result<TreeId, Error> {
+        let (known, before) = self.known;
+        if listing == before {
+            return Ok(known);
+        }
         let index = self.git_folder.join("snapshot.index");
-        index_content(self.git, self.git_folder, self.work, &index, submodules, found)?;
-        let tree = self.git.call(self.git_folder, "write-tree").index(&index).line(TreeId::from_hex)?;
-        if tree != self.known {
+        // Left by the time before, or by a crash; one driver owns a workspace.
+        remove_if_present(&index)?;
+        remove_if_present(&index.with_added_extension("lock"))?;
+        let call = |name| self.git.call(self.git_folder, name).work_tree(self.work).index(&index);
+        call("read-tree").arguments([known.to_string()]).success()?;
+        let (mut lines, mut paths) = (Vec::new(), Vec::new());
+        // What is gone goes first: a folder may have come where a file was. The id is read and means nothing.
+        for path in before.keys().filter(|path| !listing.contains_key(*path)) {
+            lines.extend([format!("0 {known}\t").as_bytes(), path, b"\0"].concat());
+        }
+        for (path, entry) in listing.iter().filter(|(path, entry)| before.get(*path) != Some(entry)) {
+            match entry.mode {
+                Mode::Submodule => lines.extend([format!("160000 {}\t", entry.id).as_bytes(), path, b"\0"].concat()),
+                Mode::File | Mode::Executable | Mode::Link => paths.extend(path.iter().copied().chain([0])),
+            }
+        }
+        if !lines.is_empty() {
+            call("update-index").arguments(["-z", "--index-info"]).stdin(lines).success()?;
+        }
+        if !paths.is_empty() {
+            // `--remove` takes a file that has vanished since it was read for absent instead of failing.
+            call("update-index").arguments(["--add", "--remove", "-z", "--stdin"]).stdin(paths).success()?;
+        }
+        let tree = call("write-tree").line(TreeId::from_hex)?;
+        if tree != known {
             sync_objects(self.git_folder)?;
         }
         Ok(tree)
@@ -106,32 +147,25 @@ impl Source<'_> {
 }
 
 /// What the base commit says: tracked paths, submodules, ignore rules.
-struct Base {
-    tracked: BTreeSet<Vec<u8>>,
-    submodules: Vec<TreeEntry>,
+#[derive(Debug)]
+pub(crate) struct Base {
+    tracked: BTreeMap<Vec<u8>, Entry>,
+    submodules: Vec<(Vec<u8>, Entry)>,
     /// By folder; the root is the empty path.
     rules: BTreeMap<Vec<u8>, Gitignore>,
 }
 
 impl Base {
-    fn read(source: &Source<'_>) -> Result<Self, Error> {
-        let mut tracked = BTreeSet::new();
-        let mut submodules = Vec::new();
-        let mut rule_files = Vec::new();
-        for entry in tree_entries(source.git, source.git_folder, source.base)? {
-            if entry.is_submodule() {
-                submodules.push(entry);
-                continue;
-            }
-            let (folder, name) = split(&entry.path);
-            if name == b".gitignore" && entry.mode.starts_with(b"100") {
-                rule_files.push((folder.to_vec(), entry.id.clone()));
-            }
-            tracked.insert(entry.path);
-        }
-        let texts = blobs(source.git, source.git_folder, rule_files.iter().map(|(_, id)| &id[..]))?;
-        let rules = rule_files.into_iter().zip(&texts).map(|((folder, _), text)| (folder, read_rules(text))).collect();
-        Ok(Self { tracked, submodules, rules })
+    pub(crate) fn read(git: &Git, git_folder: &Path, listing: &Listing) -> Result<Self, Error> {
+        let (submodules, tracked): (Vec<_>, Vec<_>) =
+            listing.clone().into_iter().partition(|(_, entry)| entry.mode == Mode::Submodule);
+        let is_rules =
+            |path: &[u8], mode| split(path).1 == b".gitignore" && matches!(mode, Mode::File | Mode::Executable);
+        let rule_files: Vec<_> = tracked.iter().filter(|(path, entry)| is_rules(path, entry.mode)).collect();
+        let texts = blobs(git, git_folder, rule_files.iter().map(|(_, entry)| entry.id))?;
+        let folders = rule_files.iter().map(|(path, _)| split(path).0.to_vec());
+        let rules = folders.zip(&texts).map(|(folder, text)| (folder, read_rules(text))).collect();
+        Ok(Self { tracked: tracked.into_iter().collect(), submodules, rules })
     }
 
     /// Judges one path whose folders are known not to be ignored. The rules nearest to it win.
@@ -165,81 +199,62 @@ fn read_rules(text: &[u8]) -> Gitignore {
 }
 
 struct Walk<'a> {
-    source: &'a Source<'a>,
     base: &'a Base,
-    found: BTreeSet<Vec<u8>>,
-    skipped: Vec<Skipped>,
-    bytes: u64,
+    limits: &'a Limits,
+    files: AtomicU64,
+    bytes: AtomicU64,
+    skipped: Mutex<Vec<Skipped>>,
 }
 
-impl Walk<'_> {
-    fn all(&mut self) -> Result<(), Error> {
-        let work = self.source.work;
-        let gone = || Error::Deleted { path: work.to_owned() };
-        match fs::symlink_metadata(work) {
-            Ok(metadata) if metadata.is_dir() => make_readable(work, &metadata)?,
-            Ok(_) => return Err(gone()),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(gone()),
-            Err(error) => return Err(file("look at", work)(error)),
-        }
-        let mut folders = vec![(Vec::new(), false)];
-        while let Some((folder, ignored)) = folders.pop() {
-            for (path, place, metadata) in list(work, &folder)? {
-                if let Some(below) = self.visit(path, &place, &metadata, ignored)? {
-                    folders.push(below);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a file; returns a folder that is worth walking, with whether it is ignored.
-    fn visit(
-        &mut self,
-        path: Vec<u8>,
-        place: &Path,
-        metadata: &Metadata,
-        parent_ignored: bool,
-    ) -> Result<Option<(Vec<u8>, bool)>, Error> {
-        let name = split(&path).1;
+impl Visitor for Walk<'_> {
+    /// The mark is whether the folder is ignored.
+    fn visit(&self, path: &[u8], place: &Path, metadata: &Metadata, is_in_ignored: bool) -> Result<Visit, Error> {
+        let name = split(path).1;
         if name == b".git" {
-            return Ok(None);
+            return Ok(Visit::Leave);
         }
         let kind = metadata.file_type();
-        let ignored = parent_ignored || self.base.ignores(&path, kind.is_dir());
-        if ignored && !holds(&self.base.tracked, &path) {
-            return Ok(None);
+        let ignored = is_in_ignored || self.base.ignores(path, kind.is_dir());
+        if ignored && !holds(&self.base.tracked, path) {
+            return Ok(Visit::Leave);
         }
         let refused =
             name.eq_ignore_ascii_case(b".git") || (kind.is_symlink() && name.eq_ignore_ascii_case(b".gitmodules"));
         if refused {
-            self.skipped.push(Skipped { path, why: Why::Name });
+            self.skip(path, Why::Name);
         } else if kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device() {
-            self.skipped.push(Skipped { path, why: Why::Special });
+            self.skip(path, Why::Special);
         } else {
             make_readable(place, metadata)?;
             if kind.is_dir() {
-                return Ok(Some((path, ignored)));
+                return Ok(Visit::Enter(ignored));
             }
-            if !ignored || self.base.tracked.contains(&path) {
-                self.take(path, metadata.len())?;
+            if !ignored || self.base.tracked.contains_key(path) {
+                self.count(path, metadata.len())?;
+                return Ok(Visit::Take);
             }
         }
-        Ok(None)
+        Ok(Visit::Leave)
+    }
+}
+
+impl Walk<'_> {
+    fn skip(&self, path: &[u8], why: Why) {
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.push(Skipped { path: path.to_vec(), why });
     }
 
-    fn take(&mut self, path: Vec<u8>, bytes: u64) -> Result<(), Error> {
-        let Limits { file_bytes_max, tree_bytes_max, files_max } = *self.source.limits;
+    fn count(&self, path: &[u8], bytes: u64) -> Result<(), Error> {
+        let Limits { file_bytes_max, tree_bytes_max, files_max } = *self.limits;
         if bytes > file_bytes_max {
-            let path = String::from_utf8_lossy(&path).into_owned();
+            let path = String::from_utf8_lossy(path).into_owned();
             return Err(Error::FileTooLarge { path, bytes, bytes_max: file_bytes_max });
         }
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > tree_bytes_max {
+        // No file system holds so much that the sum could not.
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > tree_bytes_max {
             return Err(Error::TreeTooLarge { bytes_max: tree_bytes_max });
         }
-        self.found.insert(path);
-        if self.found.len() as u64 > files_max {
+        if self.files.fetch_add(1, Ordering::Relaxed) + 1 > files_max {
             return Err(Error::TooManyFiles { files_max });
         }
         Ok(())

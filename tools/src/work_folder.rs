@@ -2,7 +2,7 @@
 //!
 //! Relies on nobody else writing to the folder meanwhile. Never: follows a symbolic link, trusts a time stamp.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
@@ -14,59 +14,80 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, file};
 use crate::git::Git;
 use crate::object_id::TreeId;
-use crate::repository::{TreeEntry, tree_entries};
+use crate::reading::{self, Reading, Visit, Visitor};
+use crate::repository::{Entry, Listing, Mode};
 
 /// Makes `work` equal to a tree: removes what the tree does not have, writes what differs. What is equal is not written
-/// again (on ext4 a file made just after many were deleted costs a millisecond: inodes freed in the last seconds are
-/// searched and passed over). `index` matches the folder afterwards.
-pub(crate) fn make_equal(git: &Git, git_folder: &Path, work: &Path, index: &Path, tree: TreeId) -> Result<(), Error> {
-    // Asked first, so that an unknown tree costs nothing.
-    let entries = tree_entries(git, git_folder, tree)?;
-    let (submodules, files): (Vec<_>, Vec<_>) = entries.into_iter().partition(TreeEntry::is_submodule);
-    let files = files.into_iter().map(|entry| entry.path).collect();
-    make_folder(work)?;
-    let kept = remove_others(work, &files, &submodules.iter().map(|entry| entry.path.clone()).collect())?;
-    index_content(git, git_folder, work, index, submodules.iter(), &kept)?;
-    git.call(git_folder, "read-tree")
-        .work_tree(work)
-        .index(index)
-        .arguments(["--reset", "-u", &tree.to_string()])
-        .success()?;
-    for submodule in submodules {
-        let path = work.join(OsStr::from_bytes(&submodule.path));
-        fs::create_dir_all(&path).map_err(file("create", &path))?;
-    }
-    Ok(())
-}
-
-/// Makes a new index of the given paths from their content; nothing an earlier index said is believed.
-pub(crate) fn index_content<'a>(
+/// again (on ext4 a file made just after many were deleted costs a millisecond: inodes freed in the last minutes are
+/// searched and passed over). `index` matches the folder afterwards. Returns what was read of the folder.
+pub(crate) fn make_equal(
     git: &Git,
     git_folder: &Path,
     work: &Path,
     index: &Path,
-    submodules: impl Iterator<Item = &'a TreeEntry>,
-    paths: &BTreeSet<Vec<u8>>,
-) -> Result<(), Error> {
-    // Left by the time before, or by a crash; one driver owns a workspace.
-    remove_if_present(index)?;
+    (tree, listing): (TreeId, &Listing),
+) -> Result<Reading, Error> {
+    make_folder(work)?;
+    let mut reading = reading::read(work, tree.format(), &Remover { listing }, None)?;
+    let is_right = |path: &Vec<u8>, entry: &Entry| reading.get(path).is_some_and(|found| found.entry == *entry);
+    let wrong: Vec<&Vec<u8>> = listing
+        .iter()
+        .filter(|(path, entry)| entry.mode != Mode::Submodule && !is_right(path, entry))
+        .map(|(path, _)| path)
+        .collect();
+    // Git would let be what it takes for unchanged.
+    for path in wrong.iter().filter(|path| reading.contains_key(**path)) {
+        let place = work.join(OsStr::from_bytes(path));
+        fs::remove_file(&place).map_err(file("remove", &place))?;
+    }
     remove_if_present(&index.with_added_extension("lock"))?;
-    let update = || git.call(git_folder, "update-index").work_tree(work).index(index);
-    let mut lines = Vec::new();
-    for entry in submodules {
-        lines.extend([&entry.mode[..], b" ", &entry.id, b"\t", &entry.path, b"\0"].concat());
+    let call = |name| git.call(git_folder, name).work_tree(work).index(index);
+    if reading.is_empty() {
+        remove_if_present(index)?;
+        call("read-tree").arguments(["--reset", "-u", &tree.to_string()]).success()?;
+    } else {
+        let read_tree = || call("read-tree").arguments(["--reset", &tree.to_string()]).success();
+        // A machine that lost power may have lost half of an index.
+        if read_tree().is_err() {
+            remove_if_present(index)?;
+            read_tree()?;
+        }
+        if !wrong.is_empty() {
+            let paths = wrong.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
+            call("checkout-index").arguments(["-f", "-u", "-z", "--stdin"]).stdin(paths).success()?;
+        }
     }
-    if !lines.is_empty() {
-        update().arguments(["-z", "--index-info"]).stdin(lines).success()?;
+    for (path, _) in listing.iter().filter(|(_, entry)| entry.mode == Mode::Submodule) {
+        let place = work.join(OsStr::from_bytes(path));
+        fs::create_dir_all(&place).map_err(file("create", &place))?;
     }
-    let mut lines = Vec::new();
-    for path in paths {
-        lines.extend_from_slice(path);
-        lines.push(0);
+    for path in wrong {
+        reading.remove(path);
     }
-    // `--remove` takes a file that has vanished since it was listed for absent instead of failing.
-    update().arguments(["--add", "--remove", "-z", "--stdin"]).stdin(lines).success()?;
-    Ok(())
+    Ok(reading)
+}
+
+/// Removes everything that stands at no path of a tree.
+struct Remover<'a> {
+    listing: &'a Listing,
+}
+
+impl Visitor for Remover<'_> {
+    fn visit(&self, path: &[u8], place: &Path, metadata: &Metadata, _mark: bool) -> Result<Visit, Error> {
+        let wanted = self.listing.get(path);
+        let is_submodule = wanted.is_some_and(|entry| entry.mode == Mode::Submodule);
+        let is_wanted = if metadata.is_dir() {
+            is_submodule || holds_beneath(self.listing, path)
+        } else {
+            (metadata.is_file() || metadata.is_symlink()) && wanted.is_some() && !is_submodule
+        };
+        if !is_wanted {
+            remove_tree(place)?;
+            return Ok(Visit::Leave);
+        }
+        make_readable(place, metadata)?;
+        Ok(if metadata.is_dir() { Visit::Enter(false) } else { Visit::Take })
+    }
 }
 
 fn make_folder(work: &Path) -> Result<(), Error> {
@@ -77,36 +98,6 @@ fn make_folder(work: &Path) -> Result<(), Error> {
         Err(error) => return Err(file("look at", work)(error)),
     }
     fs::create_dir(work).map_err(file("create", work))
-}
-
-/// Removes everything that stands at no path of `files`, and returns those where a file or link stands.
-fn remove_others(
-    work: &Path,
-    files: &BTreeSet<Vec<u8>>,
-    submodules: &BTreeSet<Vec<u8>>,
-) -> Result<BTreeSet<Vec<u8>>, Error> {
-    let mut kept = BTreeSet::new();
-    let mut folders = vec![Vec::new()];
-    while let Some(folder) = folders.pop() {
-        for (path, place, metadata) in list(work, &folder)? {
-            let wanted = if metadata.is_dir() {
-                holds_beneath(files, &path) || submodules.contains(&path) || holds_beneath(submodules, &path)
-            } else {
-                (metadata.is_file() || metadata.is_symlink()) && files.contains(&path)
-            };
-            if !wanted {
-                remove_tree(&place)?;
-                continue;
-            }
-            make_readable(&place, &metadata)?;
-            if metadata.is_dir() {
-                folders.push(path);
-            } else {
-                kept.insert(path);
-            }
-        }
-    }
-    Ok(kept)
 }
 
 /// Lists a folder of the work folder: path inside it, path, metadata of the entry itself.
@@ -134,18 +125,18 @@ pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Tells whether the set has something beneath a path.
-fn holds_beneath(paths: &BTreeSet<Vec<u8>>, path: &[u8]) -> bool {
+/// Tells whether something stands beneath a path.
+fn holds_beneath<V>(paths: &BTreeMap<Vec<u8>, V>, path: &[u8]) -> bool {
     let beneath = [path, b"/"].concat();
     paths
         .range::<[u8], _>((Bound::Included(&beneath[..]), Bound::Unbounded))
         .next()
-        .is_some_and(|first| first.starts_with(&beneath))
+        .is_some_and(|(first, _)| first.starts_with(&beneath))
 }
 
-/// Tells whether the set has the path itself or something beneath it.
-pub(crate) fn holds(paths: &BTreeSet<Vec<u8>>, path: &[u8]) -> bool {
-    paths.contains(path) || holds_beneath(paths, path)
+/// Tells whether something stands at a path or beneath it.
+pub(crate) fn holds<V>(paths: &BTreeMap<Vec<u8>, V>, path: &[u8]) -> bool {
+    paths.contains_key(path) || holds_beneath(paths, path)
 }
 
 /// Gives the owner back what is needed to read a file or to list and empty a folder.
@@ -218,7 +209,7 @@ fn lift(place: &Path, top: &Path, lifted: &mut u64) -> Result<PathBuf, Error> {
     }
 }
 
-fn remove_if_present(path: &Path) -> Result<(), Error> {
+pub(crate) fn remove_if_present(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(file("remove", path)(error)),
         _ => Ok(()),

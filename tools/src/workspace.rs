@@ -15,6 +15,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::compare::{changes, comparing};
 use crate::error::{Error, file};
@@ -22,8 +23,9 @@ use crate::git::{Call, Git};
 use crate::git_folder::{self, For, sync_folder};
 use crate::object_id::{CommitId, TreeId};
 use crate::process::Capture;
-use crate::repository::{Branch, Project};
-use crate::snapshot::{Limits, Snapshot, Source};
+use crate::reading::Reading;
+use crate::repository::{Branch, Listing, Project, list_tree};
+use crate::snapshot::{Base, Limits, Snapshot, Source};
 use crate::work_folder::{self, remove_tree};
 
 /// A private repository with a work folder.
@@ -35,6 +37,28 @@ pub struct Workspace {
     work: PathBuf,
     base_commit: CommitId,
     base_tree: TreeId,
+    base: OnceLock<Base>,
+    seen: Mutex<Seen>,
+}
+
+/// What is remembered of the work folder from one call to the next; forgotten, it is read anew.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The tree that was asked about last, and what is in it.
+    listing: Option<(TreeId, Arc<Listing>)>,
+    /// What the work folder held when it was last read.
+    reading: Option<Reading>,
+}
+
+/// By what a file is known for the one that it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// By its content, which is read.
+    Content,
+    /// By its number, size and times, where they are those that it had when it was last read; else by its content. The
+    /// time of its last change, which nobody can set, shows every change; what keeps one process from another's memory
+    /// keeps the note of it.
+    Times,
 }
 
 /// One path that two trees do not agree on.
@@ -132,7 +156,8 @@ impl Workspace {
             CommitId::from_hex(text.trim_ascii_end()).ok_or_else(|| peel.unusable("HEAD is not a commit"))?;
         let base_tree = peel.line(TreeId::from_hex)?;
         let work = folder.join("work");
-        Ok(Self { git: git.clone(), folder, repository, work, base_commit, base_tree })
+        let (base, seen) = (OnceLock::new(), Mutex::default());
+        Ok(Self { git: git.clone(), folder, repository, work, base_commit, base_tree, base, seen })
     }
 
     /// Returns the folder that the agent gets.
@@ -156,8 +181,8 @@ impl Workspace {
         self.repository.join("objects")
     }
 
-    /// Records the content of the work folder and returns its tree, which is durable by then. `known` is a tree that was
-    /// durable before, such as the one that the folder was reset to: when nothing changed, nothing is synced.
+    /// Records what is in the work folder and returns its tree, which is durable by then. `known` is a tree that was
+    /// durable before, such as the one that the folder was reset to: when nothing changed, nothing is written.
     ///
     /// Files that the base commit's own ignore rules ignore are left out, and so is what an agent puts into a folder named
     /// `.git`: checks that shall speak of the tree run after [`Workspace::reset_to`], or in another workspace. Files and folders whose owner may not read
@@ -166,9 +191,22 @@ impl Workspace {
     /// # Errors
     /// [`Error::Deleted`], [`Error::FileTooLarge`], [`Error::TreeTooLarge`], [`Error::TooManyFiles`], [`Error::File`], or
     /// what git says.
-    pub fn snapshot(&self, known: TreeId, limits: &Limits) -> Result<Snapshot, Error> {
-        let (git, git_folder, work, base) = (&self.git, &self.repository, &self.work, self.base_tree);
-        Source { git, git_folder, work, base, known, limits }.take()
+    pub fn snapshot(&self, known: TreeId, limits: &Limits, by: By) -> Result<Snapshot, Error> {
+        let listing = self.listing(known)?;
+        let base = self.base()?;
+        let earlier = self.seen().reading.take();
+        let source = Source {
+            git: &self.git,
+            git_folder: &self.repository,
+            work: &self.work,
+            base,
+            known: (known, &listing),
+            earlier: earlier.as_ref().filter(|_| by == By::Times),
+            limits,
+        };
+        let (snapshot, reading) = source.take()?;
+        self.seen().reading = Some(reading);
+        Ok(snapshot)
     }
 
     /// Returns the paths in which two trees differ, in path order.
@@ -176,6 +214,9 @@ impl Workspace {
     /// # Errors
     /// What git says, for example that there is no such tree.
     pub fn delta(&self, from: TreeId, to: TreeId) -> Result<Vec<Change>, Error> {
+        if from == to {
+            return Ok(Vec::new());
+        }
         changes(&self.compare(&["-z", "--name-status"], from, to))
     }
 
@@ -196,7 +237,11 @@ impl Workspace {
     /// [`Error::File`], or what git says, for example that there is no such tree.
     pub fn reset_to(&self, tree: TreeId) -> Result<(), Error> {
         let index = self.repository.join("work.index");
-        work_folder::make_equal(&self.git, &self.repository, &self.work, &index, tree)?;
+        // Asked first, so that an unknown tree costs nothing.
+        let listing = self.listing(tree)?;
+        let wanted = (tree, listing.as_ref());
+        let reading = work_folder::make_equal(&self.git, &self.repository, &self.work, &index, wanted)?;
+        self.seen().reading = Some(reading);
         self.write_agent_repository(tree, &index)
     }
 
@@ -254,6 +299,28 @@ impl Workspace {
     /// [`Error::File`].
     pub fn remove(self) -> Result<(), Error> {
         remove_tree(&self.folder)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listing(&self, tree: TreeId) -> Result<Arc<Listing>, Error> {
+        let seen = self.seen().listing.clone();
+        if let Some((_, listing)) = seen.filter(|(seen, _)| *seen == tree) {
+            return Ok(listing);
+        }
+        let listing = Arc::new(list_tree(&self.git, &self.repository, tree)?);
+        self.seen().listing = Some((tree, listing.clone()));
+        Ok(listing)
+    }
+
+    fn base(&self) -> Result<&Base, Error> {
+        if let Some(base) = self.base.get() {
+            return Ok(base);
+        }
+        let base = Base::read(&self.git, &self.repository, &*self.listing(self.base_tree)?)?;
+        Ok(self.base.get_or_init(|| base))
     }
 
     fn compare(&self, form: &[&str], from: TreeId, to: TreeId) -> Call<'_> {

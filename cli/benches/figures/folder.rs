@@ -1,14 +1,29 @@
-//! What it takes to find one edit among many files, by content, as is done after each spawn and at each gate.
+//! What it takes to find one edit among many files: by content, as after each spawn that may edit and so before each
+//! gate; and by times, as after each that may not.
 
 use crate::process::median;
 use crate::spawn::fill;
-use loom_tools::{Git, Limits, Project, Workspace};
+use loom_tools::{By, Git, Limits, Project, Workspace};
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// Returns the median time of a snapshot and its delta after one edit, and of the reset before a spawn, in milliseconds.
-pub(crate) fn delta(folder: &Path, files: usize, times: usize) -> (f64, f64) {
+/// Longer than a file must have been still to be known by its times.
+const STILL: Duration = Duration::from_millis(2_500);
+
+/// Median times, in milliseconds.
+pub(crate) struct Delta {
+    /// Of a snapshot and its delta after one edit, every file read.
+    pub(crate) by_content_ms: f64,
+    /// Likewise, files that were still known by their times.
+    pub(crate) by_times_ms: f64,
+    /// Of the reset before a spawn.
+    pub(crate) reset_ms: f64,
+}
+
+/// Measures so many times in a workspace of so many files.
+pub(crate) fn delta(folder: &Path, files: usize, times: usize) -> Delta {
     let project = folder.join("project");
     fill(&project, files);
     let scratch = folder.join("scratch");
@@ -18,17 +33,26 @@ pub(crate) fn delta(folder: &Path, files: usize, times: usize) -> (f64, f64) {
     let project = Project::open(&git, &project).expect("the project");
     let workspace = Workspace::create(&folder.join("workspace"), &project, project.head_commit()).expect("a workspace");
     let base = workspace.base_tree();
-    let (mut deltas, mut resets) = (Vec::new(), Vec::new());
+    let edited = workspace.work().join("file-7.txt");
+    // Nothing else is measured meanwhile.
+    thread::sleep(STILL);
+    let (mut by_content, mut by_times, mut resets) = (Vec::new(), Vec::new(), Vec::new());
     for time in 0..=times {
-        fs::write(workspace.work().join("file-7.txt"), format!("edited {time}\n")).expect("an edit");
-        let began = Instant::now();
-        let snapshot = workspace.snapshot(base, &Limits::default()).expect("a tree");
-        let changes = workspace.delta(base, snapshot.tree).expect("a delta");
-        deltas.push(began.elapsed().as_secs_f64() * 1e3);
-        assert_eq!(changes.len(), 1);
+        for (by, figures) in [(By::Content, &mut by_content), (By::Times, &mut by_times)] {
+            fs::write(&edited, format!("edited {time} {by:?}\n")).expect("an edit");
+            let began = Instant::now();
+            let snapshot = workspace.snapshot(base, &Limits::default(), by).expect("a tree");
+            let changes = workspace.delta(base, snapshot.tree).expect("a delta");
+            figures.push(began.elapsed().as_secs_f64() * 1e3);
+            assert_eq!(changes.len(), 1);
+        }
+    }
+    for time in 0..=times {
+        fs::write(&edited, format!("edited {time}\n")).expect("an edit");
         let began = Instant::now();
         workspace.reset_to(base).expect("reset");
         resets.push(began.elapsed().as_secs_f64() * 1e3);
     }
-    (median(deltas.split_off(1)), median(resets.split_off(1)))
+    let of = |mut figures: Vec<f64>| median(figures.split_off(1));
+    Delta { by_content_ms: of(by_content), by_times_ms: of(by_times), reset_ms: of(resets) }
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use loom_tools::{Change, CommitId, CommitMeta, Git, How, Limits, Person, Project, Snapshot, TreeId, Workspace};
+use loom_tools::{By, Change, CommitId, CommitMeta, Git, How, Limits, Person, Project, Snapshot, TreeId, Workspace};
 
 pub(crate) const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -113,7 +113,7 @@ pub(crate) fn write(path: &Path, text: impl AsRef<[u8]>) {
 }
 
 pub(crate) fn snapshot(workspace: &Workspace) -> Snapshot {
-    workspace.snapshot(workspace.base_tree(), &Limits::default()).unwrap()
+    workspace.snapshot(workspace.base_tree(), &Limits::default(), By::Content).unwrap()
 }
 
 /// What the work folder differs in from its base, one line a path, lossily.

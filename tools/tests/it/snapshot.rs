@@ -5,8 +5,11 @@ use std::fs::{self, File, FileTimes};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
-use loom_tools::{Error, Limits, Skipped, Why, Workspace};
+use loom_tools::{By, Error, Limits, Skipped, Why, Workspace};
 
 use crate::rig::{Rig, changed, show, snapshot, write};
 
@@ -127,6 +130,60 @@ fn edit_with_same_size_and_old_time_stamp_shows() {
         },
         "M README.md",
     );
+}
+
+/// What may be done to a file that has been still for long, its size and the time of its content being as they were.
+#[test]
+fn times_that_nobody_can_set_show_what_became_of_files_that_were_still() {
+    needs!("git");
+    let rig = Rig::new();
+    for name in ["edited", "replaced", "made-executable", "made-a-link", "removed", "moved-over", "kept"] {
+        rig.write(name, format!("{name:-<20}"));
+    }
+    rig.commit();
+    let (_project, workspace) = rig.workspace();
+    let (base, work) = (workspace.base_tree(), workspace.work());
+    let by = |by| workspace.snapshot(base, &Limits::default(), by).unwrap().tree;
+    let kept = work.join("kept");
+    let since = || fs::metadata(&kept).unwrap().modified().unwrap().elapsed().unwrap();
+    while since() < Duration::from_millis(2_100) {
+        thread::yield_now();
+    }
+    // Read when they had been still, they are known by their times.
+    assert_eq!((by(By::Content), by(By::Times)), (base, base));
+    let quietly = |name: &str, change: &dyn Fn(&Path)| {
+        let path = work.join(name);
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        change(&path);
+        let times = FileTimes::new().set_modified(modified);
+        File::options().write(true).open(&path).unwrap().set_times(times).unwrap();
+    };
+    quietly("edited", &|path| fs::write(path, "x".repeat(20)).unwrap());
+    quietly("replaced", &|path| {
+        fs::remove_file(path).unwrap();
+        fs::write(path, "y".repeat(20)).unwrap();
+    });
+    quietly("made-executable", &|path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap());
+    quietly("moved-over", &|path| {
+        fs::write(work.join("other"), "z".repeat(20)).unwrap();
+        fs::rename(work.join("other"), path).unwrap();
+    });
+    fs::remove_file(work.join("removed")).unwrap();
+    fs::remove_file(work.join("made-a-link")).unwrap();
+    symlink("kept", work.join("made-a-link")).unwrap();
+    let tree = by(By::Times);
+    assert_eq!(
+        show(&workspace.delta(base, tree).unwrap()),
+        "M edited, T made-a-link, M made-executable, M moved-over, D removed, M replaced"
+    );
+    assert_eq!(by(By::Content), tree);
+    // Read again within the same moment: nothing is believed that could still change unseen.
+    fs::write(&kept, "w".repeat(20)).unwrap();
+    let first = by(By::Times);
+    fs::write(&kept, "v".repeat(20)).unwrap();
+    let second = by(By::Times);
+    assert_ne!(first, second);
+    assert_eq!(by(By::Content), second);
 }
 
 #[test]
@@ -267,9 +324,15 @@ fn deleted_work_folder_is_a_typed_error_and_can_be_restored() {
     let rig = Rig::new();
     let (_project, workspace) = rig.workspace();
     fs::remove_dir_all(workspace.work()).unwrap();
-    assert!(matches!(workspace.snapshot(workspace.base_tree(), &Limits::default()), Err(Error::Deleted { .. })));
+    assert!(matches!(
+        workspace.snapshot(workspace.base_tree(), &Limits::default(), By::Content),
+        Err(Error::Deleted { .. })
+    ));
     symlink("/etc", workspace.work()).unwrap();
-    assert!(matches!(workspace.snapshot(workspace.base_tree(), &Limits::default()), Err(Error::Deleted { .. })));
+    assert!(matches!(
+        workspace.snapshot(workspace.base_tree(), &Limits::default(), By::Content),
+        Err(Error::Deleted { .. })
+    ));
     workspace.reset_to(workspace.base_tree()).unwrap();
     assert_eq!(snapshot(&workspace).tree, workspace.base_tree());
 }
@@ -295,16 +358,22 @@ fn limits_are_typed_errors() {
     let (_project, workspace) = rig.workspace();
     // A hole: it has a size and no blocks.
     File::create(workspace.work().join("huge")).unwrap().set_len(1 << 40).unwrap();
-    let error = workspace.snapshot(workspace.base_tree(), &Limits::default()).unwrap_err();
+    let error = workspace.snapshot(workspace.base_tree(), &Limits::default(), By::Content).unwrap_err();
     assert!(
         matches!(&error, Error::FileTooLarge { path, bytes, .. } if path == "huge" && *bytes == 1 << 40),
         "{error}"
     );
     fs::remove_file(workspace.work().join("huge")).unwrap();
     let few = Limits { files_max: 2, ..Limits::default() };
-    assert!(matches!(workspace.snapshot(workspace.base_tree(), &few), Err(Error::TooManyFiles { files_max: 2 })));
+    assert!(matches!(
+        workspace.snapshot(workspace.base_tree(), &few, By::Content),
+        Err(Error::TooManyFiles { files_max: 2 })
+    ));
     let small = Limits { tree_bytes_max: 20, ..Limits::default() };
-    assert!(matches!(workspace.snapshot(workspace.base_tree(), &small), Err(Error::TreeTooLarge { bytes_max: 20 })));
+    assert!(matches!(
+        workspace.snapshot(workspace.base_tree(), &small, By::Content),
+        Err(Error::TreeTooLarge { bytes_max: 20 })
+    ));
 }
 
 #[test]

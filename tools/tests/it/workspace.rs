@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use loom_tools::{Branch, Error, Limits, ObjectFormat, Project, Workspace};
+use loom_tools::{Branch, By, Error, Limits, ObjectFormat, Project, Workspace};
 
 use crate::rig::{Rig, changed, commit, content, meta, show, snapshot, write};
 
@@ -335,7 +335,10 @@ fn folders_nested_deeper_than_a_path_can_say_are_refused_and_removed() {
     write(&workspace.work().join("lifted-0"), "a name that is taken");
     fs::create_dir(workspace.work().join("top")).unwrap();
     nest(&workspace.work().join("top"));
-    assert!(matches!(workspace.snapshot(workspace.base_tree(), &Limits::default()), Err(Error::File { .. })));
+    assert!(matches!(
+        workspace.snapshot(workspace.base_tree(), &Limits::default(), By::Content),
+        Err(Error::File { .. })
+    ));
     workspace.reset_to(workspace.base_tree()).unwrap();
     assert_eq!(snapshot(&workspace).tree, workspace.base_tree());
     nest(workspace.work());
