@@ -15,7 +15,7 @@ use loom_core::answer::CheckCommand;
 use loom_core::id::{Actor, StreamId};
 use loom_core::state::Amount;
 use loom_store::Store;
-use loom_tools::{Git, Project};
+use loom_tools::Project;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -33,7 +33,6 @@ pub fn bundle(name: &str) -> Result<Arc<LoadedBundle>, String> {
 pub struct Driver {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) executor: Arc<LocalExecutor>,
-    pub(crate) git: Git,
     pub(crate) project: Arc<Project>,
     pub(crate) origin: [u8; 16],
     pub(crate) outbox: Outbox,
@@ -132,8 +131,8 @@ impl Driver {
     /// could have written.
     fn present_ground(&self, stream: StreamId) -> Result<Ground, HostError> {
         // The project's head may have moved since the session was opened.
-        let project = Project::open(&self.git, self.project.root())?;
-        let work = self.executor.prepare(stream, project.head_commit())?;
+        let head = self.project.present_head()?;
+        let work = self.executor.prepare(stream, head.commit)?;
         let file = |name: &str| {
             let path = work.join(name);
             let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
@@ -143,8 +142,8 @@ impl Driver {
             HostError::Checks(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
         Ok(Ground {
-            base_commit: project.head_commit().as_bytes().to_vec(),
-            base_tree: project.head_tree().as_bytes().to_vec(),
+            base_commit: head.commit.as_bytes().to_vec(),
+            base_tree: head.tree.as_bytes().to_vec(),
             checks: checks
                 .found
                 .into_iter()

@@ -25,9 +25,11 @@ use loom_tools::{Choice, Git, Guard, Mode, Project, Uncommitted, choose, end_str
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 
 /// Loom's folder in a project.
 const FOLDER: &str = ".loom";
@@ -40,7 +42,6 @@ const JOBS: usize = 8;
 pub struct Session {
     engine: Engine,
     executor: Arc<LocalExecutor>,
-    git: Git,
     project: Arc<Project>,
     store_folder: PathBuf,
     origin: [u8; 16],
@@ -137,10 +138,17 @@ impl Session {
         make(&scratch)?;
         let git = Git::find(&environment.search_path, &scratch)?;
         let Keepers { guard, fence, leave } = keepers;
+        let (fence, found) = thread::scope(|scope| {
+            let trial = scope.spawn(|| choose(fence, &guard, &environment.search_path, &scratch));
+            let found = Project::open(&git, path).map_err(HostError::from).and_then(|project| {
+                let folder = own_folder(&project)?;
+                Ok((Arc::new(project), folder))
+            });
+            (trial.join().unwrap_or_else(|panic| resume_unwind(panic)), found)
+        });
         // Before anything of the project is taken up: where a fence is required, nothing is done without.
-        let fence = choose(fence, &guard, &environment.search_path, &scratch)?;
-        let project = Arc::new(Project::open(&git, path)?);
-        let store_folder = own_folder(&project)?;
+        let fence = fence?;
+        let (project, store_folder) = found?;
         if let Some(folder) = expected.filter(|folder| *folder != store_folder) {
             return Err(HostError::StoreElsewhere { folder, root: project.root().to_path_buf() });
         }
@@ -155,7 +163,7 @@ impl Session {
         end_strays(&folder, STRAY_MS);
         let redactor = Arc::new(redactor(environment, provider.as_ref())?);
         let settings = LocalSettings {
-            git: git.clone(),
+            git,
             project: project.clone(),
             folder: folder.clone(),
             provider,
@@ -173,7 +181,7 @@ impl Session {
         let kept = engine.runs().map(|(stream, _)| *stream).chain(engine.set_aside().map(|(stream, _)| stream));
         let live: Vec<String> = kept.map(|stream| hex(&stream.0)).collect();
         remove_workspaces(&folder, &|name| live.iter().any(|run| run == name));
-        Ok(Session { engine, executor, git, project, store_folder, origin, inbox, outbox, fence, _lock: lock })
+        Ok(Session { engine, executor, project, store_folder, origin, inbox, outbox, fence, _lock: lock })
     }
 
     /// Returns the project.
@@ -225,7 +233,7 @@ impl Session {
     /// Returns what lies in the project and not in the commit that a run opened now starts from. Loom's own folder
     /// does not count.
     pub fn unseen(&self) -> Result<Option<Unseen>, HostError> {
-        let found = Project::open(&self.git, self.project.root())?.uncommitted()?;
+        let found = self.project.uncommitted()?;
         Ok((found.changed > 0 || found.untracked > 0).then_some(Unseen(found)))
     }
 
@@ -255,7 +263,6 @@ impl Session {
         Driver {
             store: self.engine.store().clone(),
             executor: self.executor.clone(),
-            git: self.git.clone(),
             project: self.project.clone(),
             origin: self.origin,
             outbox: self.outbox.clone(),

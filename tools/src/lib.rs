@@ -40,7 +40,7 @@ pub use object_id::{CommitId, ObjectFormat, TreeId};
 pub use process::{
     CancelToken, Capture, Command, Environment, Exit, Guard, Status, find_program, minimal_environment, run, run_heard,
 };
-pub use repository::{Branch, Project, Uncommitted};
+pub use repository::{Branch, Head, Project, Uncommitted};
 pub use ship::{Shipped, UserGit};
 pub use snapshot::{Limits, Skipped, Snapshot, Why};
 pub use stray::end_strays;

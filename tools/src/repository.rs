@@ -23,7 +23,7 @@ use crate::process::Status;
 /// More folders of objects than anybody borrows from.
 const ALTERNATES_MAX: usize = 64;
 
-/// A user's repository as it was when opened. Later commits of the user do not show.
+/// A user's repository as it was when opened. Later commits of the user show in [`Project::present_head`] alone.
 #[derive(Debug)]
 pub struct Project {
     git: Git,
@@ -34,9 +34,18 @@ pub struct Project {
     common_folder: PathBuf,
     view: TempDir,
     format: ObjectFormat,
-    head_branch: Option<Vec<u8>>,
-    head_commit: CommitId,
-    head_tree: TreeId,
+    head: Head,
+}
+
+/// Where HEAD stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The branch that it is on; absent where it is detached.
+    pub branch: Option<Vec<u8>>,
+    /// Its commit.
+    pub commit: CommitId,
+    /// The tree of that commit.
+    pub tree: TreeId,
 }
 
 /// How many paths of the work tree a run that starts from HEAD will not see.
@@ -66,54 +75,39 @@ impl Project {
         let path = fs::canonicalize(path).map_err(file("find", path))?;
         let (root, git_folder) = discover(&path)?;
         let common_folder = common_folder(&git_folder)?;
-        let head = fs::read(git_folder.join("HEAD")).map_err(file("read", &git_folder.join("HEAD")))?;
-        let head = head.trim_ascii_end();
+        let head = read_head(&git_folder)?;
 
         let view = tempfile::Builder::new()
             .prefix("view-")
             .tempdir_in(git.scratch())
             .map_err(file("create a folder in", git.scratch()))?;
-        git_folder::write(view.path(), For::Loom, ObjectFormat::Sha1, head)?;
-        let setting = |arguments: &[&str]| read_setting(git, view.path(), &common_folder, arguments);
+        git_folder::write(view.path(), For::Loom, ObjectFormat::Sha1, &head)?;
+        let settings = read_settings(git, view.path(), &common_folder)?;
+        let setting = |name: &str| settings.get(name).map(String::as_str);
         // A linked work tree of a bare repository is a work tree all the same.
-        if git_folder == common_folder && setting(&["--type=bool", "core.bare"])?.as_deref() == Some("true") {
+        if git_folder == common_folder && setting("core.bare").is_some_and(is_true) {
             return Err(Error::Bare { path: git_folder });
         }
-        if let Some(format) = setting(&["extensions.refStorage"])?.filter(|format| format != "files") {
-            return Err(Error::RefFormat { path: root, format });
+        if let Some(format) = setting("extensions.refstorage").filter(|format| *format != "files") {
+            return Err(Error::RefFormat { path: root, format: format.to_owned() });
         }
-        let format = match setting(&["extensions.objectFormat"])?.as_deref() {
+        let format = match setting("extensions.objectformat") {
             Some("sha256") => ObjectFormat::Sha256,
             _ => ObjectFormat::Sha1,
         };
-        git_folder::write(view.path(), For::Loom, format, head)?;
+        git_folder::write(view.path(), For::Loom, format, &head)?;
         link_view(view.path(), &common_folder)?;
+        let head = resolve(git, view.path(), &root, &head)?;
+        Ok(Self { git: git.clone(), root, git_folder, common_folder, view, format, head })
+    }
 
-        let peel = git.call(view.path(), "rev-parse").arguments(["--verify", "--quiet", "HEAD^{commit}"]);
-        let head_branch = head.strip_prefix(b"ref: ").map(|name| name.trim_ascii().to_vec());
-        let exit = peel.exit()?;
-        let head_commit = match exit.status {
-            Status::Exited(0) => CommitId::from_hex(exit.stdout.head.trim_ascii_end()),
-            Status::Exited(1) if head_branch.is_some() => return Err(Error::Empty { path: root }),
-            _ => return Err(peel.failure(&exit)),
-        }
-        .ok_or_else(|| peel.unusable("not a commit id"))?;
-        let head_tree = git
-            .call(view.path(), "rev-parse")
-            .arguments(["--verify".into(), format!("{head_commit}^{{tree}}")])
-            .line(TreeId::from_hex)?;
-        let head_branch = head_branch.map(|name| name.strip_prefix(b"refs/heads/").unwrap_or(&name).to_vec());
-        Ok(Self {
-            git: git.clone(),
-            root,
-            git_folder,
-            common_folder,
-            view,
-            format,
-            head_branch,
-            head_commit,
-            head_tree,
-        })
+    /// Reads again where HEAD stands; what was opened stays.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Empty`], or what git says.
+    pub fn present_head(&self) -> Result<Head, Error> {
+        let text = self.show_head()?;
+        resolve(&self.git, self.view.path(), &self.root, &text)
     }
 
     /// Returns the top folder of the work tree.
@@ -128,17 +122,17 @@ impl Project {
 
     /// Returns the branch that HEAD is on, or `None` when it is detached.
     pub fn head_branch(&self) -> Option<&[u8]> {
-        self.head_branch.as_deref()
+        self.head.branch.as_deref()
     }
 
     /// Returns the commit at HEAD.
     pub fn head_commit(&self) -> CommitId {
-        self.head_commit
+        self.head.commit
     }
 
     /// Returns the tree of the commit at HEAD.
     pub fn head_tree(&self) -> TreeId {
-        self.head_tree
+        self.head.tree
     }
 
     /// Counts what is in the work tree and not in HEAD.
@@ -149,6 +143,7 @@ impl Project {
     /// # Errors
     /// What git says, for example of a damaged index.
     pub fn uncommitted(&self) -> Result<Uncommitted, Error> {
+        self.show_head()?;
         let answer = self
             .git
             .call(self.view.path(), "status")
@@ -166,7 +161,7 @@ impl Project {
     /// # Errors
     /// What git says.
     pub fn submodules(&self) -> Result<Vec<Vec<u8>>, Error> {
-        let listing = list_tree(&self.git, self.view.path(), self.head_tree)?;
+        let listing = list_tree(&self.git, self.view.path(), self.head.tree)?;
         Ok(listing.into_iter().filter(|(_, entry)| entry.mode == Mode::Submodule).map(|(path, _)| path).collect())
     }
 
@@ -175,7 +170,7 @@ impl Project {
     /// # Errors
     /// What git says.
     pub fn head_names(&self) -> Result<Vec<Vec<u8>>, Error> {
-        let tree = self.head_tree.to_string();
+        let tree = self.head.tree.to_string();
         let answer = self.git.call(self.view.path(), "ls-tree").arguments(["--name-only", "-z", &tree]).run()?;
         Ok(answer.split(|&byte| byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
     }
@@ -257,6 +252,18 @@ impl Project {
             }
         }
         found
+    }
+
+    /// Lets the view's HEAD be what the user's is, and returns its text.
+    fn show_head(&self) -> Result<Vec<u8>, Error> {
+        let text = read_head(&self.git_folder)?;
+        let place = self.view.path().join("HEAD");
+        // Another thread may be reading it, for the same reason.
+        let next =
+            tempfile::NamedTempFile::new_in(self.view.path()).map_err(file("make a file in", self.view.path()))?;
+        git_folder::write_file(next.path(), &[&text[..], b"\n"].concat())?;
+        next.persist(&place).map_err(|error| file("write", &place)(error.error))?;
+        Ok(text)
     }
 
     pub(crate) fn git(&self) -> &Git {
@@ -397,23 +404,62 @@ fn common_folder(git_folder: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// Reads one setting of the user's configuration file as text: no includes, nothing applied.
-fn read_setting(git: &Git, view: &Path, common: &Path, arguments: &[&str]) -> Result<Option<String>, Error> {
+fn read_head(git_folder: &Path) -> Result<Vec<u8>, Error> {
+    let head = git_folder.join("HEAD");
+    Ok(fs::read(&head).map_err(file("read", &head))?.trim_ascii_end().to_vec())
+}
+
+/// Finds where HEAD, which has this text, stands in a view that has it too.
+fn resolve(git: &Git, view: &Path, root: &Path, text: &[u8]) -> Result<Head, Error> {
+    let branch = text.strip_prefix(b"ref: ").map(<[u8]>::trim_ascii);
+    let both = git
+        .call(view, "cat-file")
+        .arguments(["--batch-check=%(objectname)"])
+        .stdin(b"HEAD^{commit}\nHEAD^{tree}\n".to_vec());
+    let answer = both.run()?;
+    let mut lines = answer.split(|&byte| byte == b'\n').map(<[u8]>::to_vec);
+    let commit = lines.next().and_then(|line| CommitId::from_hex(&line));
+    let tree = lines.next().and_then(|line| TreeId::from_hex(&line));
+    let Some((commit, tree)) = commit.zip(tree) else {
+        // Which of two things is missing is asked only now: a commit, or one that the repository should have.
+        let one = git.call(view, "rev-parse").arguments(["--verify", "--quiet", "HEAD^{tree}"]);
+        let exit = one.exit()?;
+        return Err(match exit.status {
+            Status::Exited(1) if branch.is_some() => Error::Empty { path: root.to_owned() },
+            Status::Exited(0) => both.unusable(&String::from_utf8_lossy(&answer)),
+            _ => one.failure(&exit),
+        });
+    };
+    let branch = branch.map(|name| name.strip_prefix(b"refs/heads/").unwrap_or(name).to_vec());
+    Ok(Head { branch, commit, tree })
+}
+
+/// Reads the user's configuration file as text, by names in small letters: no includes, nothing applied. The last of
+/// several values holds, as for git.
+fn read_settings(git: &Git, view: &Path, common: &Path) -> Result<BTreeMap<String, String>, Error> {
     let config = common.join("config");
     if !config.exists() {
-        return Ok(None);
+        return Ok(BTreeMap::new());
     }
-    let call = git
-        .call(view, "config")
-        .arguments([OsStr::new("--file"), config.as_os_str()])
-        .arguments(["--no-includes", "--get"])
-        .arguments(arguments);
-    let exit = call.exit()?;
-    match exit.status {
-        Status::Exited(0) => Ok(Some(String::from_utf8_lossy(exit.stdout.head.trim_ascii_end()).into_owned())),
-        Status::Exited(1) => Ok(None),
-        _ => Err(call.failure(&exit)),
-    }
+    let call = git.call(view, "config").arguments([OsStr::new("--file"), config.as_os_str()]).arguments([
+        "--no-includes",
+        "--list",
+        "-z",
+    ]);
+    let answer = call.run()?;
+    let entries = answer.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()).map(String::from_utf8_lossy);
+    let pair = |entry: &str| match entry.split_once('\n') {
+        Some((name, value)) => (name.to_owned(), value.to_owned()),
+        // A name alone is a true.
+        None => (entry.to_owned(), "true".to_owned()),
+    };
+    Ok(entries.map(|entry| pair(&entry)).collect())
+}
+
+/// Whether git takes a value for true.
+fn is_true(value: &str) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "true" | "yes" | "on")
+        || value.parse::<i64>().is_ok_and(|number| number != 0)
 }
 
 fn link_view(view: &Path, common: &Path) -> Result<(), Error> {
