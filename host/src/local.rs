@@ -370,7 +370,7 @@ impl Shared {
         match workspace.snapshot(before, &Limits::default(), by) {
             Ok(snapshot) => {
                 report.tree_after = snapshot.tree.as_bytes().to_vec();
-                report.delta = workspace.delta(before, snapshot.tree)?.into_iter().map(change).collect();
+                report.delta = snapshot.changes.into_iter().map(change).collect();
             }
             Err(
                 error @ (ToolError::Deleted { .. }

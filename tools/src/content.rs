@@ -1,7 +1,7 @@
-//! Names the content of files and links as git does, without git.
+//! Names the content of files, links and trees as git does, without git.
 //!
 //! A blob's name is the hash of `blob `, its length in decimal digits, a zero byte and its bytes: files are their bytes,
-//! as `git_folder.rs` has it. SHA-1 is computed with the detection of collisions that git has, so that a file which was
+//! as `git_folder.rs` has it; likewise a tree's. SHA-1 is computed with the detection of collisions that git has, so that a file which was
 //! made to collide with another one is not taken for it.
 
 use std::ffi::OsStr;
@@ -25,12 +25,12 @@ enum Hasher {
 }
 
 impl Hasher {
-    fn blob(format: ObjectFormat, bytes: u64) -> Self {
+    fn of(format: ObjectFormat, kind: &str, bytes: u64) -> Self {
         let mut hasher = match format {
             ObjectFormat::Sha1 => Self::Sha1(Box::default()),
             ObjectFormat::Sha256 => Self::Sha256(Sha256::new()),
         };
-        hasher.update(format!("blob {bytes}\0").as_bytes());
+        hasher.update(format!("{kind} {bytes}\0").as_bytes());
         hasher
     }
 
@@ -42,17 +42,16 @@ impl Hasher {
     }
 
     fn finish(self) -> io::Result<EntryId> {
-        let id = match self {
+        match self {
             Self::Sha1(hasher) => {
                 let found = hasher.try_finalize();
                 if found.has_collision() {
                     return Err(Error::new(ErrorKind::InvalidData, "it is one of two files made to have one SHA-1"));
                 }
-                EntryId::from_bytes(found.hash())
+                Ok(EntryId::sha1((*found.hash()).into()))
             }
-            Self::Sha256(hasher) => EntryId::from_bytes(&hasher.finalize()),
-        };
-        id.ok_or_else(|| ErrorKind::InvalidData.into())
+            Self::Sha256(hasher) => Ok(EntryId::sha256(hasher.finalize().into())),
+        }
     }
 }
 
@@ -62,7 +61,7 @@ pub(crate) fn of_file(format: ObjectFormat, place: &Path) -> io::Result<EntryId>
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let mut file = OpenOptions::new().read(true).custom_flags(i32::try_from(flags).unwrap_or_default()).open(place)?;
     let bytes = file.metadata()?.len();
-    let mut hasher = Hasher::blob(format, bytes);
+    let mut hasher = Hasher::of(format, "blob", bytes);
     let mut chunk = vec![0; usize::try_from(bytes).unwrap_or(CHUNK_BYTES).clamp(1, CHUNK_BYTES)];
     let mut left = bytes;
     while left > 0 {
@@ -74,10 +73,17 @@ pub(crate) fn of_file(format: ObjectFormat, place: &Path) -> io::Result<EntryId>
     hasher.finish()
 }
 
+/// Returns the name of a tree that is encoded so.
+pub(crate) fn of_tree(format: ObjectFormat, bytes: &[u8]) -> io::Result<EntryId> {
+    let mut hasher = Hasher::of(format, "tree", bytes.len() as u64);
+    hasher.update(bytes);
+    hasher.finish()
+}
+
 /// Returns the name of where a link points to.
 pub(crate) fn of_link(format: ObjectFormat, target: &OsStr) -> io::Result<EntryId> {
     let target = target.as_bytes();
-    let mut hasher = Hasher::blob(format, target.len() as u64);
+    let mut hasher = Hasher::of(format, "blob", target.len() as u64);
     hasher.update(target);
     hasher.finish()
 }

@@ -26,6 +26,7 @@ mod ship;
 mod snapshot;
 mod stray;
 mod streams;
+mod tree;
 mod work_folder;
 mod workspace;
 

@@ -127,8 +127,16 @@ id!(
 pub(crate) struct EntryId(Raw);
 
 impl EntryId {
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Raw::from_bytes(bytes).map(Self)
+    pub(crate) fn sha1(bytes: [u8; 20]) -> Self {
+        Self(Raw::Sha1(bytes))
+    }
+
+    pub(crate) fn sha256(bytes: [u8; 32]) -> Self {
+        Self(Raw::Sha256(bytes))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 
     pub(crate) fn from_hex(hex: &[u8]) -> Option<Self> {

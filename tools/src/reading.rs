@@ -6,11 +6,13 @@
 //! Never: follows a symbolic link, opens what is not a file.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
 use std::num::NonZero;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::content;
 use crate::error::{Error, file};
 use crate::object_id::ObjectFormat;
-use crate::repository::{Entry, Mode};
+use crate::tree::{Entry, Mode};
 use crate::work_folder::list;
 
 /// Longer than the steps of any file system's clock.
@@ -40,8 +42,8 @@ pub(crate) enum Visit {
 
 /// Judges entries of a work folder, on several threads.
 pub(crate) trait Visitor: Sync {
-    /// `path` is inside of the work folder, `place` the whole of it; `mark` is that of the folder.
-    fn visit(&self, path: &[u8], place: &Path, metadata: &Metadata, mark: bool) -> Result<Visit, Error>;
+    /// `path` is that inside of the work folder, `mark` that of the folder which it is in.
+    fn visit(&self, path: &[u8], metadata: &Metadata, mark: bool) -> Result<Visit, Error>;
 }
 
 /// A file or link as it was found.
@@ -112,16 +114,13 @@ pub(crate) fn read(
             others.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         [first].into_iter().chain(joined).collect()
     });
-    let mut reading = Reading::new();
-    for part in parts {
-        reading.extend(part?);
-    }
-    Ok(reading)
+    let parts = parts.into_iter().collect::<Result<Vec<_>, Error>>()?;
+    Ok(parts.into_iter().flatten().collect())
 }
 
 enum Task {
     Folder(Vec<u8>, bool),
-    Files(Vec<(Vec<u8>, PathBuf, Metadata)>),
+    Files(Vec<(Vec<u8>, Metadata)>),
 }
 
 #[derive(Default)]
@@ -184,11 +183,11 @@ impl Reader<'_> {
             Task::Files(files) => return files.into_iter().try_for_each(|file| self.name(file, found)),
         };
         let mut taken = Vec::new();
-        for (path, place, metadata) in list(self.work, &folder)? {
-            match self.visitor.visit(&path, &place, &metadata, mark)? {
+        for (path, metadata) in list(self.work, &folder)? {
+            match self.visitor.visit(&path, &metadata, mark)? {
                 Visit::Leave => {}
                 Visit::Enter(mark) => self.share(Task::Folder(path, mark)),
-                Visit::Take => taken.push((path, place, metadata)),
+                Visit::Take => taken.push((path, metadata)),
             }
             if taken.len() == FILES_AT_ONCE {
                 self.share(Task::Files(std::mem::take(&mut taken)));
@@ -202,17 +201,14 @@ impl Reader<'_> {
         self.turn.notify_one();
     }
 
-    fn name(
-        &self,
-        (path, place, metadata): (Vec<u8>, PathBuf, Metadata),
-        found: &mut Vec<(Vec<u8>, Found)>,
-    ) -> Result<(), Error> {
+    fn name(&self, (path, metadata): (Vec<u8>, Metadata), found: &mut Vec<(Vec<u8>, Found)>) -> Result<(), Error> {
         let stat = Stat::of(&metadata);
         let known = self.earlier.and_then(|earlier| earlier.get(&path)).filter(|found| found.known_by == Some(stat));
         if let Some(known) = known {
             found.push((path, *known));
             return Ok(());
         }
+        let place = self.work.join(OsStr::from_bytes(&path));
         match self.entry(&place, &metadata) {
             Ok(entry) => found.push((path, Found { entry, known_by: stat.is_settled(self.now).then_some(stat) })),
             // It vanished since it was listed: it is absent.

@@ -19,6 +19,7 @@ use crate::git::Git;
 use crate::git_folder::{self, For};
 use crate::object_id::{CommitId, EntryId, ObjectFormat, TreeId};
 use crate::process::Status;
+use crate::tree::{Listing, Mode};
 
 /// More folders of objects than anybody borrows from.
 const ALTERNATES_MAX: usize = 64;
@@ -161,8 +162,8 @@ impl Project {
     /// # Errors
     /// What git says.
     pub fn submodules(&self) -> Result<Vec<Vec<u8>>, Error> {
-        let listing = list_tree(&self.git, self.view.path(), self.head.tree)?;
-        Ok(listing.into_iter().filter(|(_, entry)| entry.mode == Mode::Submodule).map(|(path, _)| path).collect())
+        let entries = Listing::read(&self.git, self.view.path(), self.head.tree)?.entries;
+        Ok(entries.into_iter().filter(|(_, entry)| entry.mode == Mode::Submodule).map(|(path, _)| path).collect())
     }
 
     /// Returns the names in the top folder of the commit at HEAD.
@@ -277,55 +278,6 @@ impl Project {
     pub(crate) fn shallow(&self) -> PathBuf {
         self.common_folder.join("shallow")
     }
-}
-
-/// What a path of a tree is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    File,
-    Executable,
-    Link,
-    Submodule,
-}
-
-impl Mode {
-    /// Takes git's octal digits; whatever a file's permissions were once, its owner may execute it or not.
-    fn parse(digits: &[u8]) -> Option<Self> {
-        match digits {
-            b"120000" => Some(Self::Link),
-            b"160000" => Some(Self::Submodule),
-            [b'1', b'0', b'0', owner, _, _] => Some(if owner & 1 == 1 { Self::Executable } else { Self::File }),
-            _ => None,
-        }
-    }
-}
-
-/// What stands at a path of a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) mode: Mode,
-    pub(crate) id: EntryId,
-}
-
-/// All files, links and submodules of a tree.
-pub(crate) type Listing = BTreeMap<Vec<u8>, Entry>;
-
-/// Lists a tree.
-pub(crate) fn list_tree(git: &Git, git_folder: &Path, tree: TreeId) -> Result<Listing, Error> {
-    let call = git.call(git_folder, "ls-tree").arguments(["-r", "-z", "--full-tree", &tree.to_string()]);
-    let answer = call.run()?;
-    let parse = |line: &[u8]| {
-        let tab = line.iter().position(|&byte| byte == b'\t')?;
-        let mut words = line[..tab].split(|&byte| byte == b' ');
-        let (mode, _kind, id) = (words.next()?, words.next()?, words.next()?);
-        let entry = Entry { mode: Mode::parse(mode)?, id: EntryId::from_hex(id)? };
-        Some((line[tab + 1..].to_vec(), entry))
-    };
-    answer
-        .split(|&byte| byte == 0)
-        .filter(|line| !line.is_empty())
-        .map(|line| parse(line).ok_or_else(|| call.unusable(&String::from_utf8_lossy(line))))
-        .collect()
 }
 
 /// Reads blobs, in one call and in order.

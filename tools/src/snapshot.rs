@@ -23,8 +23,10 @@ use crate::git::Git;
 use crate::git_folder::sync_folder;
 use crate::object_id::TreeId;
 use crate::reading::{self, Reading, Visit, Visitor};
-use crate::repository::{Entry, Listing, Mode, blobs};
-use crate::work_folder::{holds, make_readable, remove_if_present, split};
+use crate::repository::blobs;
+use crate::tree::{Changed, Entry, Listing, Mode, parse_entry};
+use crate::work_folder::{holds, make_readable, make_readable_in, remove_if_present, split};
+use crate::workspace::Change;
 
 /// How much a snapshot takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,8 @@ impl Default for Limits {
 pub struct Snapshot {
     /// The durable tree.
     pub tree: TreeId,
+    /// The paths in which it differs from the known one, in path order.
+    pub changes: Vec<Change>,
     /// What stands in the folder and cannot be in a tree, in path order. Ignored files are not listed.
     pub skipped: Vec<Skipped>,
 }
@@ -83,9 +87,16 @@ pub(crate) struct Source<'a> {
     pub(crate) limits: &'a Limits,
 }
 
+/// A snapshot and what it was made of.
+pub(crate) struct Taken {
+    pub(crate) snapshot: Snapshot,
+    /// What is in its tree, where that is another than the known one.
+    pub(crate) listing: Option<Listing>,
+    pub(crate) reading: Reading,
+}
+
 impl Source<'_> {
-    /// Returns the snapshot and what was read for it.
-    pub(crate) fn take(&self) -> Result<(Snapshot, Reading), Error> {
+    pub(crate) fn take(&self) -> Result<Taken, Error> {
         let Self { work, base, limits, .. } = self;
         let gone = || Error::Deleted { path: work.to_path_buf() };
         match fs::symlink_metadata(work) {
@@ -94,55 +105,58 @@ impl Source<'_> {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(gone()),
             Err(error) => return Err(file("look at", work)(error)),
         }
-        let walk = Walk { base, limits, files: AtomicU64::new(0), bytes: AtomicU64::new(0), skipped: Mutex::default() };
+        let walk =
+            Walk { work, base, limits, files: AtomicU64::new(0), bytes: AtomicU64::new(0), skipped: Mutex::default() };
         let reading = reading::read(work, self.known.0.format(), &walk, self.earlier)?;
-        let mut listing: Listing = reading.iter().map(|(path, found)| (path.clone(), found.entry)).collect();
-        for (path, entry) in &base.submodules {
-            if !holds(&reading, path) {
-                listing.insert(path.clone(), *entry);
-            }
-        }
-        let tree = self.write_tree(&listing)?;
+        let (tree, listing) = self.write_tree(&reading)?;
+        let changes = listing.as_ref().map(|listing| listing.changes_since(self.known.1)).unwrap_or_default();
         let mut skipped = walk.skipped.into_inner().unwrap_or_else(PoisonError::into_inner);
         skipped.sort();
-        Ok((Snapshot { tree, skipped }, reading))
+        Ok(Taken { snapshot: Snapshot { tree, changes, skipped }, listing, reading })
     }
 
-    /// Writes a tree that differs from the known one in some paths.
-    fn write_tree(&self, listing: &Listing) -> Result<TreeId, Error> {
+    /// Writes the tree, where it is another than the known one, and returns then what is in it.
+    fn write_tree(&self, reading: &Reading) -> Result<(TreeId, Option<Listing>), Error> {
         let (known, before) = self.known;
-        if listing == before {
-            return Ok(known);
+        let base = &self.base.submodules;
+        let kept: BTreeMap<&Vec<u8>, &Entry> = base.iter().filter(|(path, _)| !holds(reading, path)).collect();
+        let is_there = |path: &Vec<u8>| reading.contains_key(path) || kept.contains_key(path);
+        let mut changed: Changed =
+            before.entries.keys().filter(|path| !is_there(path)).map(|path| (path.clone(), None)).collect();
+        let differs = |path: &Vec<u8>, entry: &Entry| before.entries.get(path) != Some(entry);
+        let submodules = kept.into_iter().filter(|(path, entry)| differs(path, entry));
+        changed.extend(submodules.map(|(path, entry)| (path.clone(), Some(*entry))));
+        let files = reading.iter().filter(|(path, found)| differs(path, &found.entry)).map(|(path, _)| path);
+        changed.extend(self.write_blobs(files.collect())?);
+        if changed.is_empty() {
+            return Ok((known, None));
         }
+        let (tree, listing) = before.write_changed(self.git, self.git_folder, known.format(), changed)?;
+        sync_objects(self.git_folder)?;
+        Ok((tree, Some(listing)))
+    }
+
+    /// Writes the contents of files and links, and returns what they are by then.
+    fn write_blobs(&self, paths: Vec<&Vec<u8>>) -> Result<Changed, Error> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        // An index of nothing else. Left by the time before, or by a crash; one driver owns a workspace.
         let index = self.git_folder.join("snapshot.index");
-        // Left by the time before, or by a crash; one driver owns a workspace.
         remove_if_present(&index)?;
         remove_if_present(&index.with_added_extension("lock"))?;
         let call = |name| self.git.call(self.git_folder, name).work_tree(self.work).index(&index);
-        call("read-tree").arguments([known.to_string()]).success()?;
-        let (mut lines, mut paths) = (Vec::new(), Vec::new());
-        // What is gone goes first: a folder may have come where a file was. The id is read and means nothing.
-        for path in before.keys().filter(|path| !listing.contains_key(*path)) {
-            lines.extend([format!("0 {known}\t").as_bytes(), path, b"\0"].concat());
-        }
-        for (path, entry) in listing.iter().filter(|(path, entry)| before.get(*path) != Some(entry)) {
-            match entry.mode {
-                Mode::Submodule => lines.extend([format!("160000 {}\t", entry.id).as_bytes(), path, b"\0"].concat()),
-                Mode::File | Mode::Executable | Mode::Link => paths.extend(path.iter().copied().chain([0])),
-            }
-        }
-        if !lines.is_empty() {
-            call("update-index").arguments(["-z", "--index-info"]).stdin(lines).success()?;
-        }
-        if !paths.is_empty() {
-            // `--remove` takes a file that has vanished since it was read for absent instead of failing.
-            call("update-index").arguments(["--add", "--remove", "-z", "--stdin"]).stdin(paths).success()?;
-        }
-        let tree = call("write-tree").line(TreeId::from_hex)?;
-        if tree != known {
-            sync_objects(self.git_folder)?;
-        }
-        Ok(tree)
+        let lines = paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
+        // `--remove` takes a file that has vanished since it was read for absent instead of failing.
+        call("update-index").arguments(["--add", "--remove", "-z", "--stdin"]).stdin(lines).success()?;
+        let listed = call("ls-files").arguments(["--stage", "-z"]);
+        let answer = listed.run()?;
+        let mut found = answer
+            .split(|&byte| byte == 0)
+            .filter(|line| !line.is_empty())
+            .map(|line| parse_entry(line, 1).ok_or_else(|| listed.unusable(&String::from_utf8_lossy(line))))
+            .collect::<Result<BTreeMap<_, _>, _>>()?;
+        Ok(paths.into_iter().map(|path| (path.clone(), found.remove(path))).collect())
     }
 }
 
@@ -150,22 +164,22 @@ impl Source<'_> {
 #[derive(Debug)]
 pub(crate) struct Base {
     tracked: BTreeMap<Vec<u8>, Entry>,
-    submodules: Vec<(Vec<u8>, Entry)>,
+    submodules: BTreeMap<Vec<u8>, Entry>,
     /// By folder; the root is the empty path.
     rules: BTreeMap<Vec<u8>, Gitignore>,
 }
 
 impl Base {
     pub(crate) fn read(git: &Git, git_folder: &Path, listing: &Listing) -> Result<Self, Error> {
-        let (submodules, tracked): (Vec<_>, Vec<_>) =
-            listing.clone().into_iter().partition(|(_, entry)| entry.mode == Mode::Submodule);
+        let (submodules, tracked): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            listing.entries.clone().into_iter().partition(|(_, entry)| entry.mode == Mode::Submodule);
         let is_rules =
             |path: &[u8], mode| split(path).1 == b".gitignore" && matches!(mode, Mode::File | Mode::Executable);
         let rule_files: Vec<_> = tracked.iter().filter(|(path, entry)| is_rules(path, entry.mode)).collect();
         let texts = blobs(git, git_folder, rule_files.iter().map(|(_, entry)| entry.id))?;
         let folders = rule_files.iter().map(|(path, _)| split(path).0.to_vec());
         let rules = folders.zip(&texts).map(|(folder, text)| (folder, read_rules(text))).collect();
-        Ok(Self { tracked: tracked.into_iter().collect(), submodules, rules })
+        Ok(Self { tracked, submodules, rules })
     }
 
     /// Judges one path whose folders are known not to be ignored. The rules nearest to it win.
@@ -199,6 +213,7 @@ fn read_rules(text: &[u8]) -> Gitignore {
 }
 
 struct Walk<'a> {
+    work: &'a Path,
     base: &'a Base,
     limits: &'a Limits,
     files: AtomicU64,
@@ -208,7 +223,7 @@ struct Walk<'a> {
 
 impl Visitor for Walk<'_> {
     /// The mark is whether the folder is ignored.
-    fn visit(&self, path: &[u8], place: &Path, metadata: &Metadata, is_in_ignored: bool) -> Result<Visit, Error> {
+    fn visit(&self, path: &[u8], metadata: &Metadata, is_in_ignored: bool) -> Result<Visit, Error> {
         let name = split(path).1;
         if name == b".git" {
             return Ok(Visit::Leave);
@@ -225,7 +240,7 @@ impl Visitor for Walk<'_> {
         } else if kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device() {
             self.skip(path, Why::Special);
         } else {
-            make_readable(place, metadata)?;
+            make_readable_in(self.work, path, metadata)?;
             if kind.is_dir() {
                 return Ok(Visit::Enter(ignored));
             }

@@ -15,7 +15,7 @@ use crate::error::{Error, file};
 use crate::git::Git;
 use crate::object_id::TreeId;
 use crate::reading::{self, Reading, Visit, Visitor};
-use crate::repository::{Entry, Listing, Mode};
+use crate::tree::{Entry, Listing, Mode};
 
 /// Makes `work` equal to a tree: removes what the tree does not have, writes what differs. What is equal is not written
 /// again (on ext4 a file made just after many were deleted costs a millisecond: inodes freed in the last minutes are
@@ -28,9 +28,10 @@ pub(crate) fn make_equal(
     (tree, listing): (TreeId, &Listing),
 ) -> Result<Reading, Error> {
     make_folder(work)?;
-    let mut reading = reading::read(work, tree.format(), &Remover { listing }, None)?;
+    let mut reading = reading::read(work, tree.format(), &Remover { work, listing }, None)?;
     let is_right = |path: &Vec<u8>, entry: &Entry| reading.get(path).is_some_and(|found| found.entry == *entry);
     let wrong: Vec<&Vec<u8>> = listing
+        .entries
         .iter()
         .filter(|(path, entry)| entry.mode != Mode::Submodule && !is_right(path, entry))
         .map(|(path, _)| path)
@@ -57,7 +58,7 @@ pub(crate) fn make_equal(
             call("checkout-index").arguments(["-f", "-u", "-z", "--stdin"]).stdin(paths).success()?;
         }
     }
-    for (path, _) in listing.iter().filter(|(_, entry)| entry.mode == Mode::Submodule) {
+    for (path, _) in listing.entries.iter().filter(|(_, entry)| entry.mode == Mode::Submodule) {
         let place = work.join(OsStr::from_bytes(path));
         fs::create_dir_all(&place).map_err(file("create", &place))?;
     }
@@ -69,23 +70,24 @@ pub(crate) fn make_equal(
 
 /// Removes everything that stands at no path of a tree.
 struct Remover<'a> {
+    work: &'a Path,
     listing: &'a Listing,
 }
 
 impl Visitor for Remover<'_> {
-    fn visit(&self, path: &[u8], place: &Path, metadata: &Metadata, _mark: bool) -> Result<Visit, Error> {
-        let wanted = self.listing.get(path);
+    fn visit(&self, path: &[u8], metadata: &Metadata, _mark: bool) -> Result<Visit, Error> {
+        let wanted = self.listing.entries.get(path);
         let is_submodule = wanted.is_some_and(|entry| entry.mode == Mode::Submodule);
         let is_wanted = if metadata.is_dir() {
-            is_submodule || holds_beneath(self.listing, path)
+            is_submodule || holds_beneath(&self.listing.entries, path)
         } else {
             (metadata.is_file() || metadata.is_symlink()) && wanted.is_some() && !is_submodule
         };
         if !is_wanted {
-            remove_tree(place)?;
+            remove_tree(&self.work.join(OsStr::from_bytes(path)))?;
             return Ok(Visit::Leave);
         }
-        make_readable(place, metadata)?;
+        make_readable_in(self.work, path, metadata)?;
         Ok(if metadata.is_dir() { Visit::Enter(false) } else { Visit::Take })
     }
 }
@@ -100,8 +102,8 @@ fn make_folder(work: &Path) -> Result<(), Error> {
     fs::create_dir(work).map_err(file("create", work))
 }
 
-/// Lists a folder of the work folder: path inside it, path, metadata of the entry itself.
-pub(crate) fn list(work: &Path, folder: &[u8]) -> Result<Vec<(Vec<u8>, PathBuf, Metadata)>, Error> {
+/// Lists a folder of the work folder: path inside of that, metadata of the entry itself.
+pub(crate) fn list(work: &Path, folder: &[u8]) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
     let place = work.join(OsStr::from_bytes(folder));
     let mut entries = Vec::new();
     for entry in fs::read_dir(&place).map_err(file("list", &place))? {
@@ -112,7 +114,7 @@ pub(crate) fn list(work: &Path, folder: &[u8]) -> Result<Vec<(Vec<u8>, PathBuf, 
         }
         path.extend_from_slice(entry.file_name().as_bytes());
         let metadata = entry.metadata().map_err(file("look at", &entry.path()))?;
-        entries.push((path, entry.path(), metadata));
+        entries.push((path, metadata));
     }
     Ok(entries)
 }
@@ -141,6 +143,11 @@ pub(crate) fn holds<V>(paths: &BTreeMap<Vec<u8>, V>, path: &[u8]) -> bool {
 
 /// Gives the owner back what is needed to read a file or to list and empty a folder.
 pub(crate) fn make_readable(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    make_readable_in(path, &[], metadata)
+}
+
+/// As [`make_readable`], of a path inside of a folder.
+pub(crate) fn make_readable_in(folder: &Path, path: &[u8], metadata: &Metadata) -> Result<(), Error> {
     let needed = match metadata {
         metadata if metadata.is_dir() => 0o700,
         metadata if metadata.is_file() => 0o400,
@@ -150,7 +157,8 @@ pub(crate) fn make_readable(path: &Path, metadata: &Metadata) -> Result<(), Erro
         return Ok(());
     }
     let mode = (metadata.mode() & 0o7777) | needed;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(file("make readable", path))
+    let place = if path.is_empty() { folder.to_owned() } else { folder.join(OsStr::from_bytes(path)) };
+    fs::set_permissions(&place, fs::Permissions::from_mode(mode)).map_err(file("make readable", &place))
 }
 
 /// Longest path that is walked down while removing; the system takes about 4,000 bytes.

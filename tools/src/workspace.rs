@@ -17,15 +17,16 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::compare::{changes, comparing};
+use crate::compare::comparing;
 use crate::error::{Error, file};
 use crate::git::{Call, Git};
 use crate::git_folder::{self, For, sync_folder};
 use crate::object_id::{CommitId, TreeId};
 use crate::process::Capture;
 use crate::reading::Reading;
-use crate::repository::{Branch, Listing, Project, list_tree};
-use crate::snapshot::{Base, Limits, Snapshot, Source};
+use crate::repository::{Branch, Project};
+use crate::snapshot::{Base, Limits, Snapshot, Source, Taken};
+use crate::tree::Listing;
 use crate::work_folder::{self, remove_tree};
 
 /// A private repository with a work folder.
@@ -204,20 +205,13 @@ impl Workspace {
             earlier: earlier.as_ref().filter(|_| by == By::Times),
             limits,
         };
-        let (snapshot, reading) = source.take()?;
-        self.seen().reading = Some(reading);
-        Ok(snapshot)
-    }
-
-    /// Returns the paths in which two trees differ, in path order.
-    ///
-    /// # Errors
-    /// What git says, for example that there is no such tree.
-    pub fn delta(&self, from: TreeId, to: TreeId) -> Result<Vec<Change>, Error> {
-        if from == to {
-            return Ok(Vec::new());
+        let Taken { snapshot, listing, reading } = source.take()?;
+        let mut seen = self.seen();
+        seen.reading = Some(reading);
+        if let Some(listing) = listing {
+            seen.listing = Some((snapshot.tree, Arc::new(listing)));
         }
-        changes(&self.compare(&["-z", "--name-status"], from, to))
+        Ok(snapshot)
     }
 
     /// Returns the difference of two trees as a unified patch, of which at most `bytes_max` are kept. Paths are quoted as
@@ -310,7 +304,7 @@ impl Workspace {
         if let Some((_, listing)) = seen.filter(|(seen, _)| *seen == tree) {
             return Ok(listing);
         }
-        let listing = Arc::new(list_tree(&self.git, &self.repository, tree)?);
+        let listing = Arc::new(Listing::read(&self.git, &self.repository, tree)?);
         self.seen().listing = Some((tree, listing.clone()));
         Ok(listing)
     }

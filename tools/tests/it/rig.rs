@@ -116,10 +116,34 @@ pub(crate) fn snapshot(workspace: &Workspace) -> Snapshot {
     workspace.snapshot(workspace.base_tree(), &Limits::default(), By::Content).unwrap()
 }
 
-/// What the work folder differs in from its base, one line a path, lossily.
+/// What the work folder differs in from its base, one line a path, lossily; git says the same of the two trees.
 pub(crate) fn changed(workspace: &Workspace) -> String {
-    let tree = snapshot(workspace).tree;
-    show(&workspace.delta(workspace.base_tree(), tree).unwrap())
+    let taken = snapshot(workspace);
+    assert_eq!(differing(workspace, workspace.base_tree(), taken.tree), taken.changes);
+    show(&taken.changes)
+}
+
+/// What git says two trees of a workspace differ in.
+pub(crate) fn differing(workspace: &Workspace, from: TreeId, to: TreeId) -> Vec<Change> {
+    let folder = workspace.objects().parent().unwrap().to_owned();
+    let output = Command::new("git")
+        .env("GIT_DIR", folder)
+        .args(["diff-tree", "-r", "-z", "--no-renames", "--name-status", &from.to_string(), &to.to_string()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut words = output.stdout.split(|&byte| byte == 0);
+    let mut changes = Vec::new();
+    while let (Some(status), Some(path)) = (words.next(), words.next()) {
+        let how = match status {
+            b"A" => How::Added,
+            b"M" => How::Modified,
+            b"D" => How::Deleted,
+            _ => How::TypeChanged,
+        };
+        changes.push(Change { path: path.to_vec(), how });
+    }
+    changes
 }
 
 pub(crate) fn show(changes: &[Change]) -> String {

@@ -229,7 +229,6 @@ fn work(rig: &Rig) {
     project.branch("side").unwrap();
     write(&workspace.work().join("README.md"), "by an agent\n");
     let tree = snapshot(&workspace).tree;
-    workspace.delta(workspace.base_tree(), tree).unwrap();
     workspace.diff_text(workspace.base_tree(), tree, 10_000).unwrap();
     drop(workspace);
     let workspace = Workspace::open(&project, &rig.path("run")).unwrap();

@@ -1,5 +1,6 @@
 //! What an agent may do to its folder, and that the tree tells.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use loom_tools::{By, Error, Limits, Skipped, Why, Workspace};
 
-use crate::rig::{Rig, changed, show, snapshot, write};
+use crate::rig::{Rig, changed, differing, show, snapshot, write};
 
 fn check(work: impl FnOnce(&Rig, &Workspace), expected: &str) {
     let rig = Rig::new();
@@ -173,7 +174,7 @@ fn times_that_nobody_can_set_show_what_became_of_files_that_were_still() {
     symlink("kept", work.join("made-a-link")).unwrap();
     let tree = by(By::Times);
     assert_eq!(
-        show(&workspace.delta(base, tree).unwrap()),
+        show(&differing(&workspace, base, tree)),
         "M edited, T made-a-link, M made-executable, M moved-over, D removed, M replaced"
     );
     assert_eq!(by(By::Content), tree);
@@ -254,7 +255,7 @@ fn odd_names_are_kept_byte_for_byte() {
         write(&workspace.work().join(OsStr::from_bytes(name)), "2");
         write(&workspace.work().join("git~1").join(OsStr::from_bytes(name)), "3");
     }
-    let changes = workspace.delta(workspace.base_tree(), snapshot(&workspace).tree).unwrap();
+    let changes = snapshot(&workspace).changes;
     for name in names {
         assert!(changes.iter().any(|change| change.path == name));
         assert!(changes.iter().any(|change| change.path == [b"git~1/", name].concat()));
@@ -457,6 +458,76 @@ fn ignore_rules_mean_what_git_means() {
     }
     let expected = rig.user(&["-c", "core.quotePath=false", "ls-files", "--others", "--exclude-standard"]);
     let expected: Vec<String> = expected.lines().map(|name| format!("A {}", name.as_bytes().escape_ascii())).collect();
-    let taken = show(&workspace.delta(workspace.base_tree(), snapshot(&workspace).tree).unwrap());
+    let taken = show(&snapshot(&workspace).changes);
     assert_eq!(taken.split(", ").collect::<Vec<_>>(), expected);
+}
+
+/// Names that git orders otherwise as folders than as files.
+const NAMES: [&str; 8] = ["a", "a-", "a.b", "a0", "b", "a~", "aa", "\u{e9}"];
+
+/// Edits of all kinds, one after the other: each tree is the one that git makes of the folder.
+#[test]
+fn trees_are_those_of_git_whatever_is_edited() {
+    needs!("git");
+    let rig = Rig::new();
+    let (_project, workspace) = rig.workspace();
+    let (work, git_folder) = (workspace.work(), workspace.objects().parent().unwrap().to_owned());
+    let index = rig.path("index-of-git");
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .envs([("GIT_DIR", git_folder.as_path()), ("GIT_WORK_TREE", work), ("GIT_INDEX_FILE", index.as_path())])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    };
+    let mut state = 1_u64;
+    let mut chance = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let (mut known, mut trees) = (workspace.base_tree(), BTreeSet::new());
+    for round in 0..120 {
+        for _ in 0..1 + chance(4) {
+            let depth = 1 + chance(4);
+            let path = (0..depth).fold(work.to_owned(), |path, _| path.join(NAMES[chance(NAMES.len())]));
+            // Whatever is in the way goes.
+            let above: Vec<&Path> = path.ancestors().take_while(|above| *above != work).collect();
+            for above in above.into_iter().rev() {
+                if !above.symlink_metadata().is_ok_and(|found| found.is_dir()) || above == path {
+                    loom_tools::remove_tree(above).unwrap();
+                    break;
+                }
+            }
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match chance(6) {
+                0 => {}
+                1 => symlink(format!("to-{round}"), &path).unwrap(),
+                2 => {
+                    write(&path, format!("{round}\n"));
+                    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+                }
+                3 => write(&path.join("inner"), format!("{round}\n")),
+                _ => write(&path, format!("{}\n", chance(5))),
+            }
+        }
+        let taken = workspace.snapshot(known, &Limits::default(), By::Content).unwrap();
+        fs::remove_file(&index).ok();
+        git(&["add", "--all", "--force", "."]);
+        assert_eq!(taken.tree.to_string(), git(&["write-tree"]), "in round {round}");
+        assert_eq!(differing(&workspace, known, taken.tree), taken.changes);
+        // Known from the time before, from long ago, or not at all.
+        known = if chance(3) == 0 { workspace.base_tree() } else { taken.tree };
+        trees.insert(taken.tree);
+    }
+    assert!(trees.len() > 100, "{}", trees.len());
+    for tree in trees.into_iter().step_by(9) {
+        workspace.reset_to(tree).unwrap();
+        let taken = workspace.snapshot(tree, &Limits::default(), By::Content).unwrap();
+        assert_eq!((taken.tree, taken.changes), (tree, Vec::new()));
+        fs::remove_file(&index).ok();
+        git(&["add", "--all", "--force", "."]);
+        assert_eq!(tree.to_string(), git(&["write-tree"]));
+    }
 }

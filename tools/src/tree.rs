@@ -1,0 +1,194 @@
+//! What is in a tree, and how one is written that differs from it in some paths.
+//!
+//! Only the folders on the way to what differs are named and written anew; git's index, in which every path of a
+//! repository stands, has no part in it.
+//! Relies on `git mktree` for writing, and on its names being ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::path::Path;
+
+use crate::content;
+use crate::error::{Error, file};
+use crate::git::Git;
+use crate::object_id::{EntryId, ObjectFormat, TreeId};
+use crate::work_folder::split;
+use crate::workspace::{Change, How};
+
+/// What a path of a tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    File,
+    Executable,
+    Link,
+    Submodule,
+}
+
+impl Mode {
+    /// Takes git's octal digits; whatever a file's permissions were once, its owner may execute it or not.
+    fn parse(digits: &[u8]) -> Option<Self> {
+        match digits {
+            b"120000" => Some(Self::Link),
+            b"160000" => Some(Self::Submodule),
+            [b'1', b'0', b'0', owner, _, _] => Some(if owner & 1 == 1 { Self::Executable } else { Self::File }),
+            _ => None,
+        }
+    }
+
+    fn digits(self) -> &'static str {
+        match self {
+            Self::File => "100644",
+            Self::Executable => "100755",
+            Self::Link => "120000",
+            Self::Submodule => "160000",
+        }
+    }
+
+    /// Whether one could become the other without being another thing.
+    fn is_like(self, other: Self) -> bool {
+        let is_file = |mode| matches!(mode, Self::File | Self::Executable);
+        self == other || is_file(self) && is_file(other)
+    }
+}
+
+/// What stands at a path of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) mode: Mode,
+    pub(crate) id: EntryId,
+}
+
+/// All that is in a tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Listing {
+    /// Files, links and submodules.
+    pub(crate) entries: BTreeMap<Vec<u8>, Entry>,
+    /// The trees of its folders.
+    folders: BTreeMap<Vec<u8>, EntryId>,
+}
+
+/// What comes to stand at paths, or that nothing does.
+pub(crate) type Changed = Vec<(Vec<u8>, Option<Entry>)>;
+
+/// Splits a line of `ls-tree` or `ls-files --stage`: mode, the word at `place`, and path.
+pub(crate) fn parse_line(line: &[u8], place: usize) -> Option<(&[u8], EntryId, &[u8])> {
+    let tab = line.iter().position(|&byte| byte == b'\t')?;
+    let words: Vec<&[u8]> = line[..tab].split(|&byte| byte == b' ').collect();
+    Some((words.first()?, EntryId::from_hex(words.get(place)?)?, &line[tab + 1..]))
+}
+
+/// As [`parse_line`], of what is a file, a link or a submodule.
+pub(crate) fn parse_entry(line: &[u8], place: usize) -> Option<(Vec<u8>, Entry)> {
+    let (mode, id, path) = parse_line(line, place)?;
+    Some((path.to_vec(), Entry { mode: Mode::parse(mode)?, id }))
+}
+
+impl Listing {
+    /// Lists a tree.
+    pub(crate) fn read(git: &Git, git_folder: &Path, tree: TreeId) -> Result<Self, Error> {
+        let call = git.call(git_folder, "ls-tree").arguments(["-r", "-t", "-z", "--full-tree", &tree.to_string()]);
+        let answer = call.run()?;
+        let (mut entries, mut folders) = (Vec::new(), Vec::new());
+        for line in answer.split(|&byte| byte == 0).filter(|line| !line.is_empty()) {
+            let unusable = || call.unusable(&String::from_utf8_lossy(line));
+            match parse_line(line, 2).ok_or_else(unusable)? {
+                (b"040000", id, path) => folders.push((path.to_vec(), id)),
+                _ => entries.push(parse_entry(line, 2).ok_or_else(unusable)?),
+            }
+        }
+        Ok(Self { entries: entries.into_iter().collect(), folders: folders.into_iter().collect() })
+    }
+
+    /// Writes the tree that has these entries in place of what stands at their paths, or nothing there.
+    pub(crate) fn write_changed(
+        &self,
+        git: &Git,
+        git_folder: &Path,
+        format: ObjectFormat,
+        changed: Changed,
+    ) -> Result<(TreeId, Self), Error> {
+        let mut after = self.clone();
+        // The deepest come first: their names stand in those above.
+        let mut folders = BTreeSet::new();
+        for (path, entry) in changed {
+            let mut folder = &path[..];
+            while !folder.is_empty() {
+                folder = split(folder).0;
+                let depth = if folder.is_empty() { 0 } else { 1 + folder.iter().filter(|&&byte| byte == b'/').count() };
+                folders.insert((usize::MAX - depth, folder.to_vec()));
+            }
+            match entry {
+                Some(entry) => after.entries.insert(path, entry),
+                None => after.entries.remove(&path),
+            };
+        }
+        let (mut lines, mut named) = (Vec::new(), Vec::new());
+        for (_, folder) in folders {
+            let children = after.children(&folder);
+            if children.is_empty() && !folder.is_empty() {
+                after.folders.remove(&folder);
+                continue;
+            }
+            let mut bytes = Vec::new();
+            for (name, kind, mode, id) in children {
+                lines.extend([format!("{mode} {kind} {id}\t").as_bytes(), &name, b"\0"].concat());
+                bytes.extend([mode.trim_start_matches('0').as_bytes(), b" ", &name, b"\0", id.as_bytes()].concat());
+            }
+            lines.push(0);
+            let id = content::of_tree(format, &bytes).map_err(file("name", git_folder))?;
+            named.push(id);
+            after.folders.insert(folder, id);
+        }
+        let call = git.call(git_folder, "mktree").arguments(["-z", "--batch", "--missing"]).stdin(lines);
+        let answer = call.run()?;
+        let written: Vec<Option<EntryId>> =
+            answer.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(EntryId::from_hex).collect();
+        let root = after.folders.remove(&b""[..]).and_then(|root| TreeId::from_bytes(root.as_bytes()));
+        if written.len() != named.len() || written.iter().zip(&named).any(|(found, id)| *found != Some(*id)) {
+            return Err(call.unusable("other names than the trees have"));
+        }
+        Ok((root.ok_or_else(|| call.unusable("no tree"))?, after))
+    }
+
+    /// What stands right in a folder, in git's order: name, kind, mode and id.
+    fn children(&self, folder: &[u8]) -> Vec<(Vec<u8>, &'static str, &'static str, EntryId)> {
+        let inside = if folder.is_empty() { Vec::new() } else { [folder, b"/"].concat() };
+        let mut children = Vec::new();
+        let mut from = Bound::Included(inside.clone());
+        while let Some((path, entry)) = self.entries.range((from, Bound::Unbounded)).next() {
+            let Some(rest) = path.strip_prefix(&inside[..]) else { break };
+            let Some(slash) = rest.iter().position(|&byte| byte == b'/') else {
+                let kind = if entry.mode == Mode::Submodule { "commit" } else { "blob" };
+                children.push((rest.to_vec(), kind, entry.mode.digits(), entry.id));
+                from = Bound::Excluded(path.clone());
+                continue;
+            };
+            let below = &path[..inside.len() + slash];
+            if let Some(id) = self.folders.get(below) {
+                children.push((rest[..slash].to_vec(), "tree", "040000", *id));
+            }
+            // The byte after the slash: everything beneath is passed over.
+            from = Bound::Included([below, b"0"].concat());
+        }
+        children
+    }
+
+    /// Returns the paths in which this tree differs from an earlier one, in path order.
+    pub(crate) fn changes_since(&self, before: &Self) -> Vec<Change> {
+        let gone =
+            before.entries.keys().filter(|path| !self.entries.contains_key(*path)).map(|path| (path, How::Deleted));
+        let other = self.entries.iter().filter_map(|(path, entry)| {
+            let how = match before.entries.get(path) {
+                None => How::Added,
+                Some(before) if before == entry => return None,
+                Some(before) if before.mode.is_like(entry.mode) => How::Modified,
+                Some(_) => How::TypeChanged,
+            };
+            Some((path, how))
+        });
+        let mut changes: Vec<Change> =
+            gone.chain(other).map(|(path, how)| Change { path: path.clone(), how }).collect();
+        changes.sort();
+        changes
+    }
+}
