@@ -363,8 +363,7 @@ impl Shared {
             transcript: capped(done.transcript, SPAWN_OUTPUT_MAX),
             fence: hands.fence.into_inner().unwrap_or_else(PoisonError::into_inner),
         };
-        // A tree that a gate can speak of is read by content. One who may only read cannot write to the folder in a fence,
-        // nor reach this memory; and whoever comes next finds the folder made anew, by content.
+        // One who may only read cannot write to the folder in a fence, nor reach this memory (WITNESS-2).
         let only_reads = !work.edits && self.settings.fence.watch() != Watch::Plain;
         let by = if only_reads { By::Times } else { By::Content };
         match workspace.snapshot(before, &Limits::default(), by) {
