@@ -230,7 +230,7 @@ fn serve(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
             Told::Answer { answer, wanted } => play(wire, &answer, &wanted)?,
             Told::Json(Value::Null) => whole(wire, 200, &[], b"")?,
             Told::Json(value) => whole(wire, 200, &[JSON], value.to_string().as_bytes())?,
-            Told::Refusal(Refusal { protocol, code, why }) => fail(wire, protocol, code, None, &why)?,
+            Told::Refusal(Refusal { protocol, code, why }) => fail(wire, protocol, code, &[], &why)?,
         }
     }
 }
@@ -309,10 +309,9 @@ fn understand(request: &Request, shared: &Shared) -> Result<Call, Refusal> {
 }
 
 /// Writes an error as the service words it.
-fn fail(wire: &mut Wire, protocol: Protocol, code: u16, retry_after_s: Option<u64>, why: &str) -> io::Result<()> {
-    let wait = retry_after_s.map(|seconds| seconds.to_string());
+fn fail(wire: &mut Wire, protocol: Protocol, code: u16, more: &[(&'static str, String)], why: &str) -> io::Result<()> {
     let mut headers = vec![JSON];
-    headers.extend(wait.as_deref().map(|seconds| ("retry-after", seconds)));
+    headers.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
     whole(wire, code, &headers, protocol.error(code, why).to_string().as_bytes())
 }
 
@@ -328,8 +327,10 @@ fn play(wire: &mut Wire, answer: &Answer, wanted: &Wanted) -> io::Result<()> {
             chunk(wire, b"")
         }
         Answer::Status { code, retry_after_s } => {
-            fail(wire, wanted.protocol, *code, *retry_after_s, "the script says so")
+            let wait = retry_after_s.map(|seconds| ("retry-after", seconds.to_string()));
+            fail(wire, wanted.protocol, *code, wait.as_slice(), "the script says so")
         }
+        Answer::Wait { code, headers } => fail(wire, wanted.protocol, *code, headers, "the script says so"),
         Answer::Cut { reply, clean } => {
             half(wire, reply, wanted)?;
             if !clean {
