@@ -159,6 +159,10 @@ fn undisturbed() -> &'static str {
         assert_eq!(driver.ends(), Some(3), "{:#?}", driver.told);
         drive_on(&driven);
         assert_eq!(endpoint.messages() as u64, TURNS);
+        // What leaves the store lies beside it, and is searched with it at the end.
+        let exported = driven.loom(&format!("export run:last -o {}", driven.path("run.trace").display()));
+        assert_eq!(exported.code, 0, "{}", exported.err);
+        fs::write(driven.path("log.jsonl"), driven.loom("log --jsonl").out).unwrap();
         tree(&driven.log())
     })
 }

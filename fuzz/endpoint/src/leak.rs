@@ -1,12 +1,14 @@
 //! Looks for what must not be seen: a text in files, and in what everybody can read of processes.
 //!
 //! It promises to find a text as it is, percent-encoded byte by byte, and in base64 at any of the three places where it
-//! may begin in a longer text, in both alphabets. Not found are other encodings and what is compressed.
+//! may begin in a longer text, in both alphabets; in git's folders also in its objects, which it compresses. Not found are
+//! other encodings and what others compress.
 
 use aho_corasick::AhoCorasick;
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// Shortest part of base64 that is looked for: a shorter one would be found by chance.
 const PART_MIN: usize = 8;
@@ -62,6 +64,10 @@ impl Hidden {
         let mut found = Vec::new();
         let mut folders = vec![folder.to_path_buf()];
         while let Some(folder) = folders.pop() {
+            if folder.join("objects").is_dir() && folder.join("HEAD").is_file() {
+                let told = |how| format!("an object of git in {} shows {how}", folder.display());
+                found.extend(self.shows(&objects(&folder)).map(told));
+            }
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 let path = entry.path();
                 let told = |how: String| format!("{} shows {how}", path.display());
@@ -103,6 +109,13 @@ impl Hidden {
             })
             .collect()
     }
+}
+
+/// Returns every object of a git folder; none where there is no git.
+fn objects(folder: &Path) -> Vec<u8> {
+    let mut git = Command::new("git");
+    git.arg("--git-dir").arg(folder).args(["cat-file", "--batch-all-objects", "--batch", "--unordered"]);
+    git.output().map(|output| output.stdout).unwrap_or_default()
 }
 
 fn is_driver(line: &[u8]) -> bool {

@@ -54,6 +54,24 @@ fn a_file_that_shows_it_is_found_in_every_form() {
 }
 
 #[test]
+fn an_object_of_git_that_shows_it_is_found() {
+    needs!("git");
+    let folder = tempfile::tempdir().unwrap();
+    let git = |words: &[&str]| {
+        let who = ["-c", "user.name=u", "-c", "user.email=u@x", "-c", "commit.gpgSign=false"];
+        let done = Command::new("git").current_dir(folder.path()).args(who).args(words).output();
+        assert!(done.is_ok_and(|done| done.status.success()), "{words:?}");
+    };
+    git(&["init", "-q"]);
+    fs::write(folder.path().join("notes"), KEY).unwrap();
+    git(&["add", "--all"]);
+    git(&["commit", "-q", "-m", "first"]);
+    fs::remove_file(folder.path().join("notes")).unwrap();
+    let told = format!("an object of git in {} shows the credential (plain)", folder.path().join(".git").display());
+    assert_eq!(Hidden::new("the credential", KEY).files(folder.path()), [told]);
+}
+
+#[test]
 fn a_test_that_leaves_it_in_a_file_fails() {
     let folder = tempfile::tempdir().unwrap();
     let guard = || InNoFile { hidden: Hidden::new("the credential", KEY), folder: folder.path().to_path_buf() };

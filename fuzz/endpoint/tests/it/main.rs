@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+#[macro_use]
+#[path = "../../../../tools/tests/it/missing.rs"]
+mod missing;
+
 mod leak;
 mod openai;
 
