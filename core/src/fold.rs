@@ -76,7 +76,11 @@ pub fn fold(state: &mut State, event: &Envelope) {
         | Event::Violation(_)
         | Event::StoreCreated(_) => {}
         Event::TimerFired(body) => {
-            state.timers.remove(&body.subject);
+            if let Some(timer) = state.timers.remove(&body.subject) {
+                // What was waited is used, as long as it was to be; what nobody drove the run for afterwards is not (BUDGET-3).
+                let used = &mut state.budget.used;
+                used.time_ms = used.time_ms.saturating_add(timer.due_ms.saturating_sub(timer.since_ms));
+            }
             if state.hold.is_some_and(|hold| hold.since == body.subject) {
                 lift(state, now_ms);
             }
@@ -84,8 +88,17 @@ pub fn fold(state: &mut State, event: &Envelope) {
         Event::SpawnFinished(body) => {
             // A late outcome is taken once; after that it is a duplicate (EFFECT-3).
             state.given_up.remove(&body.spawn);
-            let Some(pending) = state.pending.remove(&body.spawn) else { return };
+            let Some(mut pending) = state.pending.remove(&body.spawn) else { return };
             if let Asked::Spawn { agent, edits, .. } = &pending.what {
+                if body.outcome == SpawnOutcome::Limited {
+                    *state.limited.entry(agent.clone()).or_default() += 1;
+                    // Turned away, it is no spawn of the cap (BUDGET-2).
+                    let reserved = &mut state.budget.reserved;
+                    reserved.spawns = reserved.spawns.saturating_sub(pending.reserved.spawns);
+                    pending.reserved.spawns = 0;
+                } else {
+                    state.limited.remove(agent);
+                }
                 // Work that ended in an error is done again from where it started; an answer that could not be read
                 // is only asked for again.
                 if *edits && matches!(body.outcome, SpawnOutcome::Ok | SpawnOutcome::Unparsable) {
@@ -248,7 +261,8 @@ pub fn fold(state: &mut State, event: &Envelope) {
             state.escalated.insert(body.stage.clone(), body.to.clone());
         }
         Event::TimerSet(body) => {
-            let timer = Timer { due_ms: body.due_ms, agent: body.agent.clone(), attempt: body.attempt };
+            let timer =
+                Timer { since_ms: now_ms, due_ms: body.due_ms, agent: body.agent.clone(), attempt: body.attempt };
             state.timers.insert(body.subject, timer);
         }
         Event::MergeIntended(body) => {

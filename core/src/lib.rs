@@ -33,6 +33,7 @@ mod stage;
 pub mod state;
 pub mod step;
 pub mod tree;
+mod wait;
 pub mod word;
 
 pub use fold::fold;

@@ -11,6 +11,7 @@ use crate::planted::planted;
 use crate::process::{AgentKind, StageKind};
 use crate::stage::{Drafted, Driver};
 use crate::state::{Amount, Asked, Pending};
+use crate::wait;
 use crate::word::{
     CheckOutcome, ChosenBy, DecidedBy, GateOutcome, MergeOutcome, Origin, Resolution, Severity, SpawnOutcome, Verdict,
 };
@@ -116,11 +117,10 @@ impl Driver<'_> {
                 self.harness_blocker(body.spawn, agent, "spawn-failed", &what)
             }
             SpawnOutcome::Limited => {
-                let due_ms = body.wake_ms.unwrap_or_else(|| self.draft.now_ms().saturating_add(60_000));
-                // Whoever names the time, a wait ends when a person would have been asked for an answer (GATE-3).
                 let now_ms = self.draft.now_ms();
-                let latest_ms = now_ms.saturating_add(self.bundle().limits.ask_deadline_ms);
-                Next::Wait { due_ms: due_ms.clamp(now_ms, latest_ms), attempt }
+                let times = self.draft.state().limited.get(agent).copied().unwrap_or(1);
+                let due_ms = wait::due_ms(now_ms, body.wake_ms, times, self.bundle().limits.ask_deadline_ms);
+                Next::Wait { due_ms, attempt }
             }
         }
     }
@@ -270,6 +270,9 @@ impl Driver<'_> {
         match next {
             Next::Again { attempt, repair } => self.spawn_all(&[(agent.to_string(), attempt)], repair),
             Next::Wait { due_ms, attempt } => {
+                if self.waits_in_vain(agent, due_ms) {
+                    return Ok(());
+                }
                 self.draft.decide(TimerSet { subject: spawn, due_ms, agent: agent.to_string(), attempt }).map(drop)
             }
             Next::Flow(chosen) => {
@@ -285,6 +288,22 @@ impl Driver<'_> {
             Next::Stuck(_) | Next::Delivered if self.is_wave_over() => self.after_wave(),
             Next::Stuck(_) | Next::Delivered => Ok(()),
         }
+    }
+
+    /// Closes the run when the wait and what it is for do not fit into its budget (BUDGET-3).
+    fn waits_in_vain(&mut self, agent: &str, due_ms: u64) -> bool {
+        let wait_ms = due_ms.saturating_sub(self.draft.now_ms());
+        let Some(mut more) = self.bundle().agents.get(agent).map(Amount::of_spawn) else { return false };
+        more.time_ms = more.time_ms.saturating_add(wait_ms);
+        let state = self.draft.state();
+        let Some((name, sum, cap)) = state.budget.exceeded(&state.opened.caps, &more) else { return false };
+        self.close(
+            Verdict::Exhausted,
+            &format!(
+                "{agent} waits for a rate limit, for which the budget of {name} is too small: {sum} needed of {cap}"
+            ),
+        );
+        true
     }
 
     fn works_alone(&self) -> bool {

@@ -18,8 +18,8 @@ use rkyv::util::AlignedVec;
 
 /// Version of the layout.
 ///
-/// 1: first.
-pub const VERSION: u32 = 2;
+/// 1: first. 2: what holds a run. 3: rate limits in a row, and since when a timer is set.
+pub const VERSION: u32 = 3;
 
 /// Returns a snapshot of a run.
 pub fn encode(run: &Run) -> Option<Vec<u8>> {

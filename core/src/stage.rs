@@ -239,10 +239,11 @@ impl<'r> Driver<'r> {
                 self.ask(&format!("the bundle has no agent `{name}`"));
                 return Ok(());
             };
-            more.spawns += 1;
-            more.tokens = more.tokens.saturating_add(agent.reserve_tokens);
-            more.money_micro = more.money_micro.saturating_add(agent.reserve_money_micro);
-            more.time_ms = more.time_ms.saturating_add(agent.reserve_time_ms);
+            let one = Amount::of_spawn(&agent);
+            more.spawns += one.spawns;
+            more.tokens = more.tokens.saturating_add(one.tokens);
+            more.money_micro = more.money_micro.saturating_add(one.money_micro);
+            more.time_ms = more.time_ms.saturating_add(one.time_ms);
             orders.push((name, agent, *attempt));
         }
         if self.exhausted(&more) {

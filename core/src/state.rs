@@ -5,7 +5,7 @@
 
 use crate::commit::Head;
 use crate::id::{Digest, Stamp, StreamId};
-use crate::process::Policy;
+use crate::process::{Agent, Policy};
 use crate::schema::Bytes;
 use crate::word::{GateOutcome, Origin, Severity, Verdict};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -49,6 +49,8 @@ pub struct State {
     pub given_up: BTreeSet<u64>,
     /// Effects that wait for a point in time before they are asked for again.
     pub timers: BTreeMap<u64, Timer>,
+    /// How often in a row each agent was turned away by a rate limit.
+    pub limited: BTreeMap<String, u64>,
     /// Agents that have delivered in the present fanout.
     pub delivered: BTreeSet<String>,
     /// Reviewers that blocked in the round before: they run first.
@@ -123,6 +125,18 @@ pub struct Amount {
     pub money_micro: u64,
     /// Time in milliseconds.
     pub time_ms: u64,
+}
+
+impl Amount {
+    /// Returns what is reserved for one spawn of an agent.
+    pub(crate) fn of_spawn(agent: &Agent) -> Self {
+        Amount {
+            spawns: 1,
+            tokens: agent.reserve_tokens,
+            money_micro: agent.reserve_money_micro,
+            time_ms: agent.reserve_time_ms,
+        }
+    }
 }
 
 /// What was reserved and used.
@@ -203,7 +217,9 @@ pub enum Asked {
 /// A wait before an effect is asked for again.
 #[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Timer {
-    /// When, milliseconds since the epoch.
+    /// When it was set, milliseconds since the epoch.
+    pub since_ms: u64,
+    /// When it is over, milliseconds since the epoch.
     pub due_ms: u64,
     /// The agent to spawn again.
     pub agent: String,

@@ -9,7 +9,7 @@ use crate::redact::Redactor;
 use crate::secrets::Secret;
 use loom_core::word::SpawnOutcome;
 use loom_providers::{Ended, Hands, Live, Program, Provider, SpawnOrder, SpawnReport};
-use loom_tools::{CancelToken, Command, Guard, minimal_environment, run_heard};
+use loom_tools::{CancelToken, Command, Guard, minimal_environment, remove_tree, run_heard};
 use std::path::{Path, PathBuf};
 
 /// What is asked.
@@ -74,6 +74,8 @@ impl Hands for Bare<'_> {
 
     fn fresh_folder(&self, name: &str) -> std::io::Result<PathBuf> {
         let path = self.folder.join("home").join(name);
+        // The program may have made it while it told its version.
+        remove_tree(&path).map_err(std::io::Error::other)?;
         std::fs::create_dir(&path)?;
         Ok(path)
     }

@@ -16,6 +16,7 @@ mod play;
 mod programs;
 mod provider;
 mod refusal;
+mod retry_after;
 mod script;
 
 pub use api::{Api, ApiKind, ApiSettings, Price};

@@ -52,6 +52,17 @@ pub(crate) fn refused(tally: &Tally) -> Option<u64> {
     tally.status.map(u64::from).filter(|status| !(200..300).contains(status))
 }
 
+/// Returns what is told of uses of tools that were denied; nothing where none was. Who goes on without them may answer
+/// as well as anybody.
+pub(crate) fn denied(tools: &[String]) -> Option<String> {
+    (!tools.is_empty()).then(|| format!("it was denied the use of {}", tools.join(", ")))
+}
+
+/// Returns what went wrong, with what is told beside it.
+pub(crate) fn with(what: &str, beside: Option<String>) -> String {
+    beside.map_or_else(|| what.to_string(), |beside| format!("{what}; {beside}"))
+}
+
 /// Returns the end of a text, where a program says why it gave up; before that it may print its own source.
 pub(crate) fn last_words(text: &str) -> &str {
     let mut start = text.len().saturating_sub(DETAIL_BYTES_MAX / 2);

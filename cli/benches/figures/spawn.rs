@@ -32,7 +32,7 @@ pub(crate) fn spawn(folder: &Path, loom: &Path, files: usize, times: usize) -> O
         .then(Reply::call("Read", json!({"file_path": "file-0.txt"})))
         .then(Reply::call("Bash", json!({"command": "echo new > new.txt", "description": "write"})))
         .then(Reply::text("{\"summary\": \"done\"}"));
-    let endpoint = Endpoint::start(KEY, script).expect("a port");
+    let endpoint = Endpoint::start(KEY, script).expect("a port").unwatched();
     let project = folder.join("project");
     fill(&project, files);
     let config = folder.join("config/loom");

@@ -8,6 +8,7 @@ use loom_core::answer::CheckCommand;
 use loom_core::id::{Actor, Assurance, Stamp, StreamId, unhex};
 use loom_core::state::{Amount, Gate};
 use loom_core::word::{Answer, Recovery};
+use loom_endpoint::{Hidden, InNoFile};
 use loom_host::Engine;
 use loom_host::order::{Executor, Message, Order, Outbox};
 use loom_host::request::{Answered, Ask, Opening, Request};
@@ -24,7 +25,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -35,6 +36,8 @@ const ANSWERS_MAX: usize = 12;
 
 /// A folder for the demo, its store and Loom's state.
 pub(crate) struct Driven {
+    /// What no file below it may show; looked for at its end, so before it is removed.
+    hidden: Mutex<Vec<InNoFile>>,
     folder: TempDir,
     /// Whether programs that write down what is executed stand first on its search path.
     notes: bool,
@@ -56,7 +59,7 @@ pub(crate) type Users = BTreeMap<PathBuf, Vec<u8>>;
 impl Driven {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let driven = Driven { folder, notes: true };
+        let driven = Driven { hidden: Mutex::default(), folder, notes: true };
         fs::create_dir(driven.path("bin")).unwrap();
         let ran = driven.path("ran").display().to_string();
         let linger = |of: &str| driven.path(of).display().to_string();
@@ -85,7 +88,13 @@ impl Driven {
 
     /// Returns a folder whose programs are the machine's own, in whatever fence there is.
     pub(crate) fn bare() -> Self {
-        Driven { folder: tempfile::tempdir().unwrap(), notes: false }
+        Driven { hidden: Mutex::default(), folder: tempfile::tempdir().unwrap(), notes: false }
+    }
+
+    /// Fails the test at the end where this credential stands in a file of the project, the state, or anywhere below.
+    pub(crate) fn hides(&self, key: &str) {
+        let hidden = Hidden::new("the credential", key);
+        self.hidden.lock().unwrap().push(InNoFile { hidden, folder: self.folder.path().to_path_buf() });
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -580,7 +589,8 @@ pub(crate) fn until(mut holds: impl FnMut() -> bool) -> bool {
     }
 }
 
-fn program(name: &str) -> PathBuf {
+/// Returns where a program lies.
+pub(crate) fn program(name: &str) -> PathBuf {
     let usual = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&usual).map(|folder| folder.join(name)).find(|path| path.is_file()).unwrap()
 }

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// The credential of these tests.
 const KEY: &str = "sk-scripted-3918";
+/// What is to be done.
+const TASK: &str = "Say in a comment who counts the notes.\n";
 /// Requests of an agent that is not disturbed.
 const TURNS: u64 = 3;
 /// Lines that a run tells until it waits at its gate.
@@ -96,6 +98,8 @@ fn script() -> Script {
 /// A project whose agents are the real command at this endpoint.
 fn project(endpoint: &Endpoint) -> Driven {
     let driven = Driven::bare();
+    driven.hides(KEY);
+    endpoint.hide("the task", TASK.trim());
     driven.make_project();
     let config = format!(
         "[providers.main]\nkind = \"claude\"\nbase_url = \"{}\"\ncredential = \"env:SCRIPTED_KEY\"\nretries_max = 0\n\
@@ -105,7 +109,7 @@ fn project(endpoint: &Endpoint) -> Driven {
     );
     fs::create_dir_all(driven.path("config/loom")).unwrap();
     fs::write(driven.path("config/loom/config.toml"), config).unwrap();
-    fs::write(driven.path("task.txt"), "Say in a comment who counts the notes.\n").unwrap();
+    fs::write(driven.path("task.txt"), TASK).unwrap();
     driven
 }
 
@@ -155,6 +159,10 @@ fn undisturbed() -> &'static str {
         assert_eq!(driver.ends(), Some(3), "{:#?}", driver.told);
         drive_on(&driven);
         assert_eq!(endpoint.messages() as u64, TURNS);
+        // What leaves the store lies beside it, and is searched with it at the end.
+        let exported = driven.loom(&format!("export run:last -o {}", driven.path("run.trace").display()));
+        assert_eq!(exported.code, 0, "{}", exported.err);
+        fs::write(driven.path("log.jsonl"), driven.loom("log --jsonl").out).unwrap();
         tree(&driven.log())
     })
 }
@@ -263,6 +271,7 @@ fn copied(driven: &Driven, driver: &Driver) -> Driven {
         living.keys().all(stopped)
     }));
     let copy = Driven::bare();
+    copy.hides(KEY);
     for name in ["kept", "state", "config", "data"].into_iter().filter(|name| driven.path(name).exists()) {
         let done = Command::new("cp").arg("-a").args([driven.path(name), copy.path(name)]).status().unwrap();
         assert!(done.success());

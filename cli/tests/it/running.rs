@@ -1,8 +1,10 @@
 //! `loom run`: a task of one's own, in a repository of one's own.
 
-use crate::driven::{Driven, Driver, until};
+use crate::driven::{Driven, Driver, program, until};
+use crate::rig::Ran;
 use loom_providers::demo;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
@@ -244,11 +246,71 @@ fn a_second_run_is_driven_by_who_drives_already_and_taken_over_when_it_dies() {
 fn a_run_that_is_turned_away_says_until_when_it_waits() {
     needs!("git", "sh");
     let driven = project();
-    let turn = "model = \"m\"\n[[turn]]\nagent = \"implementer\"\nwake_ms = 1\ntrouble = [\"limited\"]\nsay = \"\"\n";
-    fs::write(driven.path("model.toml"), turn).unwrap();
-    let ran = driven.loom(&task(&driven, "--complexity trivial --max-spawns 2"));
+    fs::write(driven.path("model.toml"), turned_away(1)).unwrap();
+    // One attempt may take half an hour; three seconds are left for waiting.
+    let ran = driven.loom(&task(&driven, "--complexity trivial --max-time 1803s"));
     assert_eq!(ran.code, 5, "{}{}", ran.out, ran.err);
     assert!(ran.err.contains("implementer is asked again at 2"), "{}", ran.err);
+    assert!(ran.err.contains("waits for a rate limit, for which the budget of time"), "{}", ran.err);
+    let count = |kind: &str| driven.log().iter().filter(|event| event["kind"] == kind).count();
+    assert!(count("spawn.requested") > 1 && count("timer.set") + 1 == count("spawn.requested"));
+}
+
+/// Returns a script by which the model turns everybody away and names a wait.
+fn turned_away(wake_ms: u64) -> String {
+    let turn = "[[turn]]\nagent = \"implementer\"\ntrouble = [\"limited\"]\nsay = \"\"\n";
+    format!("model = \"m\"\n{turn}wake_ms = {wake_ms}\n")
+}
+
+#[test]
+fn a_run_that_waits_for_a_rate_limit_can_be_held_and_cancelled() {
+    needs!("git", "sh");
+    let driven = project();
+    fs::write(driven.path("model.toml"), turned_away(3_600_000)).unwrap();
+    let mut driver = driven.drives(&task(&driven, "--complexity trivial"));
+    driver.reads_until("implementer is asked again at");
+    let paused = driven.loom("pause run:last");
+    assert_eq!(paused.code, 0, "{}", paused.err);
+    assert_eq!(driver.ends(), Some(3), "{:?}", driver.told);
+    let cancelled = driven.loom("cancel run:last");
+    assert_eq!(cancelled.code, 0, "{}{}", cancelled.out, cancelled.err);
+    let status: Value = serde_json::from_str(&driven.loom("status --json").out).unwrap();
+    assert_eq!(status["runs"][0]["verdict"], "cancelled");
+    driven.is_whole();
+}
+
+#[test]
+fn a_fence_is_found_where_nothing_is_installed_but_git_and_its_helper() {
+    needs!("git", "bwrap");
+    let driven = Driven::bare();
+    driven.make_project();
+    let edits = "model = \"m\"\n[[turn]]\nagent = \"implementer\"\nsay = '{\"summary\": \"done\"}'\n\
+                 edit = [{ write = \"x\", content = \"x\" }]\n";
+    fs::write(driven.path("model.toml"), edits).unwrap();
+    fs::write(driven.path("task.txt"), demo::TASK).unwrap();
+    fs::create_dir(driven.path("programs")).unwrap();
+    for name in ["git", "bwrap"] {
+        std::os::unix::fs::symlink(program(name), driven.path("programs").join(name)).unwrap();
+    }
+    let run = |mode: &str, search_path: &OsStr| -> Ran {
+        let mut command = driven.command(&task(&driven, &format!("--complexity trivial --fence {mode}")));
+        command.env("PATH", search_path).output().unwrap().into()
+    };
+    let all = std::env::var_os("PATH").unwrap();
+    let ran = run("required", &all);
+    if ran.code == 9 {
+        crate::missing::skip("a fence", &ran.err);
+        return;
+    }
+    let fence = |ran: &Ran| {
+        let (_, fence) = ran.err.split_once("run in the fence ")?;
+        Some(fence.split(|c: char| !c.is_alphabetic()).next()?.to_string())
+    };
+    assert!(fence(&ran).is_some(), "{}", ran.err);
+    for mode in ["auto", "required"] {
+        let bare = run(mode, driven.path("programs").as_os_str());
+        assert_eq!(fence(&bare), fence(&ran), "{}", bare.err);
+    }
 }
 
 #[test]

@@ -6,11 +6,12 @@
 //! reach another machine.
 
 use crate::http::{Request, begin, chunk, read, whole};
+use crate::leak::Hidden;
 use crate::messages::{Conversation, count};
 use crate::protocol::Protocol;
 use crate::script::{Answer, Reply, Script};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +29,9 @@ pub struct Asked {
 }
 
 /// A running endpoint; it ends when it is dropped, with every connection.
+///
+/// # Panics
+/// When it is dropped and a process showed the credential while it was asked, unless the test fails already.
 #[derive(Debug)]
 pub struct Endpoint {
     address: SocketAddr,
@@ -48,6 +52,10 @@ struct State {
     /// How often each turn was asked for.
     tries: BTreeMap<usize, usize>,
     open: Vec<TcpStream>,
+    /// What no process may show.
+    hidden: Vec<Arc<Hidden>>,
+    /// Processes that showed it.
+    leaks: BTreeSet<String>,
     ends: bool,
 }
 
@@ -65,7 +73,8 @@ impl Endpoint {
     pub fn start(key: &str, script: Script) -> io::Result<Endpoint> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { script, key: key.to_string(), state: Mutex::default() });
+        let state = State { hidden: vec![Arc::new(Hidden::new("the credential", key))], ..State::default() };
+        let shared = Arc::new(Shared { script, key: key.to_string(), state: Mutex::new(state) });
         let listening = {
             let shared = shared.clone();
             thread::spawn(move || listen(&listener, &shared))
@@ -90,6 +99,24 @@ impl Endpoint {
         self.shared.lock().asked.iter().filter(is_message).count()
     }
 
+    /// Lets everybody show everything: for measuring, and for programs that hold the key themselves.
+    pub fn unwatched(self) -> Self {
+        self.shared.lock().hidden.clear();
+        self
+    }
+
+    /// Lets nothing but the driver's own process show this text from now on, as it is with the key: the task, say.
+    pub fn hide(&self, name: &str, text: &str) {
+        self.shared.lock().hidden.push(Arc::new(Hidden::new(name, text)));
+    }
+
+    /// Takes what processes showed so far that they must not, a line each.
+    ///
+    /// What nobody has taken fails the test that drops the endpoint.
+    pub fn leaks(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.lock().leaks).into_iter().collect()
+    }
+
     /// Returns what was refused so far, a line each.
     pub fn refused(&self) -> Vec<String> {
         let told = |asked: &Asked| asked.refused.as_ref().map(|why| format!("{}: {why}", asked.what));
@@ -111,6 +138,8 @@ impl Drop for Endpoint {
         if let Some(listening) = self.listening.take() {
             let _ = listening.join();
         }
+        let leaks = self.leaks();
+        assert!(leaks.is_empty() || thread::panicking(), "while it was asked:\n{}", leaks.join("\n"));
     }
 }
 
@@ -198,6 +227,9 @@ fn serve(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
                 return Err(error);
             }
         };
+        let hidden = shared.lock().hidden.clone();
+        let leaks: Vec<String> = hidden.iter().flat_map(|hidden| hidden.processes()).collect();
+        shared.lock().leaks.extend(leaks);
         let read = understand(&request, shared);
         let asked = Asked {
             what: format!("{} {}", request.method, request.target),
@@ -230,7 +262,7 @@ fn serve(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
             Told::Answer { answer, wanted } => play(wire, &answer, &wanted)?,
             Told::Json(Value::Null) => whole(wire, 200, &[], b"")?,
             Told::Json(value) => whole(wire, 200, &[JSON], value.to_string().as_bytes())?,
-            Told::Refusal(Refusal { protocol, code, why }) => fail(wire, protocol, code, None, &why)?,
+            Told::Refusal(Refusal { protocol, code, why }) => fail(wire, protocol, code, &[], &why)?,
         }
     }
 }
@@ -309,10 +341,9 @@ fn understand(request: &Request, shared: &Shared) -> Result<Call, Refusal> {
 }
 
 /// Writes an error as the service words it.
-fn fail(wire: &mut Wire, protocol: Protocol, code: u16, retry_after_s: Option<u64>, why: &str) -> io::Result<()> {
-    let wait = retry_after_s.map(|seconds| seconds.to_string());
+fn fail(wire: &mut Wire, protocol: Protocol, code: u16, more: &[(&'static str, String)], why: &str) -> io::Result<()> {
     let mut headers = vec![JSON];
-    headers.extend(wait.as_deref().map(|seconds| ("retry-after", seconds)));
+    headers.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
     whole(wire, code, &headers, protocol.error(code, why).to_string().as_bytes())
 }
 
@@ -328,8 +359,10 @@ fn play(wire: &mut Wire, answer: &Answer, wanted: &Wanted) -> io::Result<()> {
             chunk(wire, b"")
         }
         Answer::Status { code, retry_after_s } => {
-            fail(wire, wanted.protocol, *code, *retry_after_s, "the script says so")
+            let wait = retry_after_s.map(|seconds| ("retry-after", seconds.to_string()));
+            fail(wire, wanted.protocol, *code, wait.as_slice(), "the script says so")
         }
+        Answer::Wait { code, headers } => fail(wire, wanted.protocol, *code, headers, "the script says so"),
         Answer::Cut { reply, clean } => {
             half(wire, reply, wanted)?;
             if !clean {

@@ -63,6 +63,13 @@ pub enum Answer {
         /// The header `retry-after`, in seconds.
         retry_after_s: Option<u64>,
     },
+    /// An error of the service that says by these headers how long to wait.
+    Wait {
+        /// The status code.
+        code: u16,
+        /// The headers, names in lower case.
+        headers: Vec<(&'static str, String)>,
+    },
     /// The first half of a reply's events.
     Cut {
         /// The reply.

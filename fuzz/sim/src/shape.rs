@@ -76,7 +76,7 @@ fn work(state: &State, e: &mut Encoder) {
     e.array(state.blocked.len());
     state.blocked.iter().for_each(|agent| e.text(agent));
     amount(&state.budget.reserved, e);
-    // Tokens, money and time follow from what was spawned and never run out before the spawns do.
+    // Tokens and money follow from what was spawned, time from that and from waits: none runs out before the spawns do.
     e.uint(state.budget.used.spawns);
 }
 

@@ -66,7 +66,7 @@ pub const KEYS: &[Key] = &[
     key("run.providers", Kind::Names, Typed(loom_providers::DEFAULT), Never, "[\"main\", \"spare\"]", "[]", "Who thinks where nothing below says otherwise, the first choice first."),
     key("run.max_spawns", Kind::Count, Absent("the bundle's"), Stricter, "12", "-1", "Most spawns of a run."),
     key("run.max_tokens", Kind::Count, Absent("the bundle's"), Stricter, "2_000_000", "\"many\"", "Most tokens of a run."),
-    key("run.max_time", Kind::Span, Absent("the bundle's"), Stricter, "\"90m\"", "\"soon\"", "Most time of a run, as spent by its spawns and checks."),
+    key("run.max_time", Kind::Span, Absent("the bundle's"), Stricter, "\"90m\"", "\"soon\"", "Most time of a run, as spent by its spawns, its checks and its waits for rate limits."),
     key("run.budget_usd", Kind::Money, Absent("the bundle's"), Stricter, "2.50", "\"2,50\"", "Most money of a run, in dollars."),
     key("fence.mode", Kind::Word(FENCE_MODES), Typed("auto"), Stricter, "\"required\"", "\"maybe\"", "Whether agents and checks run behind a fence: `required` starts nothing without one, `auto` takes the best there is, `off` takes none."),
     key("fence.network", Kind::Flag, Typed("false"), Stricter, "true", "\"yes\"", "Whether what runs behind the fence may reach the network."),

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// The credential of these tests.
 pub(crate) const KEY: &str = "sk-scripted-7741";
 
+/// What is to be done.
+const TASK: &str = "Write a note";
+
 /// Opens a run of the flow `trivial` whose agents ask this endpoint, and drives it as far as it goes.
 fn go(project: &Project, endpoint: &Endpoint) -> Going {
     go_with(project, endpoint, Guard::None, &[])
@@ -34,6 +37,8 @@ pub(crate) fn go_on(
     variables: &[(&str, &str)],
     search_path: OsString,
 ) -> Going {
+    project.hides(KEY);
+    endpoint.hide("the task", TASK);
     // What wants to reach another machine asks the endpoint, which refuses and tells.
     let proxies = ["HTTP_PROXY", "HTTPS_PROXY"].map(|name| (name.to_string(), endpoint.url()));
     let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
@@ -53,7 +58,7 @@ pub(crate) fn go_on(
     let mut environment = project.environment();
     environment.search_path = search_path;
     let mut session = Session::open(&environment, project.root(), Arc::new(claude), keepers).unwrap();
-    let stream = session.open_run(request_id(), person(), "Write a note", code(), by_person("trivial")).unwrap();
+    let stream = session.open_run(request_id(), person(), TASK, code(), by_person("trivial")).unwrap();
     let mut going = Going { session, stream };
     going.drive();
     going

@@ -17,9 +17,16 @@ use std::sync::Arc;
 const EDITS: &str = "sk-scripted-edits";
 const DECIDES: &str = "sk-scripted-decides";
 
+/// What is to be done.
+const TASK: &str = "Write a note";
+
 /// Opens a run whose agents of these kinds ask `decides` through an API and whose others are `claude` at `edits`, and
 /// drives it as far as it goes.
 fn go(project: &Project, edits: &Endpoint, decides: &Endpoint, kinds: &[&str], wishes: Wishes) -> Going {
+    for (endpoint, key) in [(edits, EDITS), (decides, DECIDES)] {
+        project.hides(key);
+        endpoint.hide("the task", TASK);
+    }
     let proxies = ["HTTP_PROXY", "HTTPS_PROXY"].map(|name| (name.to_string(), edits.url()));
     let claude = ProviderSettings {
         base_url: Some(edits.url()),
@@ -52,7 +59,7 @@ fn go(project: &Project, edits: &Endpoint, decides: &Endpoint, kinds: &[&str], w
         |program: &str| find_program(OsStr::new(program), Some(&environment.search_path), Path::new("/")).is_some();
     let backends = Arc::new(Backends::new(settings, is_installed).unwrap());
     let mut session = Session::open(&environment, project.root(), backends, Guard::None).unwrap();
-    let stream = session.open_run(request_id(), person(), "Write a note", code(), wishes).unwrap();
+    let stream = session.open_run(request_id(), person(), TASK, code(), wishes).unwrap();
     let mut going = Going { session, stream };
     going.drive();
     going
@@ -163,6 +170,8 @@ fn a_run_whose_only_provider_is_the_other_program_ends_as_a_branch() {
         .then(Reply::call("exec_command", json!({"cmd": "echo more >> notes.txt; sh check.sh && echo checked"})))
         .then(Reply::text("{\"summary\": \"a second line\"}"));
     let endpoint = Endpoint::start(EDITS, script).unwrap();
+    project.hides(EDITS);
+    endpoint.hide("the task", TASK);
     let codex = ProviderSettings {
         base_url: Some(format!("{}/v1", endpoint.url())),
         credential: Some(EDITS.to_string()),
@@ -176,7 +185,7 @@ fn a_run_whose_only_provider_is_the_other_program_ends_as_a_branch() {
     environment.search_path = std::env::var_os("PATH").unwrap();
     let backends = Arc::new(Backends::new(settings, |_| true).unwrap());
     let mut session = Session::open(&environment, project.root(), backends, Guard::None).unwrap();
-    let stream = session.open_run(request_id(), person(), "Write a note", code(), by_person("trivial")).unwrap();
+    let stream = session.open_run(request_id(), person(), TASK, code(), by_person("trivial")).unwrap();
     let mut going = Going { session, stream };
     going.drive();
     assert_eq!(going.outcomes(), ["ok"], "{:?}", going.spawns());

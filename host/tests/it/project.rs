@@ -6,6 +6,7 @@ use loom_core::id::{Actor, Assurance, StreamId};
 use loom_core::kind::{Event, FindingRaised, PathsChanged, SpawnFinished};
 use loom_core::state::Gate;
 use loom_core::word::Answer;
+use loom_endpoint::{Hidden, InNoFile};
 use loom_host::environment::Environment;
 use loom_host::error::HostError;
 use loom_host::request::{Answered, Ask, Request};
@@ -20,7 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 pub(crate) const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -43,6 +44,8 @@ type-check = "not-applicable"
 
 /// A folder with a project in it, and beside it everything else that a run needs.
 pub(crate) struct Project {
+    /// What no file of it may show; looked for at its end, so before it is removed.
+    hidden: Mutex<Vec<InNoFile>>,
     folder: PathBuf,
     root: PathBuf,
     /// Removes the folder at the end, where it is this project's to remove.
@@ -75,17 +78,33 @@ impl Project {
         for path in [root.clone(), folder.join("home")] {
             fs::create_dir(path).unwrap();
         }
-        Project { folder, root, _owned: Some(owned) }
+        Project { hidden: Mutex::default(), folder, root, _owned: Some(owned) }
     }
 
     /// Returns the project of another process.
     pub(crate) fn at(root: &Path) -> Self {
-        Project { folder: root.parent().unwrap().to_path_buf(), root: root.to_path_buf(), _owned: None }
+        Project {
+            hidden: Mutex::default(),
+            folder: root.parent().unwrap().to_path_buf(),
+            root: root.to_path_buf(),
+            _owned: None,
+        }
     }
 
     /// Returns a folder beside this one as a project.
     pub(crate) fn neighbour(&self, name: &str) -> Project {
-        Project { folder: self.folder.clone(), root: self.beside(name), _owned: self._owned.clone() }
+        Project {
+            hidden: Mutex::default(),
+            folder: self.folder.clone(),
+            root: self.beside(name),
+            _owned: self._owned.clone(),
+        }
+    }
+
+    /// Fails the test at the end where this credential stands in a file of the project, of Loom's, or beside them.
+    pub(crate) fn hides(&self, key: &str) {
+        let hidden = Hidden::new("the credential", key);
+        self.hidden.lock().unwrap().push(InNoFile { hidden, folder: self.folder.clone() });
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -192,8 +192,8 @@ impl Api {
                         status => of_status(status.into()),
                     };
                     if outcome != SpawnOutcome::Failed {
-                        let wake_ms = answer.retry_after_s.map(|seconds| seconds.saturating_mul(1000));
-                        return Err((outcome, detail, wake_ms.filter(|_| outcome == SpawnOutcome::Limited)));
+                        let wake_ms = answer.retry_after_ms.filter(|_| outcome == SpawnOutcome::Limited);
+                        return Err((outcome, detail, wake_ms));
                     }
                     (outcome, detail)
                 }

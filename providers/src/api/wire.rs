@@ -2,8 +2,9 @@
 //!
 //! Giving up closes the connection at once (API-3).
 
+use crate::retry_after;
 use reqwest::{Client, Url};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 /// Most time to reach an endpoint and agree on TLS.
@@ -25,8 +26,8 @@ pub(super) struct Call<'a> {
 /// What came back.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// How long to wait before asking again, where that is said in seconds.
-    pub(super) retry_after_s: Option<u64>,
+    /// How long it asks to wait before it is asked again, in milliseconds.
+    pub(super) retry_after_ms: Option<u64>,
     pub(super) body: Vec<u8>,
 }
 
@@ -102,9 +103,8 @@ pub(super) async fn exchange(call: Call<'_>) -> Result<Answer, Trouble> {
             Trouble::Lost(told(error))
         }
     })?;
-    let header = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse().ok();
-    let mut answer =
-        Answer { status: response.status().as_u16(), retry_after_s: header("retry-after"), body: Vec::new() };
+    let retry_after_ms = retry_after::wait_ms(response.headers(), SystemTime::now());
+    let mut answer = Answer { status: response.status().as_u16(), retry_after_ms, body: Vec::new() };
     while let Some(piece) = timeout(call.idle, response.chunk())
         .await
         .map_err(|_| Trouble::Silent)?

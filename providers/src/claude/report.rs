@@ -1,13 +1,13 @@
 //! What is concluded from a run of the command.
 //!
 //! Exit status 0 is not success, and neither is `"subtype":"success"`. A run is `ok` when the command exited with 0,
-//! its report came and names no error, nothing was denied, and its last message says something (HARNESS-4). Whether
-//! that is an answer, and whether anything was done, is found by whoever asked.
+//! its report came and names no error, and its last message says something (HARNESS-4). Whether that is an answer, and
+//! whether anything was done, is found by whoever asked; a use of a tool that was denied is told.
 
 use super::transcript::{Ending, Transcript, read};
 use crate::gateway::Tally;
 use crate::provider::{Ended, SpawnReport};
-use crate::refusal::{DETAIL_BYTES_MAX, last_words, of_status, stopped};
+use crate::refusal::{DETAIL_BYTES_MAX, denied, last_words, of_status, stopped, with};
 use loom_core::answer::clip;
 use loom_core::word::SpawnOutcome;
 
@@ -69,13 +69,11 @@ fn judge(ended: &Ended, transcript: &Transcript, tally: &Tally) -> (SpawnOutcome
     if ending.stop_reason.as_deref() == Some("refusal") {
         return told(Failed, format!("the model refused: {says}"));
     }
-    if !ending.denied.is_empty() {
-        return told(Failed, format!("it was denied the use of {}", ending.denied.join(", ")));
-    }
+    let denied = denied(&ending.denied);
     if says.trim().is_empty() {
-        return told(Failed, "its last message is empty".to_string());
+        return told(Failed, with("its last message is empty", denied));
     }
-    (Ok, None)
+    (Ok, denied)
 }
 
 fn error_name(ending: &Ending) -> &str {
@@ -138,7 +136,9 @@ mod tests {
         check(&json!({"stop_reason": "refusal"}), failed, Some("the model refused: Done."));
         check(&json!({"result": null}), failed, Some("its last message is empty"));
         let denied = json!({"permission_denials": [{"tool_name": "Bash"}, {"tool_name": "Write"}]});
-        check(&denied, failed, Some("it was denied the use of Bash, Write"));
+        check(&denied, SpawnOutcome::Ok, Some("it was denied the use of Bash, Write"));
+        let silent = json!({"permission_denials": [{"tool_name": "Bash"}], "result": ""});
+        check(&silent, failed, Some("its last message is empty; it was denied the use of Bash"));
         let report = concluded(failed, printed(&json!({})));
         let detail = "it reports success, but it ended with exit code 1: words";
         assert_eq!((report.outcome, report.detail.as_deref()), (failed, Some(detail)));

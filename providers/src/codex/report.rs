@@ -1,14 +1,14 @@
 //! What is concluded from a run of the command.
 //!
 //! Exit status 0 is not success: the command says that a turn is completed also where the model refused, said nothing
-//! or was denied something. A run is `ok` when the command exited with 0, its turn was completed, nothing was denied,
-//! and the model said something after all that it did (HARNESS-4). What its fence forbade and which tool was unknown it
+//! or was denied something. A run is `ok` when the command exited with 0, its turn was completed, and the model said
+//! something after all that it did (HARNESS-4); what was denied is told. What its fence forbade and which tool was unknown it
 //! does not tell: that shows in what was done.
 
 use super::transcript::{Ending, Transcript, read};
 use crate::gateway::Tally;
 use crate::provider::{Ended, SpawnReport};
-use crate::refusal::{DETAIL_BYTES_MAX, last_words, of_status, refused, stopped};
+use crate::refusal::{DETAIL_BYTES_MAX, denied, last_words, of_status, refused, stopped, with};
 use loom_core::answer::clip;
 use loom_core::word::SpawnOutcome;
 
@@ -61,15 +61,13 @@ fn judge(ended: &Ended, transcript: &Transcript, tally: &Tally) -> (SpawnOutcome
     if ended.outcome != Ok {
         return told(Failed, format!("it reports success, but {words}"));
     }
-    if !transcript.denied.is_empty() {
-        return told(Failed, format!("it was denied the use of {}", transcript.denied.join(", ")));
-    }
+    let denied = denied(&transcript.denied);
     // Also after a refusal, which the command does not show.
     if transcript.message.as_deref().is_none_or(|message| message.trim().is_empty()) {
         let what = if transcript.is_cut { "its report is missing or cut" } else { "its last message is empty" };
-        return told(Failed, what.to_string());
+        return told(Failed, with(what, denied));
     }
-    (Ok, None)
+    (Ok, denied)
 }
 
 #[cfg(test)]
@@ -127,7 +125,9 @@ mod tests {
         let (failed, end) = (SpawnOutcome::Failed, completed());
         check(std::slice::from_ref(&end), failed, Some("its last message is empty"));
         check(&[said("I begin."), ran("completed"), end.clone()], failed, Some("its last message is empty"));
-        check(&[ran("declined"), said("Done."), end.clone()], failed, Some("it was denied the use of x"));
+        check(&[ran("declined"), said("Done."), end.clone()], SpawnOutcome::Ok, Some("it was denied the use of x"));
+        let silent = "its last message is empty; it was denied the use of x";
+        check(&[ran("declined"), end.clone()], failed, Some(silent));
         check(&[said("Done.")], failed, Some("its report is missing or cut: it ended with exit code 1: words"));
         let report = concluded(failed, &[said("Done."), end]);
         let detail = "it reports success, but it ended with exit code 1: words";

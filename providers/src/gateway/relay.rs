@@ -2,6 +2,7 @@
 
 use super::usage::Reader;
 use super::{Ledger, Upstream};
+use crate::retry_after::{self, RETRY_AFTER_MS};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -13,7 +14,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -21,8 +22,8 @@ use tokio::net::{TcpListener, UnixListener};
 const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Pause before whoever waits is taken, where no descriptor is left.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What a program may be asked to wait, in seconds; told of more, it would wait rather than end (GATEWAY-4).
-const WAIT_SECONDS_MAX: u64 = 5;
+/// What a program may be asked to wait, in milliseconds; told of more, it would wait rather than end (GATEWAY-4).
+const WAIT_MS_MAX: u64 = 5_000;
 /// Where a program shows its token.
 const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("x-api-key")];
 
@@ -145,11 +146,11 @@ impl Relay {
 
     fn pass_on(&self, answer: Response<reqwest::Body>, mut pending: Pending) -> Answer {
         let (mut parts, body) = answer.into_parts();
-        let wait_s = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let wait_ms = retry_after::wait_ms(&parts.headers, SystemTime::now());
         {
             let mut tally = self.ledger.lock();
             tally.status = Some(parts.status.as_u16());
-            tally.retry_after_ms = wait_s.map(|seconds| seconds.saturating_mul(1_000));
+            tally.retry_after_ms = wait_ms;
         }
         if parts.status.is_redirection() {
             pending.settle_unused();
@@ -162,9 +163,9 @@ impl Relay {
         } else {
             pending.settle_unused();
         }
-        if wait_s.is_some_and(|seconds| seconds > WAIT_SECONDS_MAX) {
+        if wait_ms.is_some_and(|wait_ms| wait_ms > WAIT_MS_MAX) {
             parts.headers.remove(header::RETRY_AFTER);
-            parts.headers.remove("retry-after-ms");
+            parts.headers.remove(RETRY_AFTER_MS);
         }
         for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::UPGRADE] {
             parts.headers.remove(name);

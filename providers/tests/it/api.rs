@@ -188,6 +188,12 @@ fn faults(kind: ApiKind) -> Vec<Fault> {
     let done = || answer(kind);
     let only = |answer: Answer| Script::new().then(answer);
     let after = |retry_after_s: u64| Answer::Status { code: 429, retry_after_s: Some(retry_after_s) };
+    let wait = |name, value: String| Answer::Wait {
+        code: 429,
+        headers: vec![("date", "Sun, 06 Nov 1994 08:49:37 GMT".to_string()), (name, value)],
+    };
+    let in_ms = |ms: u64| wait("retry-after-ms", ms.to_string());
+    let at = |date: &str| wait("retry-after", date.to_string());
     let shouts = "\u{0}\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}\u{2028}\u{2029}\u{feff}done";
     let fault = |name: &'static str, script: Script| Fault { edits: false, ..Fault::new(name, script) };
     vec![
@@ -200,6 +206,9 @@ fn faults(kind: ApiKind) -> Vec<Fault> {
         fault("429", only(status(429))),
         fault("429, retry-after 7 s", only(after(7))),
         fault("429, retry-after 1 h, retries", only(after(3600))).retried(2),
+        fault("429, retry-after-ms 1500", only(in_ms(1500))),
+        fault("429, retry-after a date", only(at("Fri, 31 Dec 9999 23:59:59 GMT"))),
+        fault("429, retry-after a date that has passed", only(at("Sun, 06 Nov 1994 08:49:37 GMT"))),
         fault("529", only(status(529))),
         fault("500 for ever", only(status(500))),
         fault("500 for ever, retries", only(status(500))).retried(2),

@@ -135,7 +135,7 @@ fn a_spawn_that_only_reads_reads_nothing_outside() {
     let sent: String = endpoint.asked().iter().map(|asked| String::from_utf8_lossy(&asked.body).into_owned()).collect();
     assert!(!sent.contains("petrichor"));
     assert_eq!(report.detail.as_deref(), Some("it was denied the use of Read, Read, Grep"));
-    assert_eq!(report.outcome, SpawnOutcome::Failed);
+    assert_eq!((report.outcome, report.output), (SpawnOutcome::Ok, b"Done.".to_vec()), "it answered all the same");
 }
 
 #[test]
@@ -219,6 +219,7 @@ fn faults(place: &Place) -> Vec<Fault> {
     let edit = |answer: Answer| Script::new().then(write()).then(answer);
     let only = |answer: Answer| Script::new().then(answer);
     let outside = json!({"file_path": place.folder.path().join("outside.txt"), "content": "x"});
+    let elsewhere = json!({"file_path": "/etc/passwd"});
     let shouts = "\u{0}\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}\u{2028}\u{2029}\u{feff}done";
     vec![
         Fault::new("none", edit(done().into())),
@@ -289,7 +290,22 @@ fn faults(place: &Place) -> Vec<Fault> {
         ),
         Fault::new("a call that lacks its input", Script::new().then(Reply::call("Write", json!({}))).then(done())),
         Fault::new("a call of an unknown tool", Script::new().then(Reply::call("Fly", json!({"to": 1}))).then(done())),
-        Fault::new("a denied call", Script::new().then(Reply::call("Write", outside)).then(done())),
+        Fault::new("a denied call", Script::new().then(Reply::call("Write", outside.clone())).then(done())),
+        Fault::new(
+            "a denied call, then one that is not",
+            Script::new().then(Reply::call("Write", outside.clone())).then(write()).then(done()),
+        ),
+        Fault {
+            edits: false,
+            ..Fault::new(
+                "a denied call of who only reads",
+                Script::new().then(Reply::call("Read", elsewhere)).then(done()),
+            )
+        },
+        Fault::new(
+            "a denied call, then nothing",
+            Script::new().then(Reply::call("Write", outside)).then(Reply::empty()),
+        ),
         Fault::new("calls for ever", Script::new().then(write()).for_ever()),
         Fault {
             requests_max: 5,

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::{Duration, SystemTime};
 
 const KEY: &str = "sk-the-real-one";
 const ROUTES: &[&str] = &["POST /v1/messages"];
@@ -113,6 +114,27 @@ fn a_long_wait_is_told_to_loom_and_not_to_the_program() {
         let tally = gateway.close();
         assert_eq!((tally.status, tally.retry_after_ms), (Some(429), Some(seconds * 1_000)));
         assert_eq!((tally.tokens_in, tally.tokens_out), (Some(0), Some(0)), "what is refused uses nothing");
+    }
+}
+
+#[test]
+fn a_wait_is_understood_in_every_form() {
+    let at = |seconds| httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds));
+    for (headers, least_ms, most_ms, is_passed_on) in [
+        (vec![("retry-after-ms", "750".to_string()), ("retry-after", "1".to_string())], 750, 750, true),
+        (vec![("retry-after-ms", "90000".to_string())], 90_000, 90_000, false),
+        // A date has whole seconds.
+        (vec![("retry-after", at(3_600))], 3_500_000, 3_600_000, false),
+        (vec![("retry-after", at(0))], 0, 0, true),
+        (vec![("retry-after", "99999999999999999999".to_string())], u64::MAX, u64::MAX, false),
+    ] {
+        let answer = Answer::Wait { code: 429, headers: headers.clone() };
+        let endpoint = Endpoint::start(KEY, Script::new().then(answer)).unwrap();
+        let gateway = open(endpoint.url(), 10);
+        let (_, answer) = ask(&gateway, &request("/v1/messages", gateway.token()));
+        assert_eq!(answer.to_ascii_lowercase().contains("retry-after"), is_passed_on, "{answer}");
+        let wait_ms = gateway.close().retry_after_ms.unwrap();
+        assert!((least_ms..=most_ms).contains(&wait_ms), "{headers:?}: {wait_ms}");
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Choice {
 }
 
 const TRIAL_MS: u64 = 20_000;
+/// The hidden subcommand that does nothing, by which a fence is tried.
+pub(crate) const TRIAL_ARGUMENT: &str = "__trial";
 
 /// Chooses a fence. `stage` is our own binary, `folder` one in which the trials make and remove theirs.
 ///
@@ -88,18 +90,24 @@ fn candidates(search_path: &OsStr, refused: &mut Vec<String>) -> Vec<Candidate> 
     all
 }
 
-/// Runs a program that does nothing in a fence, without a network; what went wrong is the inner error.
+/// Runs our own binary in a fence, without a network, where it does nothing; what went wrong is the inner error. Nobody
+/// else's program is needed for that.
 fn trial(
     fence: &Arc<dyn Fence>,
     stage: &Guard,
     search_path: &OsStr,
     folder: &Path,
 ) -> Result<Result<Fenced, String>, Error> {
+    let Guard::Path(ours) = stage else { return Ok(Err("there is no binary of ours to be its stage".to_owned())) };
     let place = tempfile::tempdir_in(folder).map_err(file("make a folder in", folder))?;
     let (work, canary) = (place.path().join("work"), place.path().join("canary"));
     fs::create_dir(&work).map_err(file("create", &work))?;
     fs::write(&canary, "canary\n").map_err(file("write", &canary))?;
-    let mut command = Command::new(["true"], &work, minimal_environment(search_path, &work, &work));
+    let mut command = Command::new(
+        [ours.as_os_str(), OsStr::new(TRIAL_ARGUMENT)],
+        &work,
+        minimal_environment(search_path, &work, &work),
+    );
     command.timeout_ms = TRIAL_MS;
     command.guard = stage.clone();
     let bounds = Bounds { write: vec![work], canary, ..Bounds::default() };

@@ -39,6 +39,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use choose::TRIAL_ARGUMENT;
 pub use choose::{Choice, Mode, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use door::{DOORS_ARGUMENT, doors_main};

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use loom_tools::{
     Bounds, CancelToken, Command, Door, Error, Exit, Fence, Fencing, Guard, Mode, Status, WORDS, Watch, choose,
-    minimal_environment, run,
+    find_program, minimal_environment, run,
 };
 
 use crate::rig::{Rig, SEARCH_PATH};
@@ -38,13 +38,10 @@ pub(crate) fn fences() -> Vec<Arc<dyn Fence>> {
     found
 }
 
-/// Makes a folder of programs with nothing in it but what the trial runs.
+/// Makes a folder of programs with nothing in it.
 fn bare(folder: &Path) -> std::path::PathBuf {
     let place = folder.join("bare");
-    if !place.exists() {
-        fs::create_dir(&place).unwrap();
-        std::os::unix::fs::symlink("/usr/bin/true", place.join("true")).unwrap();
-    }
+    fs::create_dir(&place).unwrap();
     place
 }
 
@@ -138,6 +135,18 @@ fn folders_that_are_named_twice_or_lie_in_each_other_are_shown_once() {
         let exit = go(&place.command(&fence, bounds, &["sh", "-c", &format!("sh '{}'", tool.display())]));
         assert_eq!((exit.status, said(&exit).as_str()), (Status::Exited(0), "tool\n"));
     }
+}
+
+#[test]
+fn a_search_path_with_nothing_but_the_helper_is_enough() {
+    needs!("bwrap");
+    let works = fences().iter().any(|fence| fence.name() == "bubblewrap");
+    let folder = tempfile::tempdir().unwrap();
+    let bare = bare(folder.path());
+    let helper = find_program("bwrap".as_ref(), Some(SEARCH_PATH.as_ref()), folder.path()).unwrap();
+    std::os::unix::fs::symlink(helper, bare.join("bwrap")).unwrap();
+    let chosen = choose(Mode::Auto, &stage(), bare.as_os_str(), folder.path()).unwrap();
+    assert!(!works || chosen.fence.name() == "bubblewrap", "{chosen:?}");
 }
 
 #[test]

@@ -187,6 +187,98 @@ fn rate_limited_spawn_waits_and_costs_no_attempt() {
 }
 
 #[test]
+fn waits_for_a_rate_limit_without_a_time_double_until_a_person_would_have_been_asked() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening { time_ms: Some(1 << 40), ..Opening::default() });
+    let mut waits_s = Vec::new();
+    for _ in 0..9 {
+        world.play("w: limited unsaid");
+        let due_ms = world.run.state.timers.values().next().expect("it waits").due_ms;
+        waits_s.push((due_ms - world.run.state.stamp.ms) / 1000);
+        world.play("timer w");
+    }
+    assert_eq!(waits_s, [60, 120, 240, 480, 960, 1_000, 1_000, 1_000, 1_000]);
+    // Whoever works in between begins anew.
+    world.play("w: failed\nw: limited unsaid");
+    let due_ms = world.run.state.timers.values().next().expect("it waits").due_ms;
+    assert_eq!(due_ms - world.run.state.stamp.ms, 60_000);
+}
+
+#[test]
+fn an_endpoint_that_says_now_again_and_again_is_asked_ever_more_seldom() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening { time_ms: Some(1 << 40), ..Opening::default() });
+    let mut waits_s = Vec::new();
+    for _ in 0..9 {
+        world.play("w: limited 0");
+        let due_ms = world.run.state.timers.values().next().expect("it waits").due_ms;
+        waits_s.push((due_ms - world.run.state.stamp.ms) / 1000);
+        world.play("timer w");
+    }
+    assert_eq!(waits_s, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
+}
+
+#[test]
+fn a_spawn_that_is_turned_away_is_none_of_the_cap() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening { spawns: Some(3), ..Opening::default() });
+    for _ in 0..7 {
+        world.play("w: limited\ntimer w");
+    }
+    assert_eq!((world.run.state.budget.used.spawns, world.run.state.budget.reserved.spawns), (0, 1));
+    world.play("w: edit\na: pass\nb: pass");
+    assert_eq!(world.run.state.budget.used.spawns, 3);
+    assert_eq!(world.run.state.closed, None, "{}", world.transcript);
+}
+
+#[test]
+fn a_run_that_is_turned_away_for_ever_ends_by_its_time() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening { time_ms: Some(1_000_000), ..Opening::default() });
+    for _ in 0..4 {
+        world.play("w: limited unsaid\ntimer w");
+    }
+    // What was waited counts: 60 + 120 + 240 + 480 seconds.
+    assert_eq!(world.run.state.budget.used.time_ms, 900_004);
+    world.play("w: limited unsaid");
+    assert!(
+        world.transcript.ends_with(
+            "  run.closed exhausted: w waits for a rate limit, for which the budget of time (ms) is too small: \
+             1861005 needed of 1000000\n"
+        ),
+        "{}",
+        world.transcript
+    );
+}
+
+#[test]
+fn a_wait_for_a_rate_limit_can_be_held_and_ended() {
+    check(
+        REVIEWED,
+        r#"
+        w: limited
+        pause
+        timer w
+        resume
+        w: limited 70000
+        cancel
+        "#,
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: limited
+          timer.set w attempt 1 at 60000
+        > pause
+        > timer w
+          spawn.requested w attempt 1
+        > resume
+        > w: limited 70000
+          timer.set w attempt 1 at 70000
+        > cancel
+          run.closed cancelled: cancelled by uid:1000
+        "#,
+    );
+}
+
+#[test]
 fn rework_round_runs_only_reviewers_that_blocked_and_a_clean_one_runs_the_others() {
     check(
         REVIEWED,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! w: edit                      a spawn ends: edit [path], nothing, flow NAME, pass|fail|WORD [SEVERITY@LINE …] [+edit],
-//!                              garbage, unparsable, failed, broken, timed-out, cancelled, limited
+//!                              garbage, unparsable, failed, broken, timed-out, cancelled, limited [MS|unsaid]
 //! t: pass                      a check ends: pass, fail, timed-out, unusable, absent
 //! merge: done                  a merge ends: done, failed
 //! answer accept [note TEXT]    the waiting gate is answered; `answer #7 accept` answers another one,
@@ -407,8 +407,10 @@ pub(crate) fn spawn_finished(id: u64, agent: &str, before: &[u8], text: &str, bl
     let word = words.next().unwrap_or("");
     let outcome = SpawnOutcome::of(word).unwrap_or(SpawnOutcome::Ok);
     let mut claim = Claim { summary: "said".into(), ..Claim::default() };
+    let mut wake_ms = None;
     match word {
         "said" | "nothing" => {}
+        "limited" => wake_ms = words.next().map_or(Some(60_000), |due| due.parse().ok()),
         "flow" => claim.flow = words.next().map(Into::into),
         _ => {
             claim.verdict = Some(word.into());
@@ -459,7 +461,7 @@ pub(crate) fn spawn_finished(id: u64, agent: &str, before: &[u8], text: &str, bl
         model: None,
         session: None,
         detail: None,
-        wake_ms: (outcome == SpawnOutcome::Limited).then_some(60_000),
+        wake_ms,
         provider: None,
         chosen: None,
         requests: None,

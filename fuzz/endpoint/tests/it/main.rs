@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+#[macro_use]
+#[path = "../../../../tools/tests/it/missing.rs"]
+mod missing;
+
+mod leak;
 mod openai;
 
 use loom_endpoint::{Answer, Endpoint, Reply, Script};
@@ -10,7 +15,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-const KEY: &str = "key";
+const KEY: &str = "sk-scripted-2250";
 
 fn script() -> Script {
     Script::new().then(Reply::call("Write", json!({"path": "x"}))).then(Reply::text("done"))
@@ -41,6 +46,12 @@ fn exchange(endpoint: &Endpoint, sent: &str) -> String {
 
 fn ask(endpoint: &Endpoint, body: &Value) -> String {
     exchange(endpoint, &head("/v1/messages?beta=true", &body.to_string()))
+}
+
+/// Asks for a reply with a key.
+fn play_on(endpoint: &Endpoint, key: &str) {
+    let request = head("/v1/messages", &hello().to_string()).replace(KEY, key);
+    assert!(exchange(endpoint, &request).starts_with("HTTP/1.1 200 "));
 }
 
 fn hello() -> Value {
@@ -154,7 +165,7 @@ fn what_the_service_would_refuse_is_refused_and_told() {
 
 #[test]
 fn strangers_and_other_machines_are_refused_and_told() {
-    let endpoint = Endpoint::start("another", script()).unwrap();
+    let endpoint = Endpoint::start("sk-another", script()).unwrap();
     assert!(ask(&endpoint, &hello()).starts_with("HTTP/1.1 401 "));
     assert!(exchange(&endpoint, "CONNECT example.com:443 HTTP/1.1\r\nhost: x\r\n\r\n").starts_with("HTTP/1.1 404 "));
     assert_eq!(exchange(&endpoint, "hello\r\n\r\n"), "");

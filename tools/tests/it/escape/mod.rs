@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use loom_tools::{CancelToken, Command, Fence, Fencing, Open, Status, minimal_environment, run};
+use loom_tools::{CancelToken, Command, Fence, Fencing, Guard, Open, Status, minimal_environment, run};
 
 use crate::fence::{fences, stage};
 use crate::rig::SEARCH_PATH;
@@ -53,6 +53,12 @@ fn hold() {
 
 /// Makes an attempt; returns whether it got out, and what it said.
 fn made(fence: &Arc<dyn Fence>, attempt: &Attempt) -> (bool, String) {
+    let (got_out, said, _) = made_by(&stage(), fence, attempt);
+    (got_out, said)
+}
+
+/// The same with another guard; returns what was enforced too.
+fn made_by(guard: &Guard, fence: &Arc<dyn Fence>, attempt: &Attempt) -> (bool, String, Vec<String>) {
     let mut world = World::new();
     let mut environment = minimal_environment(SEARCH_PATH.as_ref(), &world.path("home"), &world.path("tmp"));
     environment.insert("ESCAPE_ATTEMPT".into(), attempt.name.into());
@@ -60,9 +66,11 @@ fn made(fence: &Arc<dyn Fence>, attempt: &Attempt) -> (bool, String) {
     let own = std::env::current_exe().unwrap();
     let argv = [own.as_os_str(), "escape::attempt".as_ref(), "--exact".as_ref(), "--nocapture".as_ref()];
     let mut command = Command::new(argv, &world.path("work"), environment);
-    command.guard = stage();
+    command.guard = guard.clone();
     command.timeout_ms = 60_000;
-    command.fence = Some(Fencing { fence: fence.clone(), bounds: world.bounds() });
+    let mut bounds = world.bounds();
+    bounds.read.push(env!("CARGO_BIN_EXE_loom-guard").into());
+    command.fence = Some(Fencing { fence: fence.clone(), bounds });
     let exit = run(&command, &CancelToken::new().unwrap()).unwrap();
     let said = String::from_utf8_lossy(&[exit.stdout.to_bytes(), exit.stderr.to_bytes()].concat()).into_owned();
     let is_told = said.contains(GOT_OUT) || said.contains(KEPT_IN);
@@ -72,7 +80,39 @@ fn made(fence: &Arc<dyn Fence>, attempt: &Attempt) -> (bool, String) {
         Judge::Inside => said.contains(GOT_OUT),
         Judge::Outside => world.shows(attempt.name),
     };
-    (got_out, format!("{}: {}", exit.status, said.lines().filter(|line| line.contains("attempt")).collect::<String>()))
+    let said = format!("{}: {}", exit.status, said.lines().filter(|line| line.contains("attempt")).collect::<String>());
+    (got_out, said, exit.fence.map(|fenced| fenced.enforced).unwrap_or_default())
+}
+
+/// Writes a guard that sees no control groups, as where none are mounted. Inside a fence it is our own binary.
+fn without_groups(folder: &Path) -> Guard {
+    let script = "#!/bin/sh\n[ \"$1\" = __guard ] || exec 'OURS' \"$@\"\nexec unshare --mount sh -c \
+                  'mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" \"$@\"' 'OURS' \"$@\"\n";
+    let path = folder.join("guard");
+    std::fs::write(&path, script.replace("OURS", env!("CARGO_BIN_EXE_loom-guard"))).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    Guard::Path(path)
+}
+
+/// What `specs/fences.md` says of the administrator: the kernel does not count his processes, and limits memory of each.
+#[test]
+fn without_control_groups_the_administrator_has_no_limit_of_all_processes_together() {
+    needs!("sh", "unshare", "mount", "sleep", "setsid");
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only the administrator can hide control groups (run as root)");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let guard = without_groups(folder.path());
+    for fence in fences() {
+        for (name, gets_out) in [("fork bomb", true), ("memory bombs", true), ("memory bomb", false)] {
+            let attempt = ATTEMPTS.iter().find(|attempt| attempt.name == name).unwrap();
+            let (got_out, said, enforced) = made_by(&guard, &fence, attempt);
+            assert_eq!(got_out, gets_out, "{name} in {}: {said}", fence.name());
+            let holds = |word: &str| enforced.iter().any(|enforced| enforced == word);
+            assert_eq!((holds("process-count"), holds("memory")), (false, true), "{enforced:?}");
+        }
+    }
 }
 
 /// Whether control groups can be made here. Only the administrator's processes are counted by nothing else.
