@@ -24,6 +24,7 @@ mod json;
 mod kill;
 #[path = "../../../replay/tests/it/made.rs"]
 mod made;
+mod modelless;
 mod odd_places;
 mod reading;
 mod recovery;
