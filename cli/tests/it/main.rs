@@ -26,6 +26,7 @@ mod kill;
 mod made;
 mod modelless;
 mod odd_places;
+mod pty;
 mod reading;
 mod recovery;
 mod redacted;
