@@ -4,7 +4,7 @@
 //! or have ended.
 
 use crate::app::Global;
-use crate::driving::{Thinker, drive_on};
+use crate::driving::{Absent, Thinker, drive_on};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify::{self, told};
@@ -131,7 +131,7 @@ fn drive(
 ) -> Result<u64, CliError> {
     let actor = local_actor(&Environment::read());
     let mut recorded = 0;
-    drive_on(folder, thinker, quiet, output, |session| {
+    drive_on(folder, (thinker, Absent::Waits), quiet, output, |session| {
         let answered = session.request(Request { stream, id, actor, ask });
         if let Answered::Recorded { sequence, .. } = answered.map_err(|error| CliError::of_host(error, folder))? {
             recorded = sequence;

@@ -5,8 +5,10 @@
 use crate::configuring::{backends, settings};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::nobody::Nobody;
 use crate::output::{Output, note, warn};
 use crate::project;
+use crate::standing::Standing;
 use crate::text::{clean, run8};
 use crate::told::Tale;
 use crate::trouble::drive;
@@ -20,7 +22,7 @@ use loom_host::environment::Environment;
 use loom_host::request::{Ask, Request};
 use loom_host::session::{Keepers, Session, request_id};
 use loom_host::settings::{FenceSettings, Given, Settings, Value};
-use loom_providers::{Provider, Script, Scripted, demo};
+use loom_providers::{NoProvider, Provider, Script, Scripted, demo};
 use loom_store::{RedbStore, RunState, Store, StoreError};
 use loom_tools::{Guard, Watch};
 use serde::Serialize;
@@ -54,9 +56,25 @@ pub(crate) struct Kept {
     fence: Option<String>,
 }
 
+/// What follows where no model is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// Nothing is done: the command is there to drive.
+    Ends,
+    /// The request is put on record, and what needs a model waits for one.
+    Waits,
+}
+
+/// Who thinks, if anybody does.
+struct Who {
+    provider: Arc<dyn Provider>,
+    is_nobody: bool,
+}
+
 #[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct RunJson {
     run: String,
+    /// `waiting` at a gate, `paused`, `interrupted` where it waits to be driven on, else the verdict.
     state: &'static str,
 }
 
@@ -110,20 +128,27 @@ impl Thinker {
     }
 
     /// Returns who goes on thinking for what a store has under way, and the fence for it. For the demo's run its script
-    /// thinks.
+    /// thinks. Where no model is set up nobody does, if `absent` says that this will do.
     fn provider(
         &self,
         store_folder: &Path,
         environment: &Environment,
-    ) -> Result<(Arc<dyn Provider>, FenceSettings), CliError> {
+        absent: Absent,
+    ) -> Result<(Who, FenceSettings), CliError> {
         let place = store_folder.parent().unwrap_or(store_folder);
         let settings = settings(environment, place, &self.given())?.settings;
         let is_chosen = self.script.is_some() || self.provider.is_some();
         if !is_chosen && is_of_demo(store_folder)? {
             let script = Script::parse(demo::SCRIPT).expect("the demo's script is compiled in and tested");
-            return Ok((Arc::new(Scripted::new(script)), settings.fence));
+            return Ok((Who { provider: Arc::new(Scripted::new(script)), is_nobody: false }, settings.fence));
         }
-        Ok((self.chosen(&settings, environment)?, settings.fence))
+        let who = match self.chosen(&settings, environment) {
+            Err(CliError::NoProvider(none @ NoProvider::NotSetUp(_))) if !is_chosen && absent == Absent::Waits => {
+                Who { provider: Arc::new(Nobody::new(none.to_string())), is_nobody: true }
+            }
+            chosen => Who { provider: chosen?, is_nobody: false },
+        };
+        Ok((who, settings.fence))
     }
 }
 
@@ -166,13 +191,13 @@ pub(crate) fn set_aside(stream: StreamId, why: &str) -> String {
 /// Takes the store, lets `begin` ask what it likes, and drives on. Returns how it went, and the runs that were under way.
 pub(crate) fn drive_on(
     store_folder: &Path,
-    thinker: &Thinker,
+    (thinker, absent): (&Thinker, Absent),
     quiet: bool,
     output: &mut Output,
     begin: impl FnOnce(&mut Session) -> Result<(), CliError>,
 ) -> Result<(Exit, Vec<RunJson>), CliError> {
     let environment = Environment::read();
-    let (provider, fence) = thinker.provider(store_folder, &environment)?;
+    let (Who { provider, is_nobody }, fence) = thinker.provider(store_folder, &environment, absent)?;
     let session = Session::reopen(&environment, store_folder, provider, keepers(&fence, &environment));
     let mut session = session.map_err(|error| CliError::of_host(error, store_folder))?;
     let _listening = project::listen(&session, &environment, output);
@@ -189,25 +214,27 @@ pub(crate) fn drive_on(
     drive(&mut session, |engine| {
         let mut tales = tales.iter_mut();
         tales.try_for_each(|(stream, tale)| tale.tell_new(store.as_ref(), *stream, engine.run(*stream)))?;
-        Ok(false)
+        // What only waits for its time waits for a model.
+        Ok(is_nobody && !engine.runs().any(|(_, run)| run.state.pending.keys().any(|id| !run.state.is_held(*id))))
     })?;
+    if is_nobody {
+        for (stream, _) in session.engine().runs().filter(|(_, run)| run.state.is_busy()) {
+            let run = run8(stream);
+            note(&format!("no model is set up, so run {run} waits for one; `loom resume` goes on once there is one"));
+        }
+    }
     for (stream, why) in session.engine().set_aside().filter(|(stream, _)| tales.contains_key(stream)) {
         output.warn(&set_aside(stream, why));
     }
     let mut runs = Vec::new();
     let mut exit = Exit::Ok;
     for found in store.runs(usize::MAX)?.into_iter().filter(|found| tales.contains_key(&found.stream)) {
-        let state = match found.state {
-            RunState::Open => "open",
-            RunState::Waiting => {
-                exit = exit.and(Exit::Parked);
-                "waiting"
-            }
-            RunState::Closed(verdict) => {
-                exit = exit.and(Exit::of_verdict(verdict));
-                verdict.word()
-            }
-        };
+        match found.state {
+            RunState::Open => {}
+            RunState::Waiting => exit = exit.and(Exit::Parked),
+            RunState::Closed(verdict) => exit = exit.and(Exit::of_verdict(verdict)),
+        }
+        let state = Standing::of(store.as_ref(), &found, false).word();
         if !output.json {
             writeln!(output.out, "{} {state}", run8(&found.stream))?;
         }

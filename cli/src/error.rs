@@ -121,6 +121,18 @@ pub(crate) enum CliError {
         /// How it ended.
         status: String,
     },
+    /// A watch has neither begun nor ended for a long time.
+    #[error(
+        "process {process} was started to watch and does not listen after {seconds} seconds: whether it will is not known"
+    )]
+    WatchUnheard {
+        /// What it says.
+        log: PathBuf,
+        /// Its id.
+        process: u32,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// The task is not text.
     #[error("the task is not UTF-8")]
     TaskNotText,
@@ -434,6 +446,9 @@ impl CliError {
             CliError::NoRuns => Some("`loom demo` makes a project with one".to_string()),
             CliError::NotAllowed { .. } => Some("`loom allowlist add` gives it leave".to_string()),
             CliError::WatchEnded { log, .. } => Some(format!("it says why in {}", log.display())),
+            CliError::WatchUnheard { log, process, .. } => {
+                Some(format!("it says what it does in {}; `kill {process}` ends it", log.display()))
+            }
             CliError::Interrupted { .. } => Some("`loom resume` goes on".to_string()),
             CliError::NoPage { .. } => Some("`loom explain` lists what is explained".to_string()),
             CliError::NoSchema { .. } => Some("`loom schema` lists them".to_string()),

@@ -100,6 +100,7 @@ impl Exit {
             // The process ends by the signal itself, where it can.
             CliError::Interrupted { .. }
             | CliError::WatchEnded { .. }
+            | CliError::WatchUnheard { .. }
             | CliError::Output(_)
             | CliError::File { .. }
             | CliError::Unheard { .. }
@@ -138,7 +139,7 @@ impl Exit {
             | HostError::RequestReused { .. }
             | HostError::RunUnknown
             | HostError::TooLong { .. }
-            | HostError::TaskUnusable
+            | HostError::TextUnusable { .. }
             | HostError::StoreForeign { .. }
             | HostError::StoreElsewhere { .. }
             | HostError::StateForeign { .. }

@@ -22,6 +22,8 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn Store>,
     /// What keeps its end from being read.
     pub(crate) damage: Option<Damage>,
+    /// Whether somebody has it for writing, and so drives its runs.
+    pub(crate) is_driven: bool,
 }
 
 /// Returns the folder of the store that a command is about.
@@ -47,6 +49,7 @@ pub(crate) fn find(dir: Option<&Path>) -> Result<PathBuf, CliError> {
 /// A store whose end is damaged is opened around the damage, which is told: other streams stay readable.
 pub(crate) fn open(dir: Option<&Path>, output: &Output) -> Result<Opened, CliError> {
     let folder = find(dir)?;
+    let mut is_driven = false;
     let (store, damage): (Arc<dyn Store>, _) = match RedbStore::open_to_read(&folder) {
         Ok(store) => (Arc::new(store), None),
         Err(StoreError::Damaged(damage)) => {
@@ -54,10 +57,13 @@ pub(crate) fn open(dir: Option<&Path>, output: &Output) -> Result<Opened, CliErr
             output.warn(&format!("{damage}; what is whole can be read"));
             (Arc::new(store), Some(damage))
         }
-        Err(held @ StoreError::Held { .. }) => (Arc::new(ask_holder(&folder).ok_or(held)?), None),
+        Err(held @ StoreError::Held { .. }) => {
+            is_driven = true;
+            (Arc::new(ask_holder(&folder).ok_or(held)?), None)
+        }
         Err(error) => return Err(error.into()),
     };
-    Ok(Opened { folder, store, damage })
+    Ok(Opened { folder, store, damage, is_driven })
 }
 
 /// Connects to the process that holds the store, where it listens.

@@ -11,7 +11,7 @@ pub(crate) struct TaskArguments {
     /// The task; `-` reads it from standard input.
     #[arg(value_name = "TASK", required_unless_present = "file")]
     task: Option<String>,
-    /// A file with the task.
+    /// A file with the task; `-` is standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "task")]
     file: Option<PathBuf>,
 }
@@ -25,11 +25,11 @@ impl TaskArguments {
         let failed =
             |path: &Path, source| CliError::File { doing: "read the task in", path: path.to_path_buf(), source };
         match (&self.file, self.task.as_deref()) {
-            (Some(path), _) => {
+            (Some(path), _) if path.as_os_str() != "-" => {
                 let file = std::fs::File::open(path).map_err(|source| failed(path, source))?;
                 file.take(most).read_to_end(&mut bytes).map_err(|source| failed(path, source))?;
             }
-            (None, Some("-")) => {
+            (Some(_), _) | (None, Some("-")) => {
                 let stdin = Path::new("standard input");
                 std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(|source| failed(stdin, source))?;
             }

@@ -16,7 +16,7 @@ use crate::error::HostError;
 use crate::order::{Confined, Executor, Message, Order, Outbox, Report, SpawnReport};
 use crate::orders::Orders;
 use crate::redact::Redactor;
-use crate::request::{Answered, Opening, Request, TASK_BYTES_MAX};
+use crate::request::{Answered, Opening, Request, check_task};
 use crate::world::World;
 use loom_core::answer::{Claim, clip, encode_delta};
 use loom_core::commit::{Blob, Checked};
@@ -503,9 +503,7 @@ impl Engine {
 
     /// Returns the first answer where the request is on record, a commit to be appended where it is not.
     fn prepare_request(&mut self, request: &Request, turn: &Turn) -> Result<Result<Checked<Run>, Answered>, HostError> {
-        if let Some((name, length)) = request.ask.too_long() {
-            return Err(HostError::TooLong { name, length });
-        }
+        request.ask.check()?;
         let stream = request.stream;
         let known = self.runs.get(&stream).cloned();
         let loaded;
@@ -537,12 +535,7 @@ impl Engine {
     }
 
     fn prepare_opening(&mut self, opening: &Opening) -> Result<Result<Checked<Run>, Answered>, HostError> {
-        if opening.task.len() > TASK_BYTES_MAX {
-            return Err(HostError::TooLong { name: "task", length: opening.task.len() });
-        }
-        if opening.task.trim().is_empty() || opening.task.contains('\0') {
-            return Err(HostError::TaskUnusable);
-        }
+        check_task(&opening.task)?;
         let stream = self.stream_of(&opening.id);
         if let Some(recorded) = self.store.read(stream, 0, 1)?.first() {
             let recorded = Envelope::decode(&recorded.event.bytes)?;

@@ -60,9 +60,14 @@ pub enum HostError {
         /// Its length in bytes.
         length: usize,
     },
-    /// The task is empty or contains NUL.
-    #[error("the task is empty or contains a NUL byte; say what is to be done")]
-    TaskUnusable,
+    /// A text that is read by agents is empty or contains NUL.
+    #[error("the {name} is empty or contains a NUL byte; {repair}")]
+    TextUnusable {
+        /// Which text.
+        name: &'static str,
+        /// What to do.
+        repair: &'static str,
+    },
     /// A tool failed.
     #[error(transparent)]
     Tool(#[from] loom_tools::Error),

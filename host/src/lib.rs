@@ -18,6 +18,7 @@ pub mod order;
 mod orders;
 pub mod projects;
 pub mod redact;
+pub mod renewed;
 pub mod request;
 pub mod reset;
 pub mod secrets;

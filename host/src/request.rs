@@ -180,8 +180,11 @@ impl Ask {
         (event, blobs)
     }
 
-    /// Returns the text that is longer than it may be, if one is.
-    pub fn too_long(&self) -> Option<(&'static str, usize)> {
+    /// Checks the texts of it.
+    ///
+    /// # Errors
+    /// [`HostError::TooLong`], and [`HostError::TextUnusable`] for one that says nothing where it must.
+    pub fn check(&self) -> Result<(), HostError> {
         let (name, length) = match self {
             Ask::Answer { note, .. } => ("note", note.as_ref().map_or(0, String::len)),
             Ask::Steer { note } => ("note", note.len()),
@@ -190,8 +193,37 @@ impl Ask {
             Ask::AddRules { text } => ("rule set", text.len() / 16),
             Ask::Recover { .. } | Ask::Pause | Ask::Resume => ("", 0),
         };
-        (length > NOTE_BYTES_MAX).then_some((name, length))
+        if length > NOTE_BYTES_MAX {
+            return Err(HostError::TooLong { name, length });
+        }
+        match self {
+            Ask::Steer { note } if is_unusable(note) => {
+                Err(HostError::TextUnusable { name, repair: "say what the next prompts are to have" })
+            }
+            Ask::AcceptRisk { reason, .. } if is_unusable(reason) => {
+                Err(HostError::TextUnusable { name, repair: "say why it may stand" })
+            }
+            _ => Ok(()),
+        }
     }
+}
+
+/// Checks a task, before anything is made for it.
+///
+/// # Errors
+/// [`HostError::TooLong`] and [`HostError::TextUnusable`].
+pub fn check_task(task: &str) -> Result<(), HostError> {
+    if task.len() > TASK_BYTES_MAX {
+        return Err(HostError::TooLong { name: "task", length: task.len() });
+    }
+    if is_unusable(task) {
+        return Err(HostError::TextUnusable { name: "task", repair: "say what is to be done" });
+    }
+    Ok(())
+}
+
+fn is_unusable(text: &str) -> bool {
+    text.trim().is_empty() || text.contains('\0')
 }
 
 impl Opening {

@@ -317,10 +317,9 @@ fn own_folder(project: &Project) -> Result<PathBuf, HostError> {
 /// Returns what keeps the user's secrets and the provider's credentials out of the record. Secrets that cannot be read
 /// cannot be kept, so then nothing is driven (SECRETS-3).
 fn redactor(environment: &Environment, provider: &dyn Provider) -> Result<Redactor, HostError> {
-    let mut secrets = Vault::of(environment).all()?;
     let name = format!("credential of {}", provider.name());
-    secrets.extend(provider.credentials().into_iter().map(|value| (name.clone(), Secret::new(value))));
-    Ok(Redactor::new(secrets.iter().map(|(name, secret)| (name.as_str(), secret))))
+    let credentials = provider.credentials().into_iter().map(|value| (name.clone(), Secret::new(value)));
+    Ok(Redactor::watching(Vault::of(environment), credentials.collect())?)
 }
 
 fn open_or_create(folder: &Path) -> Result<RedbStore, HostError> {

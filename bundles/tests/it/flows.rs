@@ -324,11 +324,29 @@ fn touched_tests_need_a_person_in_every_flow_that_edits() {
         let world = World {
             flow: Some(name),
             policies: &[("plan", "auto"), ("final", "auto")],
-            touches: "test.sh",
+            touches: "src/limit_test.rs",
             ..World::default()
         };
         let told = drive(&world).told;
         assert!(told.contains(&"refused: gates/tests-need-person".to_string()), "{name}: {told:?}");
+        assert_eq!(told.last().map(String::as_str), Some("waits at final"), "{name}");
+    }
+}
+
+/// The checks pass by what the agent wrote, so that they do says nothing.
+#[test]
+fn a_touched_runner_of_checks_needs_a_person_in_every_flow_that_edits() {
+    let bundle = load(&Source::builtin("code").unwrap()).unwrap();
+    for (name, _) in bundle.bundle.flows.iter().filter(|(_, flow)| flow.edits) {
+        let name: &'static str = name.clone().leak();
+        let world = World {
+            flow: Some(name),
+            policies: &[("plan", "auto"), ("final", "auto")],
+            touches: "check.sh",
+            ..World::default()
+        };
+        let told = drive(&world).told;
+        assert!(told.contains(&"refused: gates/runners-need-person".to_string()), "{name}: {told:?}");
         assert_eq!(told.last().map(String::as_str), Some("waits at final"), "{name}");
     }
 }

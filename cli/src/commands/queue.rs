@@ -9,6 +9,7 @@ use crate::project;
 use crate::queue::Queue;
 use crate::text::{clean, clip};
 use loom_host::environment::Environment;
+use loom_host::request::check_task;
 use serde::Serialize;
 use std::io::Write;
 
@@ -53,7 +54,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         None | Some(What::List) => None,
         Some(What::Add(task)) => {
             by_person(&environment)?;
-            Some(format!("{} waits", queue.add(&task.read()?)?))
+            let task = task.read()?;
+            check_task(&task)?;
+            Some(format!("{} waits", queue.add(&task)?))
         }
         Some(What::Remove { name }) => {
             by_person(&environment)?;

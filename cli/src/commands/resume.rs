@@ -2,7 +2,7 @@
 
 use crate::app::Global;
 use crate::asking::ask_run;
-use crate::driving::{RunJson, Thinker, drive_on};
+use crate::driving::{Absent, RunJson, Thinker, drive_on};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     }
     let folder = project::find(global.dir.as_deref())?;
     let begin = |session: &mut Session| let_go(session, &folder);
-    let (exit, runs) = drive_on(&folder, &arguments.thinker, global.quiet, output, begin)?;
+    let (exit, runs) = drive_on(&folder, (&arguments.thinker, Absent::Ends), global.quiet, output, begin)?;
     if output.json {
         output.document(&Document { loom: "resume/1", runs })?;
     } else if runs.is_empty() {

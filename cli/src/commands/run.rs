@@ -56,10 +56,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FLOW")]
     complexity: Option<String>,
     /// Most spawns.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     max_spawns: Option<u64>,
     /// Most tokens.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     max_tokens: Option<u64>,
     /// Most time, as 90m or 2h.
     #[arg(long, value_name = "SPAN", value_parser = span_ms)]
@@ -100,7 +100,7 @@ impl Arguments {
 pub(super) struct Document<'a> {
     loom: &'static str,
     run: String,
-    /// `waiting` at a gate, else the verdict.
+    /// `waiting` at a gate, `paused`, else the verdict.
     state: &'a str,
     gate: Option<u64>,
     branch: Option<String>,
@@ -229,7 +229,8 @@ fn finished(
     let state = refold(&StoredRun::new(store, stream), None)?.state;
     let verdict = state.closed;
     let branch = (verdict == Some(Verdict::Accepted)).then(|| state.branch());
-    let word = verdict.map_or("waiting", Verdict::word);
+    let open = if state.hold.is_some() { "paused" } else { "waiting" };
+    let word = verdict.map_or(open, Verdict::word);
     if output.json || jsonl {
         let (run, gate) = (hex(&stream.0), gate.map(|gate| gate.sequence));
         let document = Document { loom: "run/1", run, state: word, gate, branch };

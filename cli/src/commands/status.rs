@@ -4,12 +4,12 @@ use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify::told;
-use crate::line::verdict_style;
-use crate::output::{BAD, FAINT, ID, Output, STRONG, WARN};
+use crate::output::{BAD, FAINT, ID, Output, STRONG};
 use crate::project;
+use crate::standing::Standing;
 use crate::text::{bytes, clean, clip, rfc3339, run8, time};
 use loom_core::id::hex;
-use loom_store::{Gate, Run, RunState};
+use loom_store::{Gate, Run};
 use serde::Serialize;
 use std::io::Write;
 
@@ -58,6 +58,7 @@ struct GateEntry {
 struct RunEntry {
     run: String,
     slug: String,
+    /// `running`; `interrupted`, where nobody drives it on; `waiting` at a gate; `paused`; `closed`.
     state: &'static str,
     verdict: Option<&'static str>,
     opened: String,
@@ -71,6 +72,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let store = opened.store.as_ref();
     let health = store.health()?;
     let (runs, gates) = (store.runs(arguments.n)?, store.gates()?);
+    let standings = runs.iter().map(|run| Standing::of(store, run, opened.is_driven));
     let damage = opened.damage.as_ref().map(ToString::to_string);
     let tree = match store.tree_head() {
         Ok((size, root)) => Some(Tree { size, root: hex(&root) }),
@@ -92,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             tree,
             damage,
             gates: gates.iter().map(gate_entry).collect(),
-            runs: runs.iter().map(run_entry).collect(),
+            runs: runs.iter().zip(standings).map(|(run, standing)| run_entry(run, standing)).collect(),
         })?;
         return Ok(exit);
     }
@@ -108,14 +110,16 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     }
     if !runs.is_empty() {
         writeln!(out, "{STRONG}runs{STRONG:#}")?;
-        for run in &runs {
-            let (style, word) = match run.state {
-                RunState::Open => (STRONG, "running"),
-                RunState::Waiting => (WARN, "waiting"),
-                RunState::Closed(verdict) => (verdict_style(verdict), verdict.word()),
-            };
+        let mut stand_still = false;
+        for (run, standing) in runs.iter().zip(standings) {
+            stand_still |= matches!(standing, Standing::Paused | Standing::Interrupted);
+            let (style, word) = (standing.style(), standing.word());
             let (id, slug, when) = (run8(&run.stream), clip(&run.slug, 40), time(run.last.ms));
-            writeln!(out, "  {ID}{id}{ID:#}  {style}{word:<9}{style:#}  {when}  {:>6} events  {slug}", run.events)?;
+            writeln!(out, "  {ID}{id}{ID:#}  {style}{word:<11}{style:#}  {when}  {:>6} events  {slug}", run.events)?;
+        }
+        if stand_still {
+            let whom = if opened.is_driven { "" } else { "nobody drives; " };
+            writeln!(out, "  {FAINT}{whom}`loom resume` goes on{FAINT:#}")?;
         }
         writeln!(out)?;
     }
@@ -144,11 +148,10 @@ fn gate_entry(gate: &Gate) -> GateEntry {
     }
 }
 
-fn run_entry(run: &Run) -> RunEntry {
-    let (state, verdict) = match run.state {
-        RunState::Open => ("running", None),
-        RunState::Waiting => ("waiting", None),
-        RunState::Closed(verdict) => ("closed", Some(verdict.word())),
+fn run_entry(run: &Run, standing: Standing) -> RunEntry {
+    let (state, verdict) = match standing {
+        Standing::Ended(verdict) => ("closed", Some(verdict.word())),
+        open => (open.word(), None),
     };
     RunEntry {
         run: hex(&run.stream.0),

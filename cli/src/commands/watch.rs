@@ -28,7 +28,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -211,16 +211,7 @@ fn detach(place: &Path, output: &mut Output) -> Result<Exit, CliError> {
         .stderr(log)
         .spawn()
         .map_err(file("start", &binary))?;
-    let patience = Instant::now() + BEGIN;
-    loop {
-        if let Some(ended) = child.try_wait().map_err(file("start", &binary))? {
-            return Err(CliError::WatchEnded { log: path, status: ended.to_string() });
-        }
-        if ask_holder(&folder).is_some() || Instant::now() >= patience {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    listens(&mut child, &path, BEGIN, || ask_holder(&folder).is_some())?;
     let process = child.id();
     if output.json {
         let log = Some(shown(&path));
@@ -232,6 +223,42 @@ fn detach(place: &Path, output: &mut Output) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
+/// Waits until a watch listens, as `is_heard` says.
+fn listens(child: &mut Child, log: &Path, patience: Duration, is_heard: impl Fn() -> bool) -> Result<(), CliError> {
+    let end = Instant::now() + patience;
+    loop {
+        if let Some(ended) = child.try_wait().map_err(file("ask after", log))? {
+            return Err(CliError::WatchEnded { log: log.to_path_buf(), status: ended.to_string() });
+        }
+        if is_heard() {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            let (process, seconds) = (child.id(), patience.as_secs());
+            return Err(CliError::WatchUnheard { log: log.to_path_buf(), process, seconds });
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn file<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> CliError + 'a {
     move |source| CliError::File { doing, path: path.to_path_buf(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_neither_listens_nor_ends_is_not_said_to_watch() {
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let log = Path::new("watch.log");
+        let told = listens(&mut child, log, Duration::ZERO, || false).unwrap_err();
+        assert!(told.to_string().contains("is not known") && told.hint().unwrap().contains("watch.log"), "{told}");
+        listens(&mut child, log, Duration::ZERO, || true).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let told = listens(&mut child, log, Duration::ZERO, || true).unwrap_err();
+        assert!(told.to_string().contains("ended at once"), "{told}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::driven::{Driven, until};
 use crate::rig::{Place, Ran};
+use loom_endpoint::{Endpoint, Reply, Script};
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -159,6 +160,34 @@ fn a_provider_is_tried_with_its_settings_and_its_secret() {
 }
 
 #[test]
+fn a_spawn_gets_the_secret_that_holds_when_it_begins() {
+    needs!("git", "sh");
+    let driven = project();
+    let (old, new) = ("the-key-of-before", "the-key-of-today");
+    let endpoint = Endpoint::start(new, Script::new().then(Reply::text("no answer"))).unwrap();
+    let config = format!(
+        "[run]\nproviders = [\"main\"]\n[providers.main]\nkind = \"openai\"\ncredential = \"secret:key\"\n\
+         base_url = \"{}/v1\"\nretries_max = 0\nmodels = {{ fast = \"m\", balanced = \"m\", strong = \"m\" }}\n",
+        endpoint.url()
+    );
+    fs::create_dir_all(user_file(&driven).parent().unwrap()).unwrap();
+    fs::write(user_file(&driven), config).unwrap();
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    assert_eq!(with_input(&driven, "secrets set key", &format!("{old}\n")).code, 0);
+    let mut driver = driven.drives("watch");
+    driver.reads_until("watching");
+    assert_eq!(driven.loom("queue add first-task").code, 0);
+    assert!(until(|| endpoint.messages() > 0));
+    assert!(until(|| driven.loom("gates --json").out.contains("\"artifact\"")), "{:?}", driven.loom("log").out);
+    let let_in = || endpoint.asked().iter().filter(|asked| asked.refused.is_none()).count();
+    assert_eq!(let_in(), 0, "{:?}", endpoint.refused());
+    assert_eq!(with_input(&driven, "secrets set key", &format!("{new}\n")).code, 0);
+    assert_eq!(driven.loom("queue add second-task").code, 0);
+    assert!(until(|| let_in() > 0), "{:?}", endpoint.refused());
+    driver.kill();
+}
+
+#[test]
 fn a_secret_is_asked_for_unseen() {
     needs!("git", "script");
     let driven = project();
@@ -255,4 +284,45 @@ fn a_file_is_made_with_what_is_found_and_never_over_another() {
     assert!(ran.out.contains("run.max_spawns = 12") && ran.out.contains("loom.toml:"), "{}", ran.out);
     assert_eq!(driven.loom("init").code, 2);
     assert_eq!(Place::empty().loom("init").code, 2, "there is no repository");
+}
+
+#[test]
+fn a_project_s_wish_beyond_what_holds_is_not_shown_as_what_holds() {
+    needs!("git");
+    let driven = project();
+    let file = driven.project().join("loom.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let set = "[run]\nmax_spawns = 99\nmax_tokens = 5\n[fence]\nprocesses = 99_999\n";
+    fs::write(&file, format!("{text}\n{set}")).unwrap();
+    let ran = driven.loom("config list --json");
+    let found = document(&ran);
+    let of = |key: &str| found["values"].as_array().unwrap().iter().find(|value| value["key"] == key).cloned().unwrap();
+    for (key, value, layer) in [
+        ("run.max_spawns", "40", "default"),
+        ("run.max_tokens", "5", "project"),
+        ("fence.processes", "4096", "default"),
+    ] {
+        let shown = of(key);
+        assert_eq!((&shown["value"], &shown["layer"]), (&value.into(), &layer.into()), "{shown}");
+        assert_eq!(ran.err.contains(&format!("a project may only lower `{key}`")), layer == "default", "{}", ran.err);
+    }
+    assert_eq!(driven.loom("config get run.max_spawns").out, "40\n");
+    driven.loom("config set run.max_spawns 50");
+    assert_eq!(driven.loom("config get run.max_spawns").out, "50\n", "the user's own goes beyond it");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_by_place_and_not_by_content() {
+    needs!("git", "sh");
+    let driven = project();
+    let value = "hunter2-is-no-token";
+    fs::create_dir_all(user_file(&driven).parent().unwrap()).unwrap();
+    fs::write(user_file(&driven), format!("[run]\nbundle = \"code\"\npassword = {value} it is\n")).unwrap();
+    for arguments in ["config list", "config set run.bundle code", "run a-task", "models list"] {
+        let ran = driven.loom(arguments);
+        assert_ne!(ran.code, 0, "{arguments}");
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(said.contains("config.toml:3:"), "{arguments}: {said}");
+        assert!(!said.contains("hunter2") && !said.contains("password"), "{arguments}: {said}");
+    }
 }

@@ -24,8 +24,10 @@ mod json;
 mod kill;
 #[path = "../../../replay/tests/it/made.rs"]
 mod made;
+mod modelless;
 mod models;
 mod odd_places;
+mod pty;
 mod reading;
 mod recovery;
 mod redacted;

@@ -12,9 +12,10 @@ waiting for a person
   ID#22  final  for ann, until 2026-11-19 19:40:05 UTC
 
 runs
-  ID  running    2026-11-18 19:56:41       4 events  task-3
-  ID  waiting    2026-11-18 19:40:05      23 events  task-2
-  ID  accepted   2026-11-18 19:23:32      54 events  task-1
+  ID  interrupted  2026-11-18 19:56:41       4 events  task-3
+  ID  waiting      2026-11-18 19:40:05      23 events  task-2
+  ID  accepted     2026-11-18 19:23:32      54 events  task-1
+  nobody drives; `loom resume` goes on
 
 82 events in 19 commits of 4 streams, SIZE on disk, format 1
 tree 82 ID

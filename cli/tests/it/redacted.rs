@@ -1,6 +1,6 @@
 //! No secret reaches the record: a whole run whose model, checks, task and notes are full of them.
 
-use crate::driven::Driven;
+use crate::driven::{Driven, until};
 use crate::samples::samples;
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use loom_providers::demo;
@@ -175,4 +175,38 @@ fn a_check_whose_command_holds_a_secret_is_refused() {
     assert!(ran.err.contains("the command of check `test` holds a secret (mine)"), "{}", ran.err);
     assert!(!ran.err.contains(SECRET));
     assert_eq!(driven.loom("status --json").out.matches("\"run\"").count(), 0);
+}
+
+#[test]
+fn a_secret_that_is_set_while_a_driver_runs_is_kept_from_then_on() {
+    needs!("git", "sh");
+    let driven = Driven::new();
+    driven.make_project();
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    let model = driven.path("model.toml");
+    let say = format!("say = '{{\"summary\": \"it is {SECRET}\"}}'");
+    let edit = "edit = [{ append = \"notes.sh\", content = \"# more\" }]";
+    fs::write(&model, format!("model = \"m\"\n[[turn]]\nagent = \"implementer\"\n{edit}\n{say}\n")).unwrap();
+    let mut command = driven.command(&format!("watch --script {}", model.display()));
+    command.env("LOOM_RUN_COMPLEXITY", "trivial");
+    let mut driver = driven.follows(command);
+    driver.reads_until("watching");
+    set_secret(&driven, "mine", &format!("{SECRET}\n"));
+    fs::write(driven.path("task.txt"), format!("write down {SECRET}")).unwrap();
+    let queued = driven.loom(&format!("queue add --file {}", driven.path("task.txt").display()));
+    assert_eq!(queued.code, 0, "{}", queued.err);
+    assert!(until(|| driven.loom("gates --json").out.contains("\"artifact\"")), "it comes to its gate");
+    let noted = driven.command("steer run:last").arg(format!("mind {SECRET}")).output().unwrap();
+    assert!(noted.status.success());
+    let mut said = Vec::new();
+    files(&driven.store_folder(), &mut said);
+    let shown: String = (0..driven.log().len() as u64)
+        .map(|sequence| driven.loom(&format!("show run:last#{sequence} --json")).out)
+        .collect();
+    assert!(shown.matches("[redacted: mine]").count() >= 3, "task, output and note: {shown}");
+    said.push(("what is shown".to_string(), shown.into_bytes()));
+    driver.kill();
+    for (place, bytes) in &said {
+        assert_eq!(found(bytes), Vec::<String>::new(), "in {place}");
+    }
 }

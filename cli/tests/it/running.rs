@@ -84,6 +84,8 @@ fn what_cannot_be_run_is_told() {
         (format!("run a-task {script} --complexity hard"), 2, "hard"),
         (format!("run a-task {script} --budget-usd 1,50"), 2, "it is no amount like 2.50"),
         (format!("run a-task {script} --max-time soon"), 2, "it is no span like 90m"),
+        (format!("run a-task {script} --max-spawns 0"), 2, "--max-spawns"),
+        (format!("run a-task {script} --max-time 0m"), 2, "it is no span ahead"),
         (format!("run --file /dev/zero {script}"), 2, "the task"),
     ] {
         let ran = driven.loom(&arguments);

@@ -165,3 +165,27 @@ fn a_task_that_cannot_be_read_holds_up_no_other() {
     assert_eq!(fs::read(queue.join("taken/000000-first.md")).unwrap(), b"\xff", "it is kept");
     assert_eq!(fs::read(queue.join("taken/000001-task.md")).unwrap(), b"", "its text is on record, redacted");
 }
+
+#[test]
+fn a_task_that_no_run_would_take_is_not_queued() {
+    needs!("git", "sh");
+    let driven = project();
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    assert_eq!(watched(&driven, "--until-idle").code, 0);
+    fs::write(driven.path("long"), "a".repeat(1024 * 1024 + 1)).unwrap();
+    fs::write(driven.path("empty"), " \n").unwrap();
+    for (file, told) in [("long", "more than it may"), ("empty", "the task is empty")] {
+        for command in ["queue add".to_string(), format!("run --script {}", driven.path("model.toml").display())] {
+            let ran = driven.loom(&format!("{command} --file {}", driven.path(file).display()));
+            assert_eq!(ran.code, 2, "{command}: {}{}", ran.out, ran.err);
+            assert!(ran.err.contains(told), "{command}: {}", ran.err);
+        }
+    }
+    assert_eq!(driven.loom("queue").out, "no task waits\n");
+    let mut command = driven.command("queue add --file -");
+    command.stdin(fs::File::open(driven.path("task.txt")).unwrap());
+    let ran: Ran = command.output().unwrap().into();
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let listed: Value = serde_json::from_str(&driven.loom("queue --json").out).unwrap();
+    assert_eq!(listed["tasks"][0]["task"], demo::TASK);
+}

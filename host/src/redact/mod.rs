@@ -3,51 +3,85 @@
 //! What is looked for: every secret that Loom was told of, in the forms that programs give it (REDACT-2), and what looks
 //! like one by the formats of those who issue them or by what stands beside it (REDACT-3). Equal bytes give equal
 //! redactions. It never touches a file or a tree (REDACT-4).
+//!
+//! Secrets that the user sets while a driver runs are looked for from then on: each use looks at the vault's mark first
+//! (REDACT-7).
 
 mod forms;
+mod known;
 mod record;
 mod rules;
 
-use crate::secrets::Secret;
-use aho_corasick::{AhoCorasick, MatchKind};
+use crate::secrets::{Mark, Secret, SecretsError, Vault};
+use known::Known;
 use rules::RULES;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
-
-/// Secrets shorter than this, in bytes, are not looked for: they would be found everywhere.
-const SECRET_BYTES_MIN: usize = crate::secrets::VALUE_BYTES_MIN;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Knows what to look for. By default only what looks like a secret.
 #[derive(Default)]
 pub struct Redactor {
-    /// All forms of all secrets.
-    known: Option<AhoCorasick>,
-    /// The name of each form's secret, and whether the form is a part of a text in base64.
-    names: Vec<(String, bool)>,
+    /// Where more secrets may come to lie.
+    vault: Option<Vault>,
+    held: Mutex<Held>,
+}
+
+/// What is known by now.
+#[derive(Default)]
+struct Held {
+    /// The vault's mark when it was read last.
+    mark: Option<Mark>,
+    /// Every secret so far, with its name: one that was replaced may still be in the hands of an agent.
+    secrets: Vec<(String, Secret)>,
+    known: Arc<Known>,
 }
 
 impl fmt::Debug for Redactor {
-    /// Says how many forms it knows and shows none.
+    /// Says how many secrets it knows and shows none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redactor").field("forms", &self.names.len()).finish()
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("Redactor").field("secrets", &held.secrets.len()).finish()
     }
 }
 
 impl Redactor {
     /// Returns a redactor that also knows these secrets, each with the name that stands in its place.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>) -> Self {
-        let mut names = Vec::new();
-        let mut all = Vec::new();
-        for (name, secret) in secrets.into_iter().filter(|(_, secret)| secret.expose().len() >= SECRET_BYTES_MIN) {
-            for (form, is_part) in forms::forms(secret.expose()) {
-                names.push((name.to_string(), is_part));
-                all.push(form);
+        let secrets = secrets.into_iter().map(|(name, secret)| (name.to_string(), secret.clone())).collect();
+        Redactor { vault: None, held: Mutex::new(Held::of(None, secrets)) }
+    }
+
+    /// Returns a redactor that also knows what the vault holds, now and later, and these secrets.
+    ///
+    /// # Errors
+    /// Secrets that cannot be read cannot be kept from the record (SECRETS-3).
+    pub fn watching(vault: Vault, more: Vec<(String, Secret)>) -> Result<Self, SecretsError> {
+        let mark = vault.mark();
+        let secrets = vault.all()?.into_iter().chain(more).collect();
+        Ok(Redactor { vault: Some(vault), held: Mutex::new(Held::of(mark, secrets)) })
+    }
+
+    /// Returns what is to be looked for now.
+    fn known(&self) -> Arc<Known> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(vault) = &self.vault {
+            let mark = vault.mark();
+            // Nothing can be set in a vault that cannot be read: then all that was set is known, and it is read again.
+            if mark != held.mark
+                && let Ok(found) = vault.all()
+            {
+                let mut secrets = std::mem::take(&mut held.secrets);
+                for secret in found {
+                    if !secrets.contains(&secret) {
+                        secrets.push(secret);
+                    }
+                }
+                *held = Held::of(mark, secrets);
             }
         }
-        let known = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&all);
-        let known = known.expect("the forms of secrets are far fewer than an automaton holds");
-        Redactor { known: (!all.is_empty()).then_some(known), names }
+        held.known.clone()
     }
 
     /// Returns the bytes without the secrets in them; the same bytes where there are none.
@@ -82,12 +116,9 @@ impl Redactor {
 
     /// Returns what is to be cut out, in order and apart, each with what it is called.
     fn spans(&self, text: &[u8]) -> Vec<(Range<usize>, String)> {
+        let known = self.known();
         let mut found: Vec<Hit<'_>> = Vec::new();
-        for place in self.known.iter().flat_map(|known| known.find_overlapping_iter(text)) {
-            let (name, is_part) = &self.names[place.pattern().as_usize()];
-            let span = place.start()..place.end();
-            found.push(Hit { span: if *is_part { around(text, span) } else { span }, rank: 0, name });
-        }
+        known.find(text, &mut found);
         RULES.find(text, &mut found);
         found.sort_by_key(|hit| (hit.span.start, hit.rank));
         let mut apart: Vec<Hit<'_>> = Vec::new();
@@ -114,12 +145,10 @@ struct Hit<'a> {
     name: &'a str,
 }
 
-/// Returns a place with up to four letters of base64 on each side: at its ends, a letter holds bits of two bytes.
-fn around(text: &[u8], span: Range<usize>) -> Range<usize> {
-    let is_letter = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/_-".contains(byte);
-    let before = text[..span.start].iter().rev().take(4).take_while(is_letter).count();
-    let behind = text[span.end..].iter().take(4).take_while(is_letter).count();
-    span.start - before..span.end + behind
+impl Held {
+    fn of(mark: Option<Mark>, secrets: Vec<(String, Secret)>) -> Self {
+        Held { mark, known: Arc::new(Known::new(&secrets)), secrets }
+    }
 }
 
 #[cfg(test)]

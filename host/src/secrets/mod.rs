@@ -8,4 +8,4 @@ mod secret;
 mod vault;
 
 pub use secret::{Secret, is_name};
-pub use vault::{Listed, SecretsError, VALUE_BYTES_MIN, Vault};
+pub use vault::{Listed, Mark, SecretsError, VALUE_BYTES_MIN, Vault};

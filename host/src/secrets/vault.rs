@@ -117,7 +117,27 @@ pub struct Vault {
     key: PathBuf,
 }
 
+/// What tells one state of the file of secrets from another, without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    inode: (u64, u64),
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
 impl Vault {
+    /// Returns the mark of the file as it is now; `None` where there is none, or it cannot be looked at.
+    pub fn mark(&self) -> Option<Mark> {
+        let found = std::fs::metadata(&self.file).ok()?;
+        Some(Mark {
+            inode: (found.dev(), found.ino()),
+            bytes: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
+
     /// Returns where the user's secrets lie; nothing is made or read.
     pub fn of(environment: &Environment) -> Self {
         Vault {

@@ -2,7 +2,7 @@
 
 use super::key::{Project, find};
 use super::layers::flaws;
-use super::origin::{Layer, SettingsErrors};
+use super::origin::{Layer, SettingsErrors, place};
 use super::value::{Raw, Value};
 use crate::atomic::replace;
 use std::path::{Path, PathBuf};
@@ -29,13 +29,16 @@ pub enum EditError {
     #[error(transparent)]
     Flaws(#[from] SettingsErrors),
     /// The file is no TOML.
-    #[error("{} is no TOML; mend it by hand", .path.display())]
+    #[error("{}:{line}:{column}: it is no TOML ({what}); mend it by hand", .path.display())]
     Toml {
         /// The file.
         path: PathBuf,
-        /// Where not.
-        #[source]
-        source: toml_edit::TomlError,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1, in characters.
+        column: usize,
+        /// What is wrong there; never what stands there, which may be a secret.
+        what: String,
     },
     /// The file could not be handled.
     #[error("cannot write {}", .path.display())]
@@ -64,7 +67,10 @@ pub fn set(layer: Layer, file: &Path, path: &str, text: &str) -> Result<(), Edit
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.map_err(failed)?,
     };
-    let toml = |source| EditError::Toml { path: file.to_path_buf(), source };
+    let toml = |error: toml_edit::TomlError| {
+        let (line, column) = place(&before, error.span().map_or(0, |span| span.start));
+        EditError::Toml { path: file.to_path_buf(), line, column, what: error.message().to_string() }
+    };
     let mut document: DocumentMut = before.parse().map_err(toml)?;
     put(document.as_table_mut(), path, written(&value, text)).ok_or_else(wrong)?;
     let after = document.to_string();

@@ -4,12 +4,14 @@
 //! Loom's (SETTINGS-2, SETTINGS-4).
 
 use super::key::{Fallback, KEYS, Key, Project, find};
-use super::origin::{Layer, Origin, SettingsError, SettingsErrors, Sourced};
+use super::origin::{Layer, Origin, SettingsError, SettingsErrors, Sourced, place};
 use super::typed::Settings;
 use super::value::{Raw, Value};
+use crate::bounds::Leave;
 use crate::environment::Environment;
 use crate::secrets::is_name;
 use loom_bundles::nearest;
+use loom_core::process::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -114,14 +116,8 @@ struct File<'a> {
 
 impl File<'_> {
     fn origin(&self, offset: usize) -> Origin {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        Origin::File {
-            layer: self.layer,
-            path: self.path.to_path_buf(),
-            line: 1 + before.matches('\n').count(),
-            column: 1 + line.chars().count(),
-        }
+        let (line, column) = place(self.text, offset);
+        Origin::File { layer: self.layer, path: self.path.to_path_buf(), line, column }
     }
 }
 
@@ -237,10 +233,7 @@ impl Layers {
                 return self.warn(origin, what);
             }
             if looser {
-                let what = format!(
-                    "a project may only lower `{path}`, so this does not hold; to raise it, set it for yourself with `loom config set {path}`"
-                );
-                return self.warn(origin, what);
+                return self.warn(origin, only_lower(&path));
             }
         }
         self.put(path, read, origin);
@@ -279,6 +272,39 @@ impl Layers {
             Err(SettingsErrors(self.errors))
         }
     }
+}
+
+impl Read {
+    /// Puts what holds without the project in place of what its file asks for beyond that, where nobody else has set it:
+    /// the limits of the run's bundle, and the usual ones of a fence.
+    pub fn hold(&mut self, limits: &Limits) {
+        let fence = Leave::default().limits;
+        let usual = [
+            ("run.max_spawns", Some(limits.spawns)),
+            ("run.max_tokens", Some(limits.tokens)),
+            ("run.max_time", Some(limits.time_ms)),
+            ("run.budget_usd", Some(limits.money_micro)),
+            ("fence.memory", fence.memory_max_bytes),
+            ("fence.processes", fence.processes_max),
+            ("fence.file_size", fence.file_max_bytes),
+        ];
+        for (path, usual) in usual {
+            if let (Some(found), Some(usual)) = (self.found.get_mut(path), usual)
+                && found.origin.is_of_project()
+                && matches!(found.value, Value::Number(asked) if asked > usual)
+            {
+                let held = Sourced { value: Value::Number(usual), origin: Origin::Default };
+                let asked = std::mem::replace(found, held);
+                self.warnings.push(Warning { origin: asked.origin, what: only_lower(path) });
+            }
+        }
+    }
+}
+
+fn only_lower(path: &str) -> String {
+    format!(
+        "a project may only lower `{path}`, so this does not hold; to raise it, set it for yourself with `loom config set {path}`"
+    )
 }
 
 /// Whether keys stand below a path.

@@ -43,6 +43,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// A whole number.
     Count,
+    /// A whole number that is not 0: with none of it nothing could be done.
+    CountFromOne,
     /// True or false; false is the stricter.
     Flag,
     /// A span of time; milliseconds.
@@ -70,6 +72,7 @@ impl Kind {
             Kind::Text => "write one line of text in quotes".to_string(),
             Kind::Word(words) => format!("write one of {}", quoted(words)),
             Kind::Count => "write a whole number, 0 or more".to_string(),
+            Kind::CountFromOne => "write a whole number, 1 or more".to_string(),
             Kind::Flag => "write true or false".to_string(),
             Kind::Span => "write a span like \"90m\" or \"2h\"".to_string(),
             Kind::Size => "write a size like \"512MiB\" or \"2GiB\", or a number of bytes".to_string(),
@@ -88,6 +91,7 @@ impl Kind {
             Kind::Text => "text".to_string(),
             Kind::Word(words) => quoted(words),
             Kind::Count => "number".to_string(),
+            Kind::CountFromOne => "number from 1".to_string(),
             Kind::Flag => "flag".to_string(),
             Kind::Span => "span".to_string(),
             Kind::Size => "size".to_string(),
@@ -122,6 +126,7 @@ impl Kind {
             Kind::Text => text.filter(|text| is_line(text)).map(|text| Value::Text(text.to_string())),
             Kind::Word(words) => text.filter(|text| words.contains(text)).map(|text| Value::Text(text.to_string())),
             Kind::Count => digits.and_then(count).map(Value::Number),
+            Kind::CountFromOne => digits.and_then(count).filter(|number| *number > 0).map(Value::Number),
             Kind::Flag => match (raw, text) {
                 (Raw::Flag(flag), _) => Some(Value::Flag(*flag)),
                 (Raw::Typed(_), Some("true")) => Some(Value::Flag(true)),
@@ -239,7 +244,8 @@ pub(super) fn price(text: &str) -> Option<(String, Price)> {
 /// Reads a span like `90m` or `2h`; milliseconds.
 pub fn span_ms(text: &str) -> Result<u64, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| "it is no span like 90m or 2h".to_string())?;
-    u64::try_from(span.as_millis()).map_err(|_| "it is no span ahead".to_string())
+    let ms = u64::try_from(span.as_millis()).ok().filter(|ms| *ms > 0);
+    ms.ok_or_else(|| "it is no span ahead".to_string())
 }
 
 /// Reads an amount of money like `2.50`; micro-units.

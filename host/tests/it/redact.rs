@@ -158,7 +158,7 @@ fn a_known_secret_goes_before_what_it_looks_like() {
 
 #[test]
 fn a_redactor_shows_no_secret() {
-    assert_eq!(format!("{:?}", Redactor::default()), "Redactor { forms: 0 }");
+    assert_eq!(format!("{:?}", Redactor::default()), "Redactor { secrets: 0 }");
     assert!(!format!("{:?}", knowing(SECRET)).contains("Tr0ub"));
 }
 
@@ -178,9 +178,13 @@ fn a_long_output_takes_time_in_step_with_its_length() {
     ] {
         let time = |bytes: usize| {
             let text = line.repeat(bytes / line.len() + 1);
-            let began = Instant::now();
-            assert_eq!(redactor.text(&text), text);
-            (began.elapsed(), text.len())
+            // The best of some: others use the machine, too.
+            let once = || {
+                let began = Instant::now();
+                assert_eq!(redactor.text(&text), text);
+                began.elapsed()
+            };
+            ((0..4).map(|_| once()).min().unwrap(), text.len())
         };
         time(64 * 1024);
         let ((little, _), (much, bytes)) = (time(256 * 1024), time(1024 * 1024));

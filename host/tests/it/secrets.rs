@@ -2,6 +2,7 @@
 
 use crate::project::Project;
 use loom_host::environment::Environment;
+use loom_host::redact::Redactor;
 use loom_host::secrets::{Secret, SecretsError, Vault};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -65,6 +66,35 @@ fn a_value_is_bound_to_its_name_and_its_key() {
     // Nothing is driven with secrets that could not be kept out of the record.
     let refused = project.session("").err().map(|error| error.to_string()).unwrap();
     assert!(refused.contains("is gone, so the secrets in"), "{refused}");
+}
+
+#[test]
+fn a_redactor_knows_what_was_ever_set_while_it_is_used() {
+    needs!("git");
+    let project = Project::new();
+    let (environment, vault) = vault(&project);
+    let set = |name: &str, value: &str| vault.set(name, &Secret::new(value.to_string()), 7).unwrap();
+    let redactor = Redactor::watching(vault.clone(), Vec::new()).unwrap();
+    let say = |value: &str| redactor.text(&format!("it is {value}.")).into_owned();
+    assert_eq!(say(VALUE), format!("it is {VALUE}."));
+    set("main", VALUE);
+    assert_eq!(say(VALUE), "it is [redacted: main].");
+    set("main", "tropical-fish-in-a-jar");
+    for value in [VALUE, "tropical-fish-in-a-jar"] {
+        assert_eq!(say(value), "it is [redacted: main].", "one that was replaced is still in use somewhere");
+    }
+    vault.remove("main").unwrap();
+    assert_eq!(say(VALUE), "it is [redacted: main].");
+    // Nothing can be set that cannot be read; what comes once it can be is known.
+    set("spare", "plain words of another");
+    let key = environment.data_folder.join("keys/secrets.key");
+    let kept = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    assert_eq!(say("plain words of another"), "it is plain words of another.", "it was not read in time");
+    assert_eq!(say(VALUE), "it is [redacted: main].");
+    fs::write(&key, kept).unwrap();
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(say("plain words of another"), "it is [redacted: spare].");
 }
 
 #[test]

@@ -289,7 +289,7 @@ fn a_key_that_cannot_be_set_changes_nothing() {
     assert!(matches!(of(Layer::User, &path, "run.max_spawn", "3"), EditError::Unknown(_)));
     assert!(matches!(of(Layer::User, &path, "run", "3"), EditError::Unknown(_)));
     let wrong = of(Layer::User, &path, "run.max_spawns", "three").to_string();
-    assert_eq!(wrong, "`run.max_spawns` does not take that; write a whole number, 0 or more");
+    assert_eq!(wrong, "`run.max_spawns` does not take that; write a whole number, 1 or more");
     assert!(matches!(of(Layer::Project, &place.project_file(), "run.policy", "human"), EditError::NotOfProject(_)));
     assert_eq!(fs::read_to_string(&path).unwrap(), before);
     set(Layer::Project, &place.project_file(), "run.max_time", "30m").unwrap();
@@ -301,7 +301,8 @@ fn a_key_that_cannot_be_set_changes_nothing() {
     place.user("run.max_spawns = \"many\"\n");
     assert!(matches!(of(Layer::User, &path, "run.policy", "human"), EditError::Flaws(_)));
     place.user("no toml\n");
-    assert!(matches!(of(Layer::User, &path, "run.policy", "human"), EditError::Toml { .. }));
+    let told = of(Layer::User, &path, "run.policy", "human");
+    assert!(matches!(told, EditError::Toml { line: 1, column: 4, .. }), "{told:?}");
 }
 
 #[test]
