@@ -18,7 +18,7 @@ mod table;
 pub use cases::{CaseReport, cases_of, test_rules};
 pub use checks::{Checks, FoundCheck, discover};
 pub use error::{LoadError, LoadErrors, nearest};
-pub use load::{CheckDefinition, LoadedBundle, PolicyUnknown, load};
+pub use load::{CheckDefinition, LoadedBundle, PolicyUnknown, limits, load};
 pub use prompt::{Finding, PromptError, PromptParts, Repair, render};
 pub use reply::{Schema, SchemaError, Unusable, parse_answer};
 pub use source::{BundleUnknown, Source, SourceError};

@@ -7,7 +7,7 @@ use crate::reply::Schema;
 use crate::source::Source;
 use loom_core::commit::Blob;
 use loom_core::id::Digest;
-use loom_core::process::{Agent, AgentKind, Bundle, Policy};
+use loom_core::process::{Agent, AgentKind, Bundle, Limits, Policy};
 use loom_core::rules::{RuleError, RuleSet, Rules, Severity};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -91,6 +91,12 @@ impl LoadedBundle {
     pub fn rule_blobs(&self) -> Vec<Blob> {
         self.rule_texts.iter().map(|text| Blob::plain(text.as_bytes())).collect()
     }
+}
+
+/// Returns the limits that a bundle's manifest names; nothing where it cannot be read. The rest is not looked at.
+pub fn limits(source: &Source) -> Option<Limits> {
+    let (manifest, errors) = manifest::read(source.text(MANIFEST)?);
+    errors.is_empty().then_some(manifest.limits)
 }
 
 /// Loads a bundle; a bundle with any flaw is refused with all of them (BUNDLE-1).

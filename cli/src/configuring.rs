@@ -3,7 +3,7 @@
 use crate::app::Global;
 use crate::error::CliError;
 use crate::output::warn;
-use loom_bundles::{Source, load};
+use loom_bundles::{Source, limits};
 use loom_host::environment::{Environment, variable};
 use loom_host::local::told;
 use loom_host::renewed::Renewed;
@@ -24,9 +24,9 @@ pub(crate) fn place(global: &Global) -> PathBuf {
 pub(crate) fn settings(environment: &Environment, place: &Path, flags: &[Given]) -> Result<Read, CliError> {
     let mut read = read(environment, project_file(place).as_deref(), flags)?;
     // A bundle that cannot be had is told where a run needs it.
-    let bundle = Source::builtin(&read.settings.run.bundle.value).ok().and_then(|source| load(&source).ok());
-    if let Some(bundle) = bundle {
-        read.hold(&bundle.bundle.limits);
+    let limits = Source::builtin(&read.settings.run.bundle.value).ok().and_then(|source| limits(&source));
+    if let Some(limits) = limits {
+        read.hold(&limits);
     }
     for warning in &read.warnings {
         warn(&warning.to_string());

@@ -25,7 +25,7 @@ use rustix::process::{
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::fence::{Groups, REPORT_PLACE, Together, Watch};
+use crate::fence::{REPORT_PLACE, Together, Watch, enter_groups};
 
 /// The hidden subcommand by which a binary becomes a guard.
 pub(crate) const GUARD_ARGUMENT: &str = "__guard";
@@ -58,8 +58,7 @@ fn guard(arguments: impl Iterator<Item = OsString>) -> io::Result<WaitStatus> {
     let (Some(grace_ms), Some(watch), Some(program)) = (grace_ms, watch, arguments.next()) else {
         return Err(io::Error::other("usage: __guard GRACE_MS WATCH [MEMORY PROCESSES] PROGRAM [ARGUMENT]..."));
     };
-    let groups = Groups::enter(limits);
-    let words = groups.words();
+    let words = enter_groups(limits);
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(getpid()))?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
@@ -98,7 +97,6 @@ fn guard(arguments: impl Iterator<Item = OsString>) -> io::Result<WaitStatus> {
                 reap_descendants();
                 // Whoever could still write to it has ended.
                 let _told = relay.map(thread::JoinHandle::join);
-                groups.leave();
                 return Ok(status);
             }
             Ok(_) | Err(Errno::INTR) => {}

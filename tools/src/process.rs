@@ -31,7 +31,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::error::{Error, system};
-use crate::fence::{Fenced, Fencing, Inside, Outside, Watch};
+use crate::fence::{Fenced, Fencing, Inside, Outside, Watch, remove_groups};
 use crate::guard::GUARD_ARGUMENT;
 use crate::streams::{Feed, Report, Stream};
 
@@ -420,6 +420,9 @@ impl<'a> Running<'a> {
         self.signal(Signal::KILL);
         let status = self.child.wait().map_err(system("wait for a child"))?;
         self.reaped = true;
+        if self.confines {
+            remove_groups(self.child.id());
+        }
         self.receive();
         self.stdin = None;
         self.lifeline = None;

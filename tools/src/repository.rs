@@ -121,19 +121,9 @@ impl Project {
         self.format
     }
 
-    /// Returns the branch that HEAD is on, or `None` when it is detached.
-    pub fn head_branch(&self) -> Option<&[u8]> {
-        self.head.branch.as_deref()
-    }
-
-    /// Returns the commit at HEAD.
-    pub fn head_commit(&self) -> CommitId {
-        self.head.commit
-    }
-
-    /// Returns the tree of the commit at HEAD.
-    pub fn head_tree(&self) -> TreeId {
-        self.head.tree
+    /// Returns where HEAD stood when the repository was opened.
+    pub fn head(&self) -> &Head {
+        &self.head
     }
 
     /// Counts what is in the work tree and not in HEAD.

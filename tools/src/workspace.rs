@@ -134,9 +134,19 @@ impl Workspace {
         git_folder::copy_if_present(&project.shallow(), &repository.join("shallow"))?;
         let work = folder.join("work");
         fs::create_dir(&work).map_err(file("create", &work))?;
-        let workspace = Self::open(project, &folder)?;
-        workspace.reset_to(workspace.base_tree)?;
+        let base_tree = match project.head() {
+            head if head.commit == base => head.tree,
+            _ => peel(project.git(), &repository)?,
+        };
+        let workspace = Self::of(project, folder, base, base_tree);
+        workspace.reset_to(base_tree)?;
         Ok(workspace)
+    }
+
+    fn of(project: &Project, folder: PathBuf, base_commit: CommitId, base_tree: TreeId) -> Self {
+        let (repository, work) = (folder.join("repository"), folder.join("work"));
+        let (base, seen) = (OnceLock::new(), Mutex::default());
+        Self { git: project.git().clone(), folder, repository, work, base_commit, base_tree, base, seen }
     }
 
     /// Opens a workspace made earlier, for example after a crash. The work folder may be gone; see
@@ -145,20 +155,16 @@ impl Workspace {
     /// # Errors
     /// [`Error::File`] when there is none, or what git says.
     pub fn open(project: &Project, folder: &Path) -> Result<Self, Error> {
-        let git = project.git();
         let folder = fs::canonicalize(folder).map_err(file("find", folder))?;
         let repository = folder.join("repository");
         // The project may have been moved meanwhile.
         git_folder::borrow_objects(&repository, &project.objects())?;
         let head = repository.join("HEAD");
         let text = fs::read(&head).map_err(file("read", &head))?;
-        let peel = git.call(&repository, "rev-parse").arguments(["--verify", "HEAD^{tree}"]);
-        let base_commit =
-            CommitId::from_hex(text.trim_ascii_end()).ok_or_else(|| peel.unusable("HEAD is not a commit"))?;
-        let base_tree = peel.line(TreeId::from_hex)?;
-        let work = folder.join("work");
-        let (base, seen) = (OnceLock::new(), Mutex::default());
-        Ok(Self { git: git.clone(), folder, repository, work, base_commit, base_tree, base, seen })
+        let base_tree = peel(project.git(), &repository)?;
+        let base_commit = CommitId::from_hex(text.trim_ascii_end());
+        let unusable = || Error::GitAnswer { call: "rev-parse".to_owned(), why: "HEAD is not a commit".to_owned() };
+        Ok(Self::of(project, folder, base_commit.ok_or_else(unusable)?, base_tree))
     }
 
     /// Returns the folder that the agent gets.
@@ -346,4 +352,9 @@ impl Workspace {
             .success()?;
         sync_folder(&packs)
     }
+}
+
+/// Returns the tree of the commit that our git folder's HEAD is.
+fn peel(git: &Git, repository: &Path) -> Result<TreeId, Error> {
+    git.call(repository, "rev-parse").arguments(["--verify", "HEAD^{tree}"]).line(TreeId::from_hex)
 }

@@ -31,7 +31,7 @@ pub(crate) fn delta(folder: &Path, files: usize, times: usize) -> Delta {
     let search_path = std::env::var_os("PATH").unwrap_or_default();
     let git = Git::find(&search_path, &scratch).expect("git");
     let project = Project::open(&git, &project).expect("the project");
-    let workspace = Workspace::create(&folder.join("workspace"), &project, project.head_commit()).expect("a workspace");
+    let workspace = Workspace::create(&folder.join("workspace"), &project, project.head().commit).expect("a workspace");
     let base = workspace.base_tree();
     let edited = workspace.work().join("file-7.txt");
     // Nothing else is measured meanwhile.

@@ -28,7 +28,9 @@ use loom_replay::{StoredRun, refold};
 use loom_store::{Store, StoreError};
 use serde::Serialize;
 use std::io::Write;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 /// Context of the request ids that people write as words.
@@ -113,15 +115,18 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let place = place(global);
     let settings = settings(&environment, &place, &arguments.given())?.settings;
     let provider = arguments.thinker.chosen(&settings, &environment)?;
-    let bundle = Arc::new(load(&Source::builtin(&settings.run.bundle.value)?)?);
-    let wishes = settings.wishes(&bundle);
+    let source = Source::builtin(&settings.run.bundle.value)?;
+    let loading = thread::spawn(move || load(&source));
     let id = match &arguments.request_id {
         Some(name) => digest(REQUEST_CONTEXT, &[name.as_bytes()]).0[..16].to_vec(),
         None => request_id(),
     };
     let keepers = keepers(&settings.fence, &environment);
+    let mut opened = Session::open(&environment, &place, provider.clone(), keepers.clone());
+    let bundle = Arc::new(loading.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+    let wishes = settings.wishes(&bundle);
     let mut session = loop {
-        match Session::open(&environment, &place, provider.clone(), keepers.clone()) {
+        match opened {
             Ok(session) => break session,
             Err(HostError::Store(StoreError::Held { dir, pid })) => {
                 let held = || CliError::Store(StoreError::Held { dir: dir.clone(), pid });
@@ -132,11 +137,12 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
                         return finished(&holder, stream, gate.as_ref(), arguments.jsonl, output);
                     }
                     // Its store is free, or will be: the request finds the run that it opened, if it did.
-                    Joined::Orphaned => std::thread::sleep(AGAIN),
+                    Joined::Orphaned => thread::sleep(AGAIN),
                 }
             }
             Err(error) => return Err(CliError::of_host(error, &place.join(FOLDER))),
         }
+        opened = Session::open(&environment, &place, provider.clone(), keepers.clone());
     };
     tell_fence(&session, global.quiet);
     let _listening = project::listen(&session, &environment, output);

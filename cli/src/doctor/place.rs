@@ -56,7 +56,7 @@ fn repository(environment: &Environment, here: &Path, findings: &mut Vec<Finding
     let here = if here.as_os_str().is_empty() { Path::new(".") } else { here };
     match Project::open(&git, here) {
         Ok(project) => {
-            let on = project.head_branch().map(|name| String::from_utf8_lossy(name).into_owned());
+            let on = project.head().branch.as_deref().map(|name| String::from_utf8_lossy(name).into_owned());
             let on = on.map_or_else(|| "no branch".to_string(), |name| format!("branch {name}"));
             findings.push(Finding::note("project", format!("{} is on {on}", project.root().display())));
             Some(project.root().to_path_buf())

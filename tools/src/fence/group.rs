@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! guard: makes the group, sets its limits, enters it ── starts ──► everything else is born in it
-//!    └── at the end: leaves it and removes it
+//! driver: removes it when the guard has ended; to leave it first would take the guard ten milliseconds
 //! ```
 //!
 //! Relies on the hierarchies being mounted where every distribution mounts them. Never: says that a limit is set which was
@@ -15,24 +15,14 @@ use std::path::{Path, PathBuf};
 /// Threads of the guard itself, which is in the group, and of a helper.
 const OWN_THREADS: u64 = 16;
 const MOUNT: &str = "/sys/fs/cgroup";
+const MEMORY: &str = "memory";
+const PROCESSES: &str = "pids";
 
 /// Limits of all processes together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Together {
     pub(crate) memory_max_bytes: Option<u64>,
     pub(crate) processes_max: Option<u64>,
-}
-
-/// Groups that this process is in until it leaves them.
-#[derive(Default)]
-pub(crate) struct Groups {
-    entered: Vec<Entered>,
-}
-
-struct Entered {
-    folder: PathBuf,
-    before: PathBuf,
-    word: &'static str,
 }
 
 struct Wanted {
@@ -43,81 +33,90 @@ struct Wanted {
     limit: u64,
 }
 
-impl Groups {
-    /// Makes groups and enters them, as far as that is possible.
-    pub(crate) fn enter(limits: Together) -> Self {
-        let memory = limits.memory_max_bytes.map(|limit| Wanted {
-            controller: "memory",
-            word: "memory",
-            files: ["memory.limit_in_bytes", "memory.max"],
-            limit,
-        });
-        let processes = limits.processes_max.map(|limit| Wanted {
-            controller: "pids",
-            word: "process-count",
-            files: ["pids.max", "pids.max"],
-            limit: limit.saturating_add(OWN_THREADS),
-        });
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let entered = memory.into_iter().chain(processes).filter_map(|wanted| enter(&wanted, &own).ok().flatten());
-        Groups { entered: entered.collect() }
-    }
+/// Makes groups and enters them, as far as that is possible. Returns the words that hold then.
+pub(crate) fn enter(limits: Together) -> Vec<&'static str> {
+    let memory = limits.memory_max_bytes.map(|limit| Wanted {
+        controller: MEMORY,
+        word: "memory",
+        files: ["memory.limit_in_bytes", "memory.max"],
+        limit,
+    });
+    let processes = limits.processes_max.map(|limit| Wanted {
+        controller: PROCESSES,
+        word: "process-count",
+        files: ["pids.max", "pids.max"],
+        limit: limit.saturating_add(OWN_THREADS),
+    });
+    let own = own();
+    let words = |wanted: Wanted| enter_one(&wanted, &own).ok().flatten();
+    memory.into_iter().chain(processes).filter_map(words).collect()
+}
 
-    /// Returns the words that hold now.
-    pub(crate) fn words(&self) -> Vec<&'static str> {
-        self.entered.iter().map(|entered| entered.word).collect()
-    }
-
-    /// Leaves the groups and removes them. Call it when nobody else is in them.
-    pub(crate) fn leave(self) {
-        for Entered { folder, before, .. } in self.entered.into_iter().rev() {
-            // A folder that stays is removed by the next one.
-            let _stays = fs::write(before.join("cgroup.procs"), std::process::id().to_string());
-            let _stays = fs::remove_dir(&folder);
-        }
+/// Removes the groups of a guard that has ended, with everybody in them.
+pub(crate) fn remove(guard: u32) {
+    let own = own();
+    for place in [MEMORY, PROCESSES].into_iter().filter_map(|controller| place(controller, &own)) {
+        // One that stays is removed by the next guard.
+        let _stays = fs::remove_dir(place.parent.join(name(guard)));
     }
 }
 
-/// Enters a group with one limit; absent where there is no hierarchy with that controller.
-fn enter(wanted: &Wanted, own: &str) -> io::Result<Option<Entered>> {
+fn own() -> String {
+    fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
+}
+
+fn name(guard: u32) -> String {
+    format!("loom-{guard}")
+}
+
+/// Where groups with one controller are made.
+struct Place {
+    parent: PathBuf,
+    /// Whether it is the old hierarchy, in which each controller has its own.
+    is_old: bool,
+}
+
+/// Returns where; absent where there is no hierarchy with that controller.
+fn place(controller: &str, own: &str) -> Option<Place> {
     let mount = Path::new(MOUNT);
     let fields = |line: &str| {
         let mut fields = line.splitn(3, ':').skip(1).map(str::to_owned);
         Some((fields.next()?, fields.next()?))
     };
-    let mut hierarchies = own.lines().filter_map(fields);
-    let old = hierarchies.find(|(names, _)| names.split(',').any(|name| name == wanted.controller));
-    let (before, parent, file) = if let Some((names, path)) = old {
-        let mounted = [wanted.controller, &names].into_iter().map(|name| mount.join(name)).find(|path| path.is_dir());
-        let Some(mounted) = mounted else { return Ok(None) };
+    let old = own.lines().filter_map(fields).find(|(names, _)| names.split(',').any(|name| name == controller));
+    let is_old = old.is_some();
+    let (before, parent) = if let Some((names, path)) = old {
+        let mounted = [controller, &names].into_iter().map(|name| mount.join(name)).find(|path| path.is_dir())?;
         let before = inner(&mounted, &path);
-        (before.clone(), before, wanted.files[0])
+        (before.clone(), before)
     } else {
-        let Some((_, path)) = own.lines().filter_map(fields).find(|(names, _)| names.is_empty()) else {
-            return Ok(None);
-        };
+        let (_, path) = own.lines().filter_map(fields).find(|(names, _)| names.is_empty())?;
         let before = inner(mount, &path);
         // Beside our own: a group with processes of its own can hand no controller on.
         let parent = if before == mount { before.clone() } else { before.parent().unwrap_or(mount).to_owned() };
-        (before, parent, wanted.files[1])
+        (before, parent)
     };
-    if !before.join("cgroup.procs").exists() {
-        return Ok(None);
-    }
+    before.join("cgroup.procs").exists().then_some(Place { parent, is_old })
+}
+
+/// Enters a group with one limit and returns its word; absent where there is no such hierarchy, or it sets no limit.
+fn enter_one(wanted: &Wanted, own: &str) -> io::Result<Option<&'static str>> {
+    let Some(Place { parent, is_old }) = place(wanted.controller, own) else { return Ok(None) };
     remove_left(&parent);
-    let folder = parent.join(format!("loom-{}", std::process::id()));
+    let folder = parent.join(name(std::process::id()));
     match fs::create_dir(&folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
     let entered = || {
-        fs::write(folder.join(file), wanted.limit.to_string())?;
-        let set: u64 = fs::read_to_string(folder.join(file))?.trim().parse().map_err(io::Error::other)?;
+        let limit = folder.join(wanted.files[usize::from(!is_old)]);
+        fs::write(&limit, wanted.limit.to_string())?;
+        let set: u64 = fs::read_to_string(&limit)?.trim().parse().map_err(io::Error::other)?;
         fs::write(folder.join("cgroup.procs"), std::process::id().to_string())?;
         Ok(set <= wanted.limit)
     };
     match entered() {
-        Ok(true) => Ok(Some(Entered { folder, before, word: wanted.word })),
+        Ok(true) => Ok(Some(wanted.word)),
         refused => {
             let _stays = fs::remove_dir(&folder);
             refused.map(|_| None)

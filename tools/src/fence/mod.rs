@@ -43,7 +43,7 @@ pub(crate) use choose::TRIAL_ARGUMENT;
 pub use choose::{Choice, Mode, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use door::{DOORS_ARGUMENT, doors_main};
-pub(crate) use group::{Groups, Together};
+pub(crate) use group::{Together, enter as enter_groups, remove as remove_groups};
 pub use none::Open;
 pub(crate) use outside::Outside;
 #[cfg(target_os = "linux")]

@@ -13,10 +13,10 @@ fn head_is_reported_with_its_branch() {
     let rig = Rig::new();
     let project = rig.project();
     assert_eq!(project.root(), fs::canonicalize(rig.root()).unwrap());
-    assert_eq!(project.head_branch(), Some(&b"main"[..]));
+    assert_eq!(project.head().branch.as_deref(), Some(&b"main"[..]));
     assert_eq!(project.object_format(), ObjectFormat::Sha1);
-    assert_eq!(project.head_commit().to_string(), rig.user(&["rev-parse", "HEAD"]));
-    assert_eq!(project.head_tree().to_string(), rig.user(&["rev-parse", "HEAD^{tree}"]));
+    assert_eq!(project.head().commit.to_string(), rig.user(&["rev-parse", "HEAD"]));
+    assert_eq!(project.head().tree.to_string(), rig.user(&["rev-parse", "HEAD^{tree}"]));
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn detached_head_has_no_branch() {
     needs!("git");
     let rig = Rig::new();
     rig.user(&["checkout", "-q", "--detach"]);
-    assert_eq!(rig.project().head_branch(), None);
+    assert_eq!(rig.project().head().branch, None);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn packed_refs_are_read() {
     rig.user(&["branch", "other"]);
     rig.user(&["gc", "-q"]);
     let project = rig.project();
-    assert_eq!(project.branch("other").unwrap(), Some(project.head_commit()));
+    assert_eq!(project.branch("other").unwrap(), Some(project.head().commit));
 }
 
 #[test]
@@ -95,11 +95,11 @@ fn linked_work_tree_is_a_project_of_its_own_head() {
     crate::rig::git(&rig.path("side"), &rig.path("home"), &["add", "more"]);
     crate::rig::git(&rig.path("side"), &rig.path("home"), &["commit", "-q", "-m", "side"]);
     let side = Project::open(&rig.git, &rig.path("side")).unwrap();
-    assert_eq!(side.head_branch(), Some(&b"side"[..]));
-    assert_ne!(side.head_commit(), rig.project().head_commit());
+    assert_eq!(side.head().branch.as_deref(), Some(&b"side"[..]));
+    assert_ne!(side.head().commit, rig.project().head().commit);
     assert_eq!(side.uncommitted().unwrap(), Uncommitted { changed: 0, untracked: 0 });
-    side.branch_create("loom/x", side.head_commit()).unwrap();
-    assert_eq!(rig.user(&["rev-parse", "loom/x"]), side.head_commit().to_string());
+    side.branch_create("loom/x", side.head().commit).unwrap();
+    assert_eq!(rig.user(&["rev-parse", "loom/x"]), side.head().commit.to_string());
 }
 
 #[test]
@@ -116,11 +116,11 @@ fn submodules_are_listed() {
 fn branch_is_created_only_if_absent() {
     needs!("git");
     let rig = Rig::new();
-    let first = rig.project().head_commit();
+    let first = rig.project().head().commit;
     rig.write("more", "more");
     rig.commit();
     let project = rig.project();
-    let second = project.head_commit();
+    let second = project.head().commit;
     assert_eq!(project.branch("loom/x").unwrap(), None);
     assert_eq!(project.branch_create("loom/x", first).unwrap(), Branch::Created);
     assert_eq!(project.branch_create("loom/x", first).unwrap(), Branch::AlreadyThere);
@@ -142,7 +142,7 @@ fn creating_a_branch_changes_one_file() {
     let rig = Rig::new();
     rig.user(&["gc", "-q"]);
     let mut before = content(&rig.root());
-    let commit = rig.project().head_commit();
+    let commit = rig.project().head().commit;
     rig.project().branch_create("loom/x", commit).unwrap();
     before.insert(".git/refs/heads/loom".into(), b"folder".to_vec());
     before.insert(".git/refs/heads/loom/x".into(), format!("{commit}\n").into_bytes());

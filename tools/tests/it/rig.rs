@@ -77,7 +77,7 @@ impl Rig {
 
     pub(crate) fn workspace(&self) -> (Project, Workspace) {
         let project = self.project();
-        let workspace = Workspace::create(&self.path("run"), &project, project.head_commit()).unwrap();
+        let workspace = Workspace::create(&self.path("run"), &project, project.head().commit).unwrap();
         (project, workspace)
     }
 

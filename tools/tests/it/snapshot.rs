@@ -26,7 +26,7 @@ fn untouched_folder_has_the_base_tree() {
     needs!("git");
     let rig = Rig::new();
     let (project, workspace) = rig.workspace();
-    assert_eq!(snapshot(&workspace).tree, project.head_tree());
+    assert_eq!(snapshot(&workspace).tree, project.head().tree);
     assert_eq!(snapshot(&workspace).skipped, []);
 }
 
@@ -250,7 +250,7 @@ fn odd_names_are_kept_byte_for_byte() {
     }
     rig.commit();
     let (project, workspace) = rig.workspace();
-    assert_eq!(snapshot(&workspace).tree, project.head_tree());
+    assert_eq!(snapshot(&workspace).tree, project.head().tree);
     for name in names {
         write(&workspace.work().join(OsStr::from_bytes(name)), "2");
         write(&workspace.work().join("git~1").join(OsStr::from_bytes(name)), "3");
@@ -386,9 +386,9 @@ fn submodules_stay_as_they_are_until_files_stand_in_their_place() {
     rig.user(&["commit", "-q", "-m", "submodule"]);
     let (project, workspace) = rig.workspace();
     assert!(workspace.work().join("vendor/sub").is_dir());
-    assert_eq!(snapshot(&workspace).tree, project.head_tree());
+    assert_eq!(snapshot(&workspace).tree, project.head().tree);
     write(&workspace.work().join("vendor/sub/.git"), "gitdir: elsewhere\n");
-    assert_eq!(snapshot(&workspace).tree, project.head_tree());
+    assert_eq!(snapshot(&workspace).tree, project.head().tree);
     write(&workspace.work().join("vendor/sub/code"), "x");
     assert_eq!(changed(&workspace), "D vendor/sub, A vendor/sub/code");
 }

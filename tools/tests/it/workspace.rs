@@ -209,7 +209,7 @@ fn agent_sees_a_clean_repository_of_its_own() {
     let rig = Rig::new();
     let (project, workspace) = rig.workspace();
     assert_eq!(rig.agent(&workspace, &["status", "--porcelain"]), "");
-    assert_eq!(rig.agent(&workspace, &["rev-parse", "HEAD"]), project.head_commit().to_string());
+    assert_eq!(rig.agent(&workspace, &["rev-parse", "HEAD"]), project.head().commit.to_string());
     write(&workspace.work().join("README.md"), "other\n");
     assert_eq!(rig.agent(&workspace, &["diff", "--name-only"]), "README.md");
     assert_eq!(rig.agent(&workspace, &["log", "--format=%s"]), "more");
@@ -234,7 +234,7 @@ fn files_are_written_by_content() {
     assert!(files.iter().all(|(path, bytes)| expected[path] == *bytes), "{files:?}");
     assert!(workspace.work().join("link").is_symlink());
     assert_eq!(fs::metadata(workspace.work().join("run.sh")).unwrap().permissions().mode() & 0o111, 0o111);
-    assert_eq!(snapshot(&workspace).tree, project.head_tree());
+    assert_eq!(snapshot(&workspace).tree, project.head().tree);
 }
 
 #[test]
@@ -380,7 +380,7 @@ fn workspace_can_be_opened_again() {
     let tree = snapshot(&workspace).tree;
     drop(workspace);
     let workspace = Workspace::open(&project, &rig.path("run")).unwrap();
-    assert_eq!((workspace.base_commit(), workspace.base_tree()), (project.head_commit(), project.head_tree()));
+    assert_eq!((workspace.base_commit(), workspace.base_tree()), (project.head().commit, project.head().tree));
     assert_eq!(snapshot(&workspace).tree, tree);
     assert_eq!(changed(&workspace), "A new");
 }
@@ -390,7 +390,7 @@ fn workspace_is_not_made_over_something_nor_left_half_made() {
     needs!("git");
     let rig = Rig::new();
     let (project, _workspace) = rig.workspace();
-    let again = Workspace::create(&rig.path("run"), &project, project.head_commit());
+    let again = Workspace::create(&rig.path("run"), &project, project.head().commit);
     assert!(matches!(again, Err(Error::WorkspaceExists { .. })));
     let unknown = loom_tools::CommitId::from_bytes(&[7; 20]).unwrap();
     assert!(matches!(Workspace::create(&rig.path("bad"), &project, unknown), Err(Error::Git { .. })));
@@ -405,7 +405,7 @@ fn sha256_repository_works_all_the_way() {
     rig.commit();
     let (project, workspace) = rig.workspace();
     assert_eq!(project.object_format(), ObjectFormat::Sha256);
-    assert_eq!(project.head_tree().as_bytes().len(), 32);
+    assert_eq!(project.head().tree.as_bytes().len(), 32);
     write(&workspace.work().join("b"), "b");
     let commit = commit(&workspace, snapshot(&workspace).tree);
     workspace.publish(&project, commit, "loom/x").unwrap();
@@ -421,7 +421,7 @@ fn shallow_clone_works_all_the_way() {
     rig.commit();
     rig.user(&["clone", "-q", "--depth", "1", &format!("file://{}", rig.root().display()), "../shallow"]);
     let project = Project::open(&rig.git, &rig.path("shallow")).unwrap();
-    let workspace = Workspace::create(&rig.path("run"), &project, project.head_commit()).unwrap();
+    let workspace = Workspace::create(&rig.path("run"), &project, project.head().commit).unwrap();
     write(&workspace.work().join("b"), "b");
     workspace.publish(&project, commit(&workspace, snapshot(&workspace).tree), "loom/x").unwrap();
     assert_eq!(crate::rig::git(&rig.path("shallow"), &rig.path("home"), &["rev-list", "--count", "loom/x"]), "2");
@@ -435,7 +435,7 @@ fn project_in_a_folder_with_an_odd_name_works() {
     let odd = rig.path("\"odd\\ na\nme #:");
     fs::rename(rig.root(), &odd).unwrap();
     let project = Project::open(&rig.git, &odd).unwrap();
-    let workspace = Workspace::create(&rig.path("ru\"n:\n"), &project, project.head_commit()).unwrap();
+    let workspace = Workspace::create(&rig.path("ru\"n:\n"), &project, project.head().commit).unwrap();
     write(&workspace.work().join("b"), "b");
     workspace.publish(&project, commit(&workspace, snapshot(&workspace).tree), "loom/x").unwrap();
     assert_eq!(rig.agent(&workspace, &["status", "--porcelain"]), "?? b");
@@ -451,7 +451,7 @@ fn sixty_four_workspaces_at_once_do_not_disturb_each_other() {
             let (rig, project) = (&rig, &project);
             scope.spawn(move || {
                 let folder = rig.path(&format!("run-{number}"));
-                let workspace = Workspace::create(&folder, project, project.head_commit()).unwrap();
+                let workspace = Workspace::create(&folder, project, project.head().commit).unwrap();
                 write(&workspace.work().join("number"), number.to_string());
                 let commit = commit(&workspace, snapshot(&workspace).tree);
                 workspace.publish(project, commit, &format!("loom/{number}")).unwrap();
@@ -474,7 +474,7 @@ fn five_thousand_files_come_through_a_whole_life() {
     }
     rig.commit();
     let (project, workspace) = rig.workspace();
-    assert_eq!(snapshot(&workspace).tree, project.head_tree());
+    assert_eq!(snapshot(&workspace).tree, project.head().tree);
     for number in 0..100 {
         write(&workspace.work().join(format!("new/{number}")), number.to_string());
         write(&workspace.work().join(path(number)), "// other\n");
@@ -483,7 +483,7 @@ fn five_thousand_files_come_through_a_whole_life() {
     let tree = snapshot(&workspace).tree;
     assert_eq!(differing(&workspace, workspace.base_tree(), tree).len(), 300);
     workspace.reset_to(workspace.base_tree()).unwrap();
-    assert_eq!(snapshot(&workspace).tree, project.head_tree());
+    assert_eq!(snapshot(&workspace).tree, project.head().tree);
     workspace.reset_to(tree).unwrap();
     assert_eq!(snapshot(&workspace).tree, tree);
     workspace.publish(&project, commit(&workspace, tree), "loom/x").unwrap();
