@@ -87,16 +87,9 @@ pub(crate) struct Source<'a> {
     pub(crate) limits: &'a Limits,
 }
 
-/// A snapshot and what it was made of.
-pub(crate) struct Taken {
-    pub(crate) snapshot: Snapshot,
-    /// What is in its tree, where that is another than the known one.
-    pub(crate) listing: Option<Listing>,
-    pub(crate) reading: Reading,
-}
-
 impl Source<'_> {
-    pub(crate) fn take(&self) -> Result<Taken, Error> {
+    /// Returns the snapshot and what was read for it.
+    pub(crate) fn take(&self) -> Result<(Snapshot, Reading), Error> {
         let Self { work, base, limits, .. } = self;
         let gone = || Error::Deleted { path: work.to_path_buf() };
         match fs::symlink_metadata(work) {
@@ -108,32 +101,50 @@ impl Source<'_> {
         let walk =
             Walk { work, base, limits, files: AtomicU64::new(0), bytes: AtomicU64::new(0), skipped: Mutex::default() };
         let reading = reading::read(work, self.known.0.format(), &walk, self.earlier)?;
-        let (tree, listing) = self.write_tree(&reading)?;
-        let changes = listing.as_ref().map(|listing| listing.changes_since(self.known.1)).unwrap_or_default();
+        let changed = self.changed(&reading)?;
+        let (known, before) = self.known;
+        let tree = if changed.is_empty() {
+            known
+        } else {
+            let tree = before.write_changed(self.git, self.git_folder, known.format(), &changed)?;
+            sync_objects(self.git_folder)?;
+            tree
+        };
         let mut skipped = walk.skipped.into_inner().unwrap_or_else(PoisonError::into_inner);
         skipped.sort();
-        Ok(Taken { snapshot: Snapshot { tree, changes, skipped }, listing, reading })
+        Ok((Snapshot { tree, changes: before.changes(&changed), skipped }, reading))
     }
 
-    /// Writes the tree, where it is another than the known one, and returns then what is in it.
-    fn write_tree(&self, reading: &Reading) -> Result<(TreeId, Option<Listing>), Error> {
-        let (known, before) = self.known;
-        let base = &self.base.submodules;
-        let kept: BTreeMap<&Vec<u8>, &Entry> = base.iter().filter(|(path, _)| !holds(reading, path)).collect();
-        let is_there = |path: &Vec<u8>| reading.contains_key(path) || kept.contains_key(path);
-        let mut changed: Changed =
-            before.entries.keys().filter(|path| !is_there(path)).map(|path| (path.clone(), None)).collect();
-        let differs = |path: &Vec<u8>, entry: &Entry| before.entries.get(path) != Some(entry);
-        let submodules = kept.into_iter().filter(|(path, entry)| differs(path, entry));
-        changed.extend(submodules.map(|(path, entry)| (path.clone(), Some(*entry))));
-        let files = reading.iter().filter(|(path, found)| differs(path, &found.entry)).map(|(path, _)| path);
-        changed.extend(self.write_blobs(files.collect())?);
-        if changed.is_empty() {
-            return Ok((known, None));
+    /// Returns in what the folder differs from the known tree; contents are written by then.
+    fn changed(&self, reading: &Reading) -> Result<Changed, Error> {
+        let mut before = self.known.1.entries.iter().peekable();
+        let mut found = reading.iter().peekable();
+        let (mut files, mut gone) = (Vec::new(), Vec::new());
+        loop {
+            match (before.peek(), found.peek()) {
+                (None, None) => break,
+                (Some((path, _)), next) if next.is_none_or(|(other, _)| path < other) => {
+                    gone.extend(before.next());
+                }
+                (Some((path, entry)), Some((other, found_entry))) if path == other => {
+                    if **entry != found_entry.entry {
+                        files.push(*path);
+                    }
+                    before.next();
+                    found.next();
+                }
+                (_, _) => files.extend(found.next().map(|(path, _)| path)),
+            }
         }
-        let (tree, listing) = before.write_changed(self.git, self.git_folder, known.format(), changed)?;
-        sync_objects(self.git_folder)?;
-        Ok((tree, Some(listing)))
+        // A submodule of the base is what it was, until files stand in its place.
+        let base = &self.base.submodules;
+        let kept = |path: &Vec<u8>| base.get(path).filter(|_| !holds(reading, path));
+        gone.retain(|(path, entry)| kept(path) != Some(*entry));
+        let mut changed: Changed = gone.into_iter().map(|(path, _)| (path.clone(), kept(path).copied())).collect();
+        let missing = base.keys().filter(|path| !self.known.1.entries.contains_key(*path));
+        changed.extend(missing.filter_map(|path| Some((path.clone(), Some(*kept(path)?)))));
+        changed.extend(self.write_blobs(files)?);
+        Ok(changed)
     }
 
     /// Writes the contents of files and links, and returns what they are by then.

@@ -4,7 +4,8 @@
 //! repository stands, has no part in it.
 //! Relies on `git mktree` for writing, and on its names being ours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 
@@ -105,67 +106,81 @@ impl Listing {
         git: &Git,
         git_folder: &Path,
         format: ObjectFormat,
-        changed: Changed,
-    ) -> Result<(TreeId, Self), Error> {
-        let mut after = self.clone();
-        // The deepest come first: their names stand in those above.
-        let mut folders = BTreeSet::new();
+        changed: &Changed,
+    ) -> Result<TreeId, Error> {
+        // What changes right in each folder; the deepest folders come first, since their names stand in those above.
+        let mut folders: BTreeMap<(Reverse<usize>, &[u8]), Vec<Named<'_>>> = BTreeMap::new();
         for (path, entry) in changed {
-            let mut folder = &path[..];
+            let (mut folder, name) = split(path);
+            folders.entry((Reverse(depth(folder)), folder)).or_default().push((name, entry.map(Child::from)));
             while !folder.is_empty() {
                 folder = split(folder).0;
-                let depth = if folder.is_empty() { 0 } else { 1 + folder.iter().filter(|&&byte| byte == b'/').count() };
-                folders.insert((usize::MAX - depth, folder.to_vec()));
+                folders.entry((Reverse(depth(folder)), folder)).or_default();
             }
-            match entry {
-                Some(entry) => after.entries.insert(path, entry),
-                None => after.entries.remove(&path),
-            };
         }
         let (mut lines, mut named) = (Vec::new(), Vec::new());
-        for (_, folder) in folders {
-            let children = after.children(&folder);
+        let mut above: BTreeMap<&[u8], Option<EntryId>> = BTreeMap::new();
+        let mut root = None;
+        for ((_, folder), files) in folders {
+            let mut children = self.children(folder);
+            for (name, child) in files {
+                match child {
+                    Some(child) => children.insert(name.to_vec(), child),
+                    None => children.remove(name),
+                };
+            }
+            let inside = above.extract_if(.., |path, _| !path.is_empty() && split(path).0 == folder);
+            for (path, id) in inside {
+                let name = [split(path).1, b"/"].concat();
+                match id {
+                    Some(id) => children.insert(name, Child { kind: "tree", mode: "040000", id }),
+                    None => children.remove(&name),
+                };
+            }
+            // Git knows no empty folders but the root.
             if children.is_empty() && !folder.is_empty() {
-                after.folders.remove(&folder);
+                above.insert(folder, None);
                 continue;
             }
             let mut bytes = Vec::new();
-            for (name, kind, mode, id) in children {
-                lines.extend([format!("{mode} {kind} {id}\t").as_bytes(), &name, b"\0"].concat());
-                bytes.extend([mode.trim_start_matches('0').as_bytes(), b" ", &name, b"\0", id.as_bytes()].concat());
+            for (name, Child { kind, mode, id }) in children {
+                let name = name.strip_suffix(b"/").unwrap_or(&name);
+                lines.extend([format!("{mode} {kind} {id}\t").as_bytes(), name, b"\0"].concat());
+                bytes.extend([mode.trim_start_matches('0').as_bytes(), b" ", name, b"\0", id.as_bytes()].concat());
             }
             lines.push(0);
             let id = content::of_tree(format, &bytes).map_err(file("name", git_folder))?;
             named.push(id);
-            after.folders.insert(folder, id);
+            above.insert(folder, Some(id));
+            root = Some(id);
         }
         let call = git.call(git_folder, "mktree").arguments(["-z", "--batch", "--missing"]).stdin(lines);
         let answer = call.run()?;
         let written: Vec<Option<EntryId>> =
             answer.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(EntryId::from_hex).collect();
-        let root = after.folders.remove(&b""[..]).and_then(|root| TreeId::from_bytes(root.as_bytes()));
         if written.len() != named.len() || written.iter().zip(&named).any(|(found, id)| *found != Some(*id)) {
             return Err(call.unusable("other names than the trees have"));
         }
-        Ok((root.ok_or_else(|| call.unusable("no tree"))?, after))
+        // The root came last.
+        let root = root.and_then(|root| TreeId::from_bytes(root.as_bytes()));
+        root.ok_or_else(|| call.unusable("no tree"))
     }
 
-    /// What stands right in a folder, in git's order: name, kind, mode and id.
-    fn children(&self, folder: &[u8]) -> Vec<(Vec<u8>, &'static str, &'static str, EntryId)> {
+    /// What stands right in a folder, by name; a folder's ends with a slash, by which git orders it.
+    fn children(&self, folder: &[u8]) -> BTreeMap<Vec<u8>, Child> {
         let inside = if folder.is_empty() { Vec::new() } else { [folder, b"/"].concat() };
-        let mut children = Vec::new();
+        let mut children = BTreeMap::new();
         let mut from = Bound::Included(inside.clone());
         while let Some((path, entry)) = self.entries.range((from, Bound::Unbounded)).next() {
             let Some(rest) = path.strip_prefix(&inside[..]) else { break };
             let Some(slash) = rest.iter().position(|&byte| byte == b'/') else {
-                let kind = if entry.mode == Mode::Submodule { "commit" } else { "blob" };
-                children.push((rest.to_vec(), kind, entry.mode.digits(), entry.id));
+                children.insert(rest.to_vec(), Child::from(*entry));
                 from = Bound::Excluded(path.clone());
                 continue;
             };
             let below = &path[..inside.len() + slash];
             if let Some(id) = self.folders.get(below) {
-                children.push((rest[..slash].to_vec(), "tree", "040000", *id));
+                children.insert(rest[..=slash].to_vec(), Child { kind: "tree", mode: "040000", id: *id });
             }
             // The byte after the slash: everything beneath is passed over.
             from = Bound::Included([below, b"0"].concat());
@@ -173,22 +188,44 @@ impl Listing {
         children
     }
 
-    /// Returns the paths in which this tree differs from an earlier one, in path order.
-    pub(crate) fn changes_since(&self, before: &Self) -> Vec<Change> {
-        let gone =
-            before.entries.keys().filter(|path| !self.entries.contains_key(*path)).map(|path| (path, How::Deleted));
-        let other = self.entries.iter().filter_map(|(path, entry)| {
-            let how = match before.entries.get(path) {
-                None => How::Added,
-                Some(before) if before == entry => return None,
-                Some(before) if before.mode.is_like(entry.mode) => How::Modified,
-                Some(_) => How::TypeChanged,
-            };
-            Some((path, how))
-        });
-        let mut changes: Vec<Change> =
-            gone.chain(other).map(|(path, how)| Change { path: path.clone(), how }).collect();
+    /// Returns the paths in which this tree comes to differ, in path order.
+    pub(crate) fn changes(&self, changed: &Changed) -> Vec<Change> {
+        let mut changes: Vec<Change> = changed
+            .iter()
+            .filter_map(|(path, after)| {
+                let how = match (self.entries.get(path), after) {
+                    (None, None) => return None,
+                    (None, Some(_)) => How::Added,
+                    (Some(_), None) => How::Deleted,
+                    (Some(before), Some(after)) if before == after => return None,
+                    (Some(before), Some(after)) if before.mode.is_like(after.mode) => How::Modified,
+                    (Some(_), Some(_)) => How::TypeChanged,
+                };
+                Some(Change { path: path.clone(), how })
+            })
+            .collect();
         changes.sort();
         changes
     }
+}
+
+/// What comes to stand under a name, or that nothing does.
+type Named<'a> = (&'a [u8], Option<Child>);
+
+/// What stands right in a folder.
+struct Child {
+    kind: &'static str,
+    mode: &'static str,
+    id: EntryId,
+}
+
+impl From<Entry> for Child {
+    fn from(Entry { mode, id }: Entry) -> Self {
+        let kind = if mode == Mode::Submodule { "commit" } else { "blob" };
+        Self { kind, mode: mode.digits(), id }
+    }
+}
+
+fn depth(folder: &[u8]) -> usize {
+    if folder.is_empty() { 0 } else { 1 + folder.iter().filter(|&&byte| byte == b'/').count() }
 }

@@ -25,7 +25,7 @@ use crate::object_id::{CommitId, TreeId};
 use crate::process::Capture;
 use crate::reading::Reading;
 use crate::repository::{Branch, Project};
-use crate::snapshot::{Base, Limits, Snapshot, Source, Taken};
+use crate::snapshot::{Base, Limits, Snapshot, Source};
 use crate::tree::Listing;
 use crate::work_folder::{self, remove_tree};
 
@@ -211,12 +211,8 @@ impl Workspace {
             earlier: earlier.as_ref().filter(|_| by == By::Times),
             limits,
         };
-        let Taken { snapshot, listing, reading } = source.take()?;
-        let mut seen = self.seen();
-        seen.reading = Some(reading);
-        if let Some(listing) = listing {
-            seen.listing = Some((snapshot.tree, Arc::new(listing)));
-        }
+        let (snapshot, reading) = source.take()?;
+        self.seen().reading = Some(reading);
         Ok(snapshot)
     }
 
