@@ -136,19 +136,15 @@ impl Session {
         own_state(&environment.state_folder)?;
         let scratch = environment.state_folder.join("scratch");
         make(&scratch)?;
-        let git = Git::find(&environment.search_path, &scratch)?;
         let Keepers { guard, fence, leave } = keepers;
         let (fence, found) = thread::scope(|scope| {
             let trial = scope.spawn(|| choose(fence, &guard, &environment.search_path, &scratch));
-            let found = Project::open(&git, path).map_err(HostError::from).and_then(|project| {
-                let folder = own_folder(&project)?;
-                Ok((Arc::new(project), folder))
-            });
+            let found = own_project(environment, path, &scratch);
             (trial.join().unwrap_or_else(|panic| resume_unwind(panic)), found)
         });
         // Before anything of the project is taken up: where a fence is required, nothing is done without.
         let fence = fence?;
-        let (project, store_folder) = found?;
+        let (git, project, store_folder) = found?;
         if let Some(folder) = expected.filter(|folder| *folder != store_folder) {
             return Err(HostError::StoreElsewhere { folder, root: project.root().to_path_buf() });
         }
@@ -301,6 +297,18 @@ pub fn local_actor(environment: &Environment) -> Actor {
         assurance: Assurance::Asserted,
         descends: environment.descends,
     }
+}
+
+/// Opens the project that holds `path`, and returns it with the folder of its store.
+fn own_project(
+    environment: &Environment,
+    path: &Path,
+    scratch: &Path,
+) -> Result<(Git, Arc<Project>, PathBuf), HostError> {
+    let git = Git::find(&environment.search_path, scratch)?;
+    let project = Project::open(&git, path)?;
+    let folder = own_folder(&project)?;
+    Ok((git, Arc::new(project), folder))
 }
 
 /// Returns the folder of the project's store, if the project did not bring it along.
