@@ -141,7 +141,7 @@ fn what_a_killed_driver_started_is_over_before_the_next_one_works() {
     driver.reads_until("check lint");
     // The next reset of the work folder is a long one, and its driver dies meanwhile.
     fs::write(driven.path("linger-git"), "").unwrap();
-    assert!(until(|| driven.ran().iter().any(|line| line == "read-tree") || driver.has_ended()));
+    assert!(until(|| driven.ran().iter().any(|line| line == "lingers") || driver.has_ended()));
     driver.kill();
     driven.drive_on();
     driven.ended_well();
