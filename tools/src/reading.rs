@@ -193,6 +193,8 @@ impl Reader<'_> {
                 self.share(Task::Files(std::mem::take(&mut taken)));
             }
         }
+        // In order, a folder's files are put among all others in few steps.
+        taken.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         taken.into_iter().try_for_each(|file| self.name(file, found))
     }
 
