@@ -149,13 +149,9 @@ impl Reader<'_> {
     fn work(&self) -> Result<Vec<(Vec<u8>, Found)>, Error> {
         let mut found = Vec::new();
         while let Some(task) = self.next() {
-            let done = self.perform(task, &mut found);
-            let mut queue = self.lock();
-            queue.busy -= 1;
-            queue.has_failed |= done.is_err();
-            drop(queue);
-            self.turn.notify_all();
-            done?;
+            let mut at_work = AtWork { reader: self, has_failed: true };
+            self.perform(task, &mut found)?;
+            at_work.has_failed = false;
         }
         Ok(found)
     }
@@ -227,5 +223,21 @@ impl Reader<'_> {
         }
         let mode = if metadata.mode() & 0o100 == 0 { Mode::File } else { Mode::Executable };
         Ok(Entry { mode, id: content::of_file(self.format, place)? })
+    }
+}
+
+/// A task that is being done; whoever waits for more hears of its end, however it ends.
+struct AtWork<'a> {
+    reader: &'a Reader<'a>,
+    has_failed: bool,
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.reader.lock();
+        queue.busy -= 1;
+        queue.has_failed |= self.has_failed;
+        drop(queue);
+        self.reader.turn.notify_all();
     }
 }

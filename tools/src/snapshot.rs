@@ -195,7 +195,7 @@ impl Base {
 
     /// Judges one path whose folders are known not to be ignored. The rules nearest to it win.
     fn ignores(&self, path: &[u8], is_folder: bool) -> bool {
-        let mut folder = path;
+        let mut folder = if self.rules.is_empty() { &[][..] } else { path };
         while !folder.is_empty() {
             folder = split(folder).0;
             let Some(rules) = self.rules.get(folder) else { continue };
