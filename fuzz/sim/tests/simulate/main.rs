@@ -8,7 +8,7 @@ const SEEDS: u64 = 200;
 /// Seeds whose crashes are chosen.
 const CRASH_SEEDS: u64 = 6;
 /// Every how many points one is.
-const CRASH_EVERY: u64 = 6;
+const CRASH_EVERY: u64 = 5;
 /// Most seeds until a lie is found out.
 const SEEDS_MAX: u64 = 200;
 
