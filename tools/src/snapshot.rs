@@ -1,8 +1,8 @@
 //! Takes the tree of a work folder.
 //!
 //! What an agent can write decides nothing: the list of files comes from a walk of our own (no agent's index), ignore
-//! rules from the base commit (no edited `.gitignore`, no `info/exclude`), contents from reading every file. Files that
-//! the base tracks count even where its own rules ignore them.
+//! rules from the base commit (no edited `.gitignore`, no `info/exclude`), contents from reading every file, or from an
+//! earlier reading of it (`reading.rs`). Files that the base tracks count even where its own rules ignore them.
 //! Never: follows a symbolic link, opens what is not a file, takes a nested repository for a submodule.
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use crate::git_folder::sync_folder;
 use crate::object_id::TreeId;
 use crate::reading::{self, Reading, Visit, Visitor};
 use crate::repository::blobs;
-use crate::tree::{Changed, Entry, Listing, Mode, parse_entry};
+use crate::tree::{Changed, Entry, Listing, Mode, parse_line};
 use crate::work_folder::{holds, make_readable, make_readable_in, remove_if_present, split};
 use crate::workspace::Change;
 
@@ -165,8 +165,12 @@ impl Source<'_> {
         let mut found = answer
             .split(|&byte| byte == 0)
             .filter(|line| !line.is_empty())
-            .map(|line| parse_entry(line, 1).ok_or_else(|| listed.unusable(&String::from_utf8_lossy(line))))
-            .collect::<Result<BTreeMap<_, _>, _>>()?;
+            .map(|line| {
+                let (mode, id, path) = parse_line(line, 1)?;
+                Some((path.to_vec(), Entry { mode: Mode::parse(mode)?, id }))
+            })
+            .collect::<Option<BTreeMap<_, _>>>()
+            .ok_or_else(|| listed.unusable("not a list of files"))?;
         Ok(paths.into_iter().map(|path| (path.clone(), found.remove(path))).collect())
     }
 }

@@ -27,7 +27,7 @@ pub(crate) enum Mode {
 
 impl Mode {
     /// Takes git's octal digits; whatever a file's permissions were once, its owner may execute it or not.
-    fn parse(digits: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(digits: &[u8]) -> Option<Self> {
         match digits {
             b"120000" => Some(Self::Link),
             b"160000" => Some(Self::Submodule),
@@ -71,17 +71,12 @@ pub(crate) struct Listing {
 /// What comes to stand at paths, or that nothing does.
 pub(crate) type Changed = Vec<(Vec<u8>, Option<Entry>)>;
 
-/// Splits a line of `ls-tree` or `ls-files --stage`: mode, the word at `place`, and path.
+/// Splits a line of `ls-tree` or `ls-files --stage`: mode, the word at `place`, which is an id, and path.
 pub(crate) fn parse_line(line: &[u8], place: usize) -> Option<(&[u8], EntryId, &[u8])> {
     let tab = line.iter().position(|&byte| byte == b'\t')?;
-    let words: Vec<&[u8]> = line[..tab].split(|&byte| byte == b' ').collect();
-    Some((words.first()?, EntryId::from_hex(words.get(place)?)?, &line[tab + 1..]))
-}
-
-/// As [`parse_line`], of what is a file, a link or a submodule.
-pub(crate) fn parse_entry(line: &[u8], place: usize) -> Option<(Vec<u8>, Entry)> {
-    let (mode, id, path) = parse_line(line, place)?;
-    Some((path.to_vec(), Entry { mode: Mode::parse(mode)?, id }))
+    let mut words = line[..tab].split(|&byte| byte == b' ');
+    let mode = words.next()?;
+    Some((mode, EntryId::from_hex(words.nth(place - 1)?)?, &line[tab + 1..]))
 }
 
 impl Listing {
@@ -92,9 +87,12 @@ impl Listing {
         let (mut entries, mut folders) = (Vec::new(), Vec::new());
         for line in answer.split(|&byte| byte == 0).filter(|line| !line.is_empty()) {
             let unusable = || call.unusable(&String::from_utf8_lossy(line));
-            match parse_line(line, 2).ok_or_else(unusable)? {
-                (b"040000", id, path) => folders.push((path.to_vec(), id)),
-                _ => entries.push(parse_entry(line, 2).ok_or_else(unusable)?),
+            let (mode, id, path) = parse_line(line, 2).ok_or_else(unusable)?;
+            if mode == b"040000" {
+                folders.push((path.to_vec(), id));
+            } else {
+                let mode = Mode::parse(mode).ok_or_else(unusable)?;
+                entries.push((path.to_vec(), Entry { mode, id }));
             }
         }
         Ok(Self { entries: entries.into_iter().collect(), folders: folders.into_iter().collect() })
@@ -108,51 +106,43 @@ impl Listing {
         format: ObjectFormat,
         changed: &Changed,
     ) -> Result<TreeId, Error> {
-        // What changes right in each folder; the deepest folders come first, since their names stand in those above.
-        let mut folders: BTreeMap<(Reverse<usize>, &[u8]), Vec<Named<'_>>> = BTreeMap::new();
+        // What changes right in each folder. The deepest folders come first: their names stand in those above.
+        let mut folders: BTreeMap<(Reverse<usize>, &[u8]), Vec<Named>> = BTreeMap::new();
         for (path, entry) in changed {
             let (mut folder, name) = split(path);
-            folders.entry((Reverse(depth(folder)), folder)).or_default().push((name, entry.map(Child::from)));
+            folders.entry((Reverse(depth(folder)), folder)).or_default().push((name.to_vec(), entry.map(Child::from)));
             while !folder.is_empty() {
                 folder = split(folder).0;
                 folders.entry((Reverse(depth(folder)), folder)).or_default();
             }
         }
         let (mut lines, mut named) = (Vec::new(), Vec::new());
-        let mut above: BTreeMap<&[u8], Option<EntryId>> = BTreeMap::new();
-        let mut root = None;
-        for ((_, folder), files) in folders {
+        while let Some(((_, folder), changed)) = folders.pop_first() {
             let mut children = self.children(folder);
-            for (name, child) in files {
+            for (name, child) in changed {
                 match child {
-                    Some(child) => children.insert(name.to_vec(), child),
-                    None => children.remove(name),
-                };
-            }
-            let inside = above.extract_if(.., |path, _| !path.is_empty() && split(path).0 == folder);
-            for (path, id) in inside {
-                let name = [split(path).1, b"/"].concat();
-                match id {
-                    Some(id) => children.insert(name, Child { kind: "tree", mode: "040000", id }),
+                    Some(child) => children.insert(name, child),
                     None => children.remove(&name),
                 };
             }
             // Git knows no empty folders but the root.
-            if children.is_empty() && !folder.is_empty() {
-                above.insert(folder, None);
-                continue;
+            let mut tree = None;
+            if !children.is_empty() || folder.is_empty() {
+                let mut bytes = Vec::new();
+                for (name, Child { kind, mode, id }) in children {
+                    let name = name.strip_suffix(b"/").unwrap_or(&name);
+                    lines.extend([format!("{mode} {kind} {id}\t").as_bytes(), name, b"\0"].concat());
+                    bytes.extend([mode.trim_start_matches('0').as_bytes(), b" ", name, b"\0", id.as_bytes()].concat());
+                }
+                lines.push(0);
+                let id = content::of_tree(format, &bytes).map_err(file("name", git_folder))?;
+                named.push(id);
+                tree = Some(Child::tree(id));
             }
-            let mut bytes = Vec::new();
-            for (name, Child { kind, mode, id }) in children {
-                let name = name.strip_suffix(b"/").unwrap_or(&name);
-                lines.extend([format!("{mode} {kind} {id}\t").as_bytes(), name, b"\0"].concat());
-                bytes.extend([mode.trim_start_matches('0').as_bytes(), b" ", name, b"\0", id.as_bytes()].concat());
+            let (above, name) = split(folder);
+            if let Some(changed) = folders.get_mut(&(Reverse(depth(above)), above)) {
+                changed.push(([name, b"/"].concat(), tree));
             }
-            lines.push(0);
-            let id = content::of_tree(format, &bytes).map_err(file("name", git_folder))?;
-            named.push(id);
-            above.insert(folder, Some(id));
-            root = Some(id);
         }
         let call = git.call(git_folder, "mktree").arguments(["-z", "--batch", "--missing"]).stdin(lines);
         let answer = call.run()?;
@@ -162,7 +152,7 @@ impl Listing {
             return Err(call.unusable("other names than the trees have"));
         }
         // The root came last.
-        let root = root.and_then(|root| TreeId::from_bytes(root.as_bytes()));
+        let root = named.last().and_then(|root| TreeId::from_bytes(root.as_bytes()));
         root.ok_or_else(|| call.unusable("no tree"))
     }
 
@@ -180,7 +170,7 @@ impl Listing {
             };
             let below = &path[..inside.len() + slash];
             if let Some(id) = self.folders.get(below) {
-                children.insert(rest[..=slash].to_vec(), Child { kind: "tree", mode: "040000", id: *id });
+                children.insert(rest[..=slash].to_vec(), Child::tree(*id));
             }
             // The byte after the slash: everything beneath is passed over.
             from = Bound::Included([below, b"0"].concat());
@@ -209,14 +199,20 @@ impl Listing {
     }
 }
 
-/// What comes to stand under a name, or that nothing does.
-type Named<'a> = (&'a [u8], Option<Child>);
+/// What comes to stand under a name, or that nothing does; a folder's name ends with a slash.
+type Named = (Vec<u8>, Option<Child>);
 
 /// What stands right in a folder.
 struct Child {
     kind: &'static str,
     mode: &'static str,
     id: EntryId,
+}
+
+impl Child {
+    fn tree(id: EntryId) -> Self {
+        Self { kind: "tree", mode: "040000", id }
+    }
 }
 
 impl From<Entry> for Child {

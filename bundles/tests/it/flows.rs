@@ -316,39 +316,27 @@ fn full_autonomy_without_checks_needs_them_declared_not_applicable() {
     );
 }
 
-#[test]
-fn touched_tests_need_a_person_in_every_flow_that_edits() {
+/// Plays every flow that edits, with an edit of this path and no person asked: the rule stops each at its final gate.
+fn needs_person(touches: &'static str, rule: &str) {
     let bundle = load(&Source::builtin("code").unwrap()).unwrap();
     for (name, _) in bundle.bundle.flows.iter().filter(|(_, flow)| flow.edits) {
         let name: &'static str = name.clone().leak();
-        let world = World {
-            flow: Some(name),
-            policies: &[("plan", "auto"), ("final", "auto")],
-            touches: "src/limit_test.rs",
-            ..World::default()
-        };
-        let told = drive(&world).told;
-        assert!(told.contains(&"refused: gates/tests-need-person".to_string()), "{name}: {told:?}");
+        let policies = &[("plan", "auto"), ("final", "auto")];
+        let told = drive(&World { flow: Some(name), policies, touches, ..World::default() }).told;
+        assert!(told.contains(&format!("refused: {rule}")), "{name}: {told:?}");
         assert_eq!(told.last().map(String::as_str), Some("waits at final"), "{name}");
     }
+}
+
+#[test]
+fn touched_tests_need_a_person_in_every_flow_that_edits() {
+    needs_person("src/limit_test.rs", "gates/tests-need-person");
 }
 
 /// The checks pass by what the agent wrote, so that they do says nothing.
 #[test]
 fn a_touched_runner_of_checks_needs_a_person_in_every_flow_that_edits() {
-    let bundle = load(&Source::builtin("code").unwrap()).unwrap();
-    for (name, _) in bundle.bundle.flows.iter().filter(|(_, flow)| flow.edits) {
-        let name: &'static str = name.clone().leak();
-        let world = World {
-            flow: Some(name),
-            policies: &[("plan", "auto"), ("final", "auto")],
-            touches: "check.sh",
-            ..World::default()
-        };
-        let told = drive(&world).told;
-        assert!(told.contains(&"refused: gates/runners-need-person".to_string()), "{name}: {told:?}");
-        assert_eq!(told.last().map(String::as_str), Some("waits at final"), "{name}");
-    }
+    needs_person("check.sh", "gates/runners-need-person");
 }
 
 #[test]

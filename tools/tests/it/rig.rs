@@ -119,31 +119,22 @@ pub(crate) fn snapshot(workspace: &Workspace) -> Snapshot {
 /// What the work folder differs in from its base, one line a path, lossily; git says the same of the two trees.
 pub(crate) fn changed(workspace: &Workspace) -> String {
     let taken = snapshot(workspace);
-    assert_eq!(differing(workspace, workspace.base_tree(), taken.tree), taken.changes);
-    show(&taken.changes)
+    let shown = show(&taken.changes);
+    assert_eq!(differing(workspace, workspace.base_tree(), taken.tree), shown);
+    shown
 }
 
-/// What git says two trees of a workspace differ in.
-pub(crate) fn differing(workspace: &Workspace, from: TreeId, to: TreeId) -> Vec<Change> {
-    let folder = workspace.objects().parent().unwrap().to_owned();
+/// What git says two trees of a workspace differ in, as [`show`] shows it.
+pub(crate) fn differing(workspace: &Workspace, from: TreeId, to: TreeId) -> String {
     let output = Command::new("git")
-        .env("GIT_DIR", folder)
+        .env("GIT_DIR", workspace.objects().parent().unwrap())
         .args(["diff-tree", "-r", "-z", "--no-renames", "--name-status", &from.to_string(), &to.to_string()])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut words = output.stdout.split(|&byte| byte == 0);
-    let mut changes = Vec::new();
-    while let (Some(status), Some(path)) = (words.next(), words.next()) {
-        let how = match status {
-            b"A" => How::Added,
-            b"M" => How::Modified,
-            b"D" => How::Deleted,
-            _ => How::TypeChanged,
-        };
-        changes.push(Change { path: path.to_vec(), how });
-    }
-    changes
+    let words: Vec<&[u8]> = output.stdout.split(|&byte| byte == 0).collect();
+    let line = |pair: &[&[u8]]| format!("{} {}", pair[0].escape_ascii(), pair[1].escape_ascii());
+    words.chunks_exact(2).map(line).collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn show(changes: &[Change]) -> String {
