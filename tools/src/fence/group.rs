@@ -142,3 +142,25 @@ fn remove_left(parent: &Path) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_guards_that_have_ended_are_removed_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ended = std::process::Command::new(std::env::current_exe().unwrap()).arg("--list").spawn().unwrap();
+        ended.wait().unwrap();
+        let lives = name(std::process::id());
+        for name in [&name(ended.id()), &lives, "other", "loom-x"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        remove_left(folder.path());
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        let mut kept = [lives.as_str(), "loom-x", "other"];
+        kept.sort_unstable();
+        assert_eq!(left, kept);
+    }
+}

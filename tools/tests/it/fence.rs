@@ -367,3 +367,39 @@ fn a_fence_costs_little() {
         assert!(fenced < Duration::from_secs(2), "{fenced:?}");
     }
 }
+
+/// Returns every folder of control groups that has one of these names.
+fn groups(names: &[String]) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if names.iter().any(|name| *name == entry.file_name().to_string_lossy()) {
+                    found.push(entry.path());
+                }
+                folders.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_control_group_is_gone_when_its_program_has_ended() {
+    needs!("cat");
+    for fence in fences().into_iter().filter(|fence| fence.name() == "landlock") {
+        let place = Place::new();
+        let limits =
+            loom_tools::FenceLimits { memory_max_bytes: Some(1 << 30), processes_max: Some(64), ..Default::default() };
+        let bounds = Bounds { limits, ..place.bounds() };
+        let exit = go(&place.command(&fence, bounds, &["cat", "/proc/self/cgroup"]));
+        let told = said(&exit);
+        let names: Vec<String> =
+            told.split(['/', '\n']).filter(|word| word.starts_with("loom-")).map(str::to_owned).collect();
+        if names.is_empty() {
+            println!("skipped: no control group can be made here (run as root)");
+        }
+        assert_eq!(groups(&names), Vec::<std::path::PathBuf>::new(), "{told}");
+    }
+}
