@@ -5,6 +5,7 @@ use crate::output::warn;
 use loom_bundles::LoadedBundle;
 use loom_core::id::{Actor, StreamId};
 use loom_host::session::{Session, Wishes};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 /// Opens a run; warns where the project has changes that are not committed.
@@ -17,9 +18,10 @@ pub(crate) fn open_run(
     wishes: Wishes,
 ) -> Result<StreamId, CliError> {
     let folder = session.store_folder().to_path_buf();
+    let unseen = session.unseen();
     let opened = session.open_run(id, actor, task, bundle, wishes);
     let stream = opened.map_err(|error| CliError::of_host(error, &folder))?;
-    match session.unseen() {
+    match unseen.join().unwrap_or_else(|panic| resume_unwind(panic)) {
         Ok(None) => {}
         Ok(Some(unseen)) => warn(&unseen.to_string()),
         // The run is open and starts from a commit: what else lies there does not change it.

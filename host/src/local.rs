@@ -18,9 +18,9 @@ use loom_core::id::{StreamId, hex};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
 use loom_providers::{Ended, Hands, Live, Program, Provider, SpawnOrder};
 use loom_tools::{
-    Bounds, By, CancelToken, Command, CommitId, CommitMeta, Door, Error as ToolError, Exit, Fence, Fenced, Fencing,
-    Git, Guard, How, Limits, Person, Project, Status, TreeId, Watch, Workspace, minimal_environment, remove_tree, run,
-    run_heard,
+    Bounds, By, CancelToken, Choosing, Command, CommitId, CommitMeta, Door, Error as ToolError, Exit, Fence, Fenced,
+    Fencing, Git, Guard, How, Limits, Person, Project, Status, TreeId, Watch, Workspace, minimal_environment,
+    remove_tree, run, run_heard,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -54,8 +54,8 @@ pub struct LocalSettings {
     pub provider: Arc<dyn Provider>,
     /// Who watches over the descendants of programs.
     pub guard: Guard,
-    /// What programs run in.
-    pub fence: Arc<dyn Fence>,
+    /// What programs run in, once it is chosen.
+    pub fence: Arc<Choosing>,
     /// What they are let have behind it.
     pub leave: Leave,
     /// What is taken from the environment.
@@ -64,6 +64,12 @@ pub struct LocalSettings {
     pub redactor: Arc<Redactor>,
     /// Most orders under way at once.
     pub jobs: usize,
+}
+
+impl LocalSettings {
+    fn fence(&self) -> &Arc<dyn Fence> {
+        &self.fence.choice().fence
+    }
 }
 
 /// Executes orders on this machine.
@@ -331,7 +337,7 @@ impl Shared {
             schema: parts.schema.clone(),
             work_dir: workspace.work().to_path_buf(),
             edits: work.edits,
-            fenced: self.settings.fence.watch() != Watch::Plain,
+            fenced: self.settings.fence().watch() != Watch::Plain,
             round: work.round,
             attempt: work.attempt,
             time_limit_ms: order.time_ms,
@@ -364,7 +370,7 @@ impl Shared {
             fence: hands.fence.into_inner().unwrap_or_else(PoisonError::into_inner),
         };
         // One who may only read cannot write to the folder in a fence, nor reach this memory (WITNESS-2).
-        let only_reads = !work.edits && self.settings.fence.watch() != Watch::Plain;
+        let only_reads = !work.edits && self.settings.fence().watch() != Watch::Plain;
         let by = if only_reads { By::Times } else { By::Content };
         match workspace.snapshot(before, &Limits::default(), by) {
             Ok(snapshot) => {
@@ -443,7 +449,7 @@ impl Shared {
         let folder = self.folder(order.stream);
         let mut environment =
             minimal_environment(&settings.environment.search_path, &folder.join("home"), &folder.join("tmp"));
-        let bounds = match settings.fence.watch() {
+        let bounds = match settings.fence().watch() {
             Watch::Plain => {
                 environment.extend(settings.environment.toolchain.iter().cloned());
                 Bounds::default()
@@ -463,7 +469,7 @@ impl Shared {
         environment.insert(SPAWN_VARIABLE.into(), order.id.to_string().into());
         let mut command = Command::new(argv, workspace.work(), environment);
         command.guard = settings.guard.clone();
-        command.fence = Some(Fencing { fence: settings.fence.clone(), bounds });
+        command.fence = Some(Fencing { fence: settings.fence().clone(), bounds });
         command
     }
 

@@ -21,15 +21,14 @@ use loom_core::id::{Actor, Assurance, Stamp, StreamId, hex};
 use loom_core::state::Amount;
 use loom_providers::Provider;
 use loom_store::{RedbStore, Store};
-use loom_tools::{Choice, Git, Guard, Mode, Project, Uncommitted, choose, end_strays};
+use loom_tools::{Choice, Choosing, Git, Guard, Mode, Project, Uncommitted, end_strays};
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 /// Loom's folder in a project.
 const FOLDER: &str = ".loom";
@@ -47,7 +46,7 @@ pub struct Session {
     origin: [u8; 16],
     inbox: Receiver<Message>,
     outbox: Sender<Message>,
-    fence: Choice,
+    fence: Arc<Choosing>,
     /// Everything that is started here inherits it.
     _lock: File,
 }
@@ -137,14 +136,9 @@ impl Session {
         let scratch = environment.state_folder.join("scratch");
         make(&scratch)?;
         let Keepers { guard, fence, leave } = keepers;
-        let (fence, found) = thread::scope(|scope| {
-            let trial = scope.spawn(|| choose(fence, &guard, &environment.search_path, &scratch));
-            let found = own_project(environment, path, &scratch);
-            (trial.join().unwrap_or_else(|panic| resume_unwind(panic)), found)
-        });
         // Before anything of the project is taken up: where a fence is required, nothing is done without.
-        let fence = fence?;
-        let (git, project, store_folder) = found?;
+        let fence = Arc::new(Choosing::begin(fence, &guard, &environment.search_path, &scratch)?);
+        let (git, project, store_folder) = own_project(environment, path, &scratch)?;
         if let Some(folder) = expected.filter(|folder| *folder != store_folder) {
             return Err(HostError::StoreElsewhere { folder, root: project.root().to_path_buf() });
         }
@@ -164,7 +158,7 @@ impl Session {
             folder: folder.clone(),
             provider,
             guard,
-            fence: fence.fence.clone(),
+            fence: fence.clone(),
             leave,
             environment: environment.clone(),
             redactor: redactor.clone(),
@@ -185,9 +179,9 @@ impl Session {
         &self.project
     }
 
-    /// Returns the fence that programs run in, and why it is no better one.
+    /// Returns the fence that programs run in, and why it is no better one, once it is chosen.
     pub fn fence(&self) -> &Choice {
-        &self.fence
+        self.fence.choice()
     }
 
     /// Returns the folder of the store.
@@ -226,11 +220,14 @@ impl Session {
         opened
     }
 
-    /// Returns what lies in the project and not in the commit that a run opened now starts from. Loom's own folder
-    /// does not count.
-    pub fn unseen(&self) -> Result<Option<Unseen>, HostError> {
-        let found = self.project.uncommitted()?;
-        Ok((found.changed > 0 || found.untracked > 0).then_some(Unseen(found)))
+    /// Begins to look for what lies in the project and not in the commit that a run opened now starts from. Loom's own
+    /// folder does not count.
+    pub fn unseen(&self) -> JoinHandle<Result<Option<Unseen>, HostError>> {
+        let project = self.project.clone();
+        thread::spawn(move || {
+            let found = project.uncommitted()?;
+            Ok((found.changed > 0 || found.untracked > 0).then_some(Unseen(found)))
+        })
     }
 
     /// Puts a request to a run and returns what is on record then.
@@ -305,8 +302,7 @@ fn own_project(
     path: &Path,
     scratch: &Path,
 ) -> Result<(Git, Arc<Project>, PathBuf), HostError> {
-    let git = Git::find(&environment.search_path, scratch)?;
-    let project = Project::open(&git, path)?;
+    let (git, project) = Git::find_and_open(&environment.search_path, scratch, path)?;
     let folder = own_folder(&project)?;
     Ok((git, Arc::new(project), folder))
 }
@@ -318,7 +314,7 @@ fn own_folder(project: &Project) -> Result<PathBuf, HostError> {
     let folder = project.root().join(FOLDER);
     let is_link = std::fs::symlink_metadata(&folder).is_ok_and(|found| found.file_type().is_symlink());
     // Some file systems do not tell these names apart.
-    let is_tracked = project.head_names()?.iter().any(|name| name.eq_ignore_ascii_case(FOLDER.as_bytes()));
+    let is_tracked = project.head().names.iter().any(|name| name.eq_ignore_ascii_case(FOLDER.as_bytes()));
     if is_link || is_tracked { Err(HostError::StoreForeign { folder }) } else { Ok(folder) }
 }
 

@@ -5,7 +5,7 @@
 //! made to collide with another one is not taken for it.
 
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Error, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,31 +17,37 @@ use sha2::{Digest, Sha256};
 use crate::object_id::{EntryId, ObjectFormat};
 
 /// Bytes read at once.
-const CHUNK_BYTES: usize = 64 * 1024;
+pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 
-enum Hasher {
+/// Names an object, whose header and content it is shown.
+pub(crate) enum Hasher {
     Sha1(Box<sha1_checked::Sha1>),
     Sha256(Sha256),
 }
 
 impl Hasher {
-    fn of(format: ObjectFormat, kind: &str, bytes: u64) -> Self {
-        let mut hasher = match format {
+    pub(crate) fn of(format: ObjectFormat) -> Self {
+        match format {
             ObjectFormat::Sha1 => Self::Sha1(Box::default()),
             ObjectFormat::Sha256 => Self::Sha256(Sha256::new()),
-        };
+        }
+    }
+
+    /// Begins with the header of an object of a kind, with content of so many bytes.
+    fn of_kind(format: ObjectFormat, kind: &str, bytes: u64) -> Self {
+        let mut hasher = Self::of(format);
         hasher.update(format!("{kind} {bytes}\0").as_bytes());
         hasher
     }
 
-    fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha1(hasher) => sha1_checked::Digest::update(hasher.as_mut(), bytes),
             Self::Sha256(hasher) => hasher.update(bytes),
         }
     }
 
-    fn finish(self) -> io::Result<EntryId> {
+    pub(crate) fn finish(self) -> io::Result<EntryId> {
         match self {
             Self::Sha1(hasher) => {
                 let found = hasher.try_finalize();
@@ -55,13 +61,18 @@ impl Hasher {
     }
 }
 
-/// Returns the name of a file's content; a link in its place is an error.
-pub(crate) fn of_file(format: ObjectFormat, place: &Path) -> io::Result<EntryId> {
+/// Opens a file to read it; a link in its place is an error.
+pub(crate) fn open_file(place: &Path) -> io::Result<File> {
     // What was a file a moment ago and is a pipe now must not hold us.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-    let mut file = OpenOptions::new().read(true).custom_flags(i32::try_from(flags).unwrap_or_default()).open(place)?;
+    OpenOptions::new().read(true).custom_flags(i32::try_from(flags).unwrap_or_default()).open(place)
+}
+
+/// Returns the name of a file's content; a link in its place is an error.
+pub(crate) fn of_file(format: ObjectFormat, place: &Path) -> io::Result<EntryId> {
+    let mut file = open_file(place)?;
     let bytes = file.metadata()?.len();
-    let mut hasher = Hasher::of(format, "blob", bytes);
+    let mut hasher = Hasher::of_kind(format, "blob", bytes);
     let mut chunk = vec![0; usize::try_from(bytes).unwrap_or(CHUNK_BYTES).clamp(1, CHUNK_BYTES)];
     let mut left = bytes;
     while left > 0 {
@@ -75,7 +86,7 @@ pub(crate) fn of_file(format: ObjectFormat, place: &Path) -> io::Result<EntryId>
 
 /// Returns the name of a tree that is encoded so.
 pub(crate) fn of_tree(format: ObjectFormat, bytes: &[u8]) -> io::Result<EntryId> {
-    let mut hasher = Hasher::of(format, "tree", bytes.len() as u64);
+    let mut hasher = Hasher::of_kind(format, "tree", bytes.len() as u64);
     hasher.update(bytes);
     hasher.finish()
 }
@@ -83,7 +94,7 @@ pub(crate) fn of_tree(format: ObjectFormat, bytes: &[u8]) -> io::Result<EntryId>
 /// Returns the name of where a link points to.
 pub(crate) fn of_link(format: ObjectFormat, target: &OsStr) -> io::Result<EntryId> {
     let target = target.as_bytes();
-    let mut hasher = Hasher::of(format, "blob", target.len() as u64);
+    let mut hasher = Hasher::of_kind(format, "blob", target.len() as u64);
     hasher.update(target);
     hasher.finish()
 }

@@ -6,10 +6,13 @@
 //! Never: a shell, a pager, a prompt, a transport, a hook, the user's or the system's configuration.
 
 use std::ffi::{OsStr, OsString};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use crate::error::Error;
 use crate::process::{self, CancelToken, Command, Environment, Exit, Status};
+use crate::repository::Project;
 
 /// Git answers into memory; more than this is refused.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
@@ -56,6 +59,27 @@ impl Git {
     /// # Errors
     /// [`Error::ProgramMissing`] or [`Error::GitTooOld`].
     pub fn find(search_path: &OsStr, scratch: &Path) -> Result<Self, Error> {
+        let git = Self::new(search_path, scratch)?;
+        git.check()?;
+        Ok(git)
+    }
+
+    /// Finds git as [`Git::find`] does, and meanwhile opens the repository that holds `path`.
+    ///
+    /// # Errors
+    /// Those of [`Git::find`], which go before those of [`Project::open`].
+    pub fn find_and_open(search_path: &OsStr, scratch: &Path, path: &Path) -> Result<(Self, Project), Error> {
+        let git = Self::new(search_path, scratch)?;
+        let (checked, project) = thread::scope(|scope| {
+            let checking = scope.spawn(|| git.check());
+            let project = Project::open(&git, path);
+            (checking.join().unwrap_or_else(|panic| resume_unwind(panic)), project)
+        });
+        checked?;
+        Ok((git, project?))
+    }
+
+    fn new(search_path: &OsStr, scratch: &Path) -> Result<Self, Error> {
         let environment = [
             ("PATH", search_path),
             ("HOME", OsStr::new("/nonexistent")),
@@ -76,14 +100,18 @@ impl Git {
         ]
         .map(|(name, value)| (name.into(), value.to_owned()))
         .into();
-        let git = Self { program: "git".into(), scratch: scratch.to_owned(), environment, never: CancelToken::new()? };
-        let answer = git.call(scratch, "version").run()?;
+        Ok(Self { program: "git".into(), scratch: scratch.to_owned(), environment, never: CancelToken::new()? })
+    }
+
+    /// Whether it is there and new enough.
+    fn check(&self) -> Result<(), Error> {
+        let answer = self.call(&self.scratch, "version").run()?;
         let found = String::from_utf8_lossy(&answer).trim().to_owned();
         let mut numbers = found.trim_start_matches("git version ").split('.').map_while(|part| part.parse().ok());
         if (numbers.next(), numbers.next()) < (Some(VERSION_MIN.0), Some(VERSION_MIN.1)) {
             return Err(Error::GitTooOld { found });
         }
-        Ok(git)
+        Ok(())
     }
 
     pub(crate) fn scratch(&self) -> &Path {

@@ -18,6 +18,7 @@ mod git;
 mod git_folder;
 mod guard;
 mod hidden;
+mod object;
 mod object_id;
 mod process;
 mod reading;
@@ -33,7 +34,8 @@ mod workspace;
 pub use compare::Form;
 pub use error::Error;
 pub use fence::{
-    Bounds, Choice, Door, Fence, Fenced, Fencing, Inside, Limits as FenceLimits, Mode, Open, WORDS, Watch, choose,
+    Bounds, Choice, Choosing, Door, Fence, Fenced, Fencing, Inside, Limits as FenceLimits, Mode, Open, WORDS, Watch,
+    choose,
 };
 pub use git::Git;
 pub use hidden::hidden_main;

@@ -142,6 +142,11 @@ impl EntryId {
     pub(crate) fn from_hex(hex: &[u8]) -> Option<Self> {
         Raw::from_hex(hex).map(Self)
     }
+
+    /// Takes what it names for a tree.
+    pub(crate) fn into_tree(self) -> TreeId {
+        TreeId(self.0)
+    }
 }
 
 impl fmt::Display for EntryId {

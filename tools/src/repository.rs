@@ -47,6 +47,8 @@ pub struct Head {
     pub commit: CommitId,
     /// The tree of that commit.
     pub tree: TreeId,
+    /// The names in the top folder of that tree.
+    pub names: Vec<Vec<u8>>,
 }
 
 /// How many paths of the work tree a run that starts from HEAD will not see.
@@ -154,16 +156,6 @@ impl Project {
     pub fn submodules(&self) -> Result<Vec<Vec<u8>>, Error> {
         let entries = Listing::read(&self.git, self.view.path(), self.head.tree)?.entries;
         Ok(entries.into_iter().filter(|(_, entry)| entry.mode == Mode::Submodule).map(|(path, _)| path).collect())
-    }
-
-    /// Returns the names in the top folder of the commit at HEAD.
-    ///
-    /// # Errors
-    /// What git says.
-    pub fn head_names(&self) -> Result<Vec<Vec<u8>>, Error> {
-        let tree = self.head.tree.to_string();
-        let answer = self.git.call(self.view.path(), "ls-tree").arguments(["--name-only", "-z", &tree]).run()?;
-        Ok(answer.split(|&byte| byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
     }
 
     /// Returns the commit of a branch, or `None` when there is no such branch.
@@ -354,26 +346,49 @@ fn read_head(git_folder: &Path) -> Result<Vec<u8>, Error> {
 /// Finds where HEAD, which has this text, stands in a view that has it too.
 fn resolve(git: &Git, view: &Path, root: &Path, text: &[u8]) -> Result<Head, Error> {
     let branch = text.strip_prefix(b"ref: ").map(<[u8]>::trim_ascii);
-    let both = git
-        .call(view, "cat-file")
-        .arguments(["--batch-check=%(objectname)"])
-        .stdin(b"HEAD^{commit}\nHEAD^{tree}\n".to_vec());
+    let both = git.call(view, "cat-file").arguments(["--batch"]).stdin(b"HEAD^{commit}\nHEAD^{tree}\n".to_vec());
     let answer = both.run()?;
-    let mut lines = answer.split(|&byte| byte == b'\n').map(<[u8]>::to_vec);
-    let commit = lines.next().and_then(|line| CommitId::from_hex(&line));
-    let tree = lines.next().and_then(|line| TreeId::from_hex(&line));
-    let Some((commit, tree)) = commit.zip(tree) else {
+    let Some((commit, tree, names)) = commit_and_tree(&answer) else {
         // Which of two things is missing is asked only now: a commit, or one that the repository should have.
         let one = git.call(view, "rev-parse").arguments(["--verify", "--quiet", "HEAD^{tree}"]);
         let exit = one.exit()?;
         return Err(match exit.status {
             Status::Exited(1) if branch.is_some() => Error::Empty { path: root.to_owned() },
-            Status::Exited(0) => both.unusable(&String::from_utf8_lossy(&answer)),
+            Status::Exited(0) => both.unusable("not a commit and its tree"),
             _ => one.failure(&exit),
         });
     };
     let branch = branch.map(|name| name.strip_prefix(b"refs/heads/").unwrap_or(name).to_vec());
-    Ok(Head { branch, commit, tree })
+    Ok(Head { branch, commit, tree, names })
+}
+
+/// Takes a commit, its tree and the names in it from the two objects as `cat-file --batch` tells them.
+fn commit_and_tree(answer: &[u8]) -> Option<(CommitId, TreeId, Vec<Vec<u8>>)> {
+    let (commit, _, rest) = split_object(answer, b"commit")?;
+    let (tree, mut entries, _) = split_object(rest, b"tree")?;
+    let tree = TreeId::from_hex(tree)?;
+    let mut names = Vec::new();
+    // `MODE NAME NUL ID`, the id in raw bytes.
+    while !entries.is_empty() {
+        let end = entries.iter().position(|&byte| byte == 0)?;
+        let start = entries[..end].iter().position(|&byte| byte == b' ')? + 1;
+        names.push(entries[start..end].to_vec());
+        entries = entries.get(end + 1 + tree.as_bytes().len()..)?;
+    }
+    Some((CommitId::from_hex(commit)?, tree, names))
+}
+
+/// Takes `ID KIND SIZE LF CONTENT LF` apart: the id, the content, what follows.
+fn split_object<'a>(answer: &'a [u8], kind: &[u8]) -> Option<(&'a [u8], &'a [u8], &'a [u8])> {
+    let end = answer.iter().position(|&byte| byte == b'\n')?;
+    let mut words = answer[..end].split(|&byte| byte == b' ');
+    let id = words.next()?;
+    if words.next()? != kind {
+        return None;
+    }
+    let size = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
+    let (content, rest) = answer[end + 1..].split_at_checked(size)?;
+    Some((id, content, rest.strip_prefix(b"\n")?))
 }
 
 /// Reads the user's configuration file as text, by names in small letters: no includes, nothing applied. The last of

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,12 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::error::{Error, file};
 use crate::git::Git;
-use crate::git_folder::sync_folder;
+use crate::object::Objects;
 use crate::object_id::TreeId;
 use crate::reading::{self, Reading, Visit, Visitor};
 use crate::repository::blobs;
-use crate::tree::{Changed, Entry, Listing, Mode, parse_line};
-use crate::work_folder::{holds, make_readable, make_readable_in, remove_if_present, split};
+use crate::tree::{Changed, Entry, Listing, Mode};
+use crate::work_folder::{holds, make_readable, make_readable_in, split};
 use crate::workspace::Change;
 
 /// How much a snapshot takes.
@@ -76,7 +76,6 @@ pub enum Why {
 
 /// Where a snapshot is taken and what it is compared with.
 pub(crate) struct Source<'a> {
-    pub(crate) git: &'a Git,
     pub(crate) git_folder: &'a Path,
     pub(crate) work: &'a Path,
     pub(crate) base: &'a Base,
@@ -103,13 +102,7 @@ impl Source<'_> {
         let reading = reading::read(work, self.known.0.format(), &walk, self.earlier)?;
         let changed = self.changed(&reading)?;
         let (known, before) = self.known;
-        let tree = if changed.is_empty() {
-            known
-        } else {
-            let tree = before.write_changed(self.git, self.git_folder, known.format(), &changed)?;
-            sync_objects(self.git_folder)?;
-            tree
-        };
+        let tree = if changed.is_empty() { known } else { before.write_changed(&self.objects(), &changed)? };
         let mut skipped = walk.skipped.into_inner().unwrap_or_else(PoisonError::into_inner);
         skipped.sort();
         Ok((Snapshot { tree, changes: before.changes(&changed), skipped }, reading))
@@ -149,29 +142,13 @@ impl Source<'_> {
 
     /// Writes the contents of files and links, and returns what they are by then.
     fn write_blobs(&self, paths: Vec<&Vec<u8>>) -> Result<Changed, Error> {
-        if paths.is_empty() {
-            return Ok(Vec::new());
-        }
-        // An index of nothing else. Left by the time before, or by a crash; one driver owns a workspace.
-        let index = self.git_folder.join("snapshot.index");
-        remove_if_present(&index)?;
-        remove_if_present(&index.with_added_extension("lock"))?;
-        let call = |name| self.git.call(self.git_folder, name).work_tree(self.work).index(&index);
-        let lines = paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
-        // `--remove` takes a file that has vanished since it was read for absent instead of failing.
-        call("update-index").arguments(["--add", "--remove", "-z", "--stdin"]).stdin(lines).success()?;
-        let listed = call("ls-files").arguments(["--stage", "-z"]);
-        let answer = listed.run()?;
-        let mut found = answer
-            .split(|&byte| byte == 0)
-            .filter(|line| !line.is_empty())
-            .map(|line| {
-                let (mode, id, path) = parse_line(line, 1)?;
-                Some((path.to_vec(), Entry { mode: Mode::parse(mode)?, id }))
-            })
-            .collect::<Option<BTreeMap<_, _>>>()
-            .ok_or_else(|| listed.unusable("not a list of files"))?;
-        Ok(paths.into_iter().map(|path| (path.clone(), found.remove(path))).collect())
+        let places: Vec<PathBuf> = paths.iter().map(|path| self.work.join(OsStr::from_bytes(path))).collect();
+        let entries = self.objects().write_blobs(&places)?;
+        Ok(paths.into_iter().cloned().zip(entries).collect())
+    }
+
+    fn objects(&self) -> Objects {
+        Objects::of(self.git_folder, self.known.0.format())
     }
 }
 
@@ -289,15 +266,4 @@ impl Walk<'_> {
         }
         Ok(())
     }
-}
-
-/// Makes the names of the objects durable; git has done so for their bytes.
-fn sync_objects(git_folder: &Path) -> Result<(), Error> {
-    let objects = git_folder.join("objects");
-    let folders: io::Result<Vec<PathBuf>> =
-        fs::read_dir(&objects).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-    for folder in folders.map_err(file("list", &objects))? {
-        sync_folder(&folder)?;
-    }
-    sync_folder(&objects)
 }

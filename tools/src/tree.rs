@@ -2,17 +2,17 @@
 //!
 //! Only the folders on the way to what differs are named and written anew; git's index, in which every path of a
 //! repository stands, has no part in it.
-//! Relies on `git mktree` for writing, and on its names being ours.
+//! Relies on names that come in path order, and on nobody putting a name here that git refuses.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 
-use crate::content;
-use crate::error::{Error, file};
+use crate::error::Error;
 use crate::git::Git;
-use crate::object_id::{EntryId, ObjectFormat, TreeId};
+use crate::object::Objects;
+use crate::object_id::{EntryId, TreeId};
 use crate::work_folder::split;
 use crate::workspace::{Change, How};
 
@@ -71,12 +71,12 @@ pub(crate) struct Listing {
 /// What comes to stand at paths, or that nothing does.
 pub(crate) type Changed = Vec<(Vec<u8>, Option<Entry>)>;
 
-/// Splits a line of `ls-tree` or `ls-files --stage`: mode, the word at `place`, which is an id, and path.
-pub(crate) fn parse_line(line: &[u8], place: usize) -> Option<(&[u8], EntryId, &[u8])> {
+/// Splits a line of `ls-tree`: mode, id and path.
+fn parse_line(line: &[u8]) -> Option<(&[u8], EntryId, &[u8])> {
     let tab = line.iter().position(|&byte| byte == b'\t')?;
     let mut words = line[..tab].split(|&byte| byte == b' ');
-    let mode = words.next()?;
-    Some((mode, EntryId::from_hex(words.nth(place - 1)?)?, &line[tab + 1..]))
+    let (mode, _kind) = (words.next()?, words.next()?);
+    Some((mode, EntryId::from_hex(words.next()?)?, &line[tab + 1..]))
 }
 
 impl Listing {
@@ -87,7 +87,7 @@ impl Listing {
         let (mut entries, mut folders) = (Vec::new(), Vec::new());
         for line in answer.split(|&byte| byte == 0).filter(|line| !line.is_empty()) {
             let unusable = || call.unusable(&String::from_utf8_lossy(line));
-            let (mode, id, path) = parse_line(line, 2).ok_or_else(unusable)?;
+            let (mode, id, path) = parse_line(line).ok_or_else(unusable)?;
             if mode == b"040000" {
                 folders.push((path.to_vec(), id));
             } else {
@@ -98,14 +98,9 @@ impl Listing {
         Ok(Self { entries: entries.into_iter().collect(), folders: folders.into_iter().collect() })
     }
 
-    /// Writes the tree that has these entries in place of what stands at their paths, or nothing there.
-    pub(crate) fn write_changed(
-        &self,
-        git: &Git,
-        git_folder: &Path,
-        format: ObjectFormat,
-        changed: &Changed,
-    ) -> Result<TreeId, Error> {
+    /// Writes the tree that has these entries in place of what stands at their paths, or nothing there; it is durable on
+    /// return.
+    pub(crate) fn write_changed(&self, objects: &Objects, changed: &Changed) -> Result<TreeId, Error> {
         // What changes right in each folder. The deepest folders come first: their names stand in those above.
         let mut folders: BTreeMap<(Reverse<usize>, &[u8]), Vec<Named>> = BTreeMap::new();
         for (path, entry) in changed {
@@ -116,7 +111,8 @@ impl Listing {
                 folders.entry((Reverse(depth(folder)), folder)).or_default();
             }
         }
-        let (mut lines, mut named) = (Vec::new(), Vec::new());
+        folders.entry((Reverse(0), &[][..])).or_default();
+        let (mut trees, mut root) = (Vec::new(), objects.name_tree(&[])?);
         while let Some(((_, folder), changed)) = folders.pop_first() {
             let mut children = self.children(folder);
             for (name, child) in changed {
@@ -128,15 +124,11 @@ impl Listing {
             // Git knows no empty folders but the root.
             let mut tree = None;
             if !children.is_empty() || folder.is_empty() {
-                let mut bytes = Vec::new();
-                for (name, Child { kind, mode, id }) in children {
-                    let name = name.strip_suffix(b"/").unwrap_or(&name);
-                    lines.extend([format!("{mode} {kind} {id}\t").as_bytes(), name, b"\0"].concat());
-                    bytes.extend([mode.trim_start_matches('0').as_bytes(), b" ", name, b"\0", id.as_bytes()].concat());
-                }
-                lines.push(0);
-                let id = content::of_tree(format, &bytes).map_err(file("name", git_folder))?;
-                named.push(id);
+                let bytes = encode(&children);
+                let id = objects.name_tree(&bytes)?;
+                trees.push(bytes);
+                // The root comes last.
+                root = id;
                 tree = Some(Child::tree(id));
             }
             let (above, name) = split(folder);
@@ -144,16 +136,8 @@ impl Listing {
                 changed.push(([name, b"/"].concat(), tree));
             }
         }
-        let call = git.call(git_folder, "mktree").arguments(["-z", "--batch", "--missing"]).stdin(lines);
-        let answer = call.run()?;
-        let written: Vec<Option<EntryId>> =
-            answer.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(EntryId::from_hex).collect();
-        if written.len() != named.len() || written.iter().zip(&named).any(|(found, id)| *found != Some(*id)) {
-            return Err(call.unusable("other names than the trees have"));
-        }
-        // The root came last.
-        let root = named.last().and_then(|root| TreeId::from_bytes(root.as_bytes()));
-        root.ok_or_else(|| call.unusable("no tree"))
+        objects.write_trees(&trees)?;
+        Ok(root.into_tree())
     }
 
     /// What stands right in a folder, by name; a folder's ends with a slash, by which git orders it.
@@ -199,26 +183,34 @@ impl Listing {
     }
 }
 
+/// Encodes a tree as git does: mode, name and id of each entry, in the order of their names.
+fn encode(children: &BTreeMap<Vec<u8>, Child>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, Child { mode, id }) in children {
+        let name = name.strip_suffix(b"/").unwrap_or(name);
+        bytes.extend([mode.as_bytes(), b" ", name, b"\0", id.as_bytes()].concat());
+    }
+    bytes
+}
+
 /// What comes to stand under a name, or that nothing does; a folder's name ends with a slash.
 type Named = (Vec<u8>, Option<Child>);
 
 /// What stands right in a folder.
 struct Child {
-    kind: &'static str,
     mode: &'static str,
     id: EntryId,
 }
 
 impl Child {
     fn tree(id: EntryId) -> Self {
-        Self { kind: "tree", mode: "040000", id }
+        Self { mode: "40000", id }
     }
 }
 
 impl From<Entry> for Child {
     fn from(Entry { mode, id }: Entry) -> Self {
-        let kind = if mode == Mode::Submodule { "commit" } else { "blob" };
-        Self { kind, mode: mode.digits(), id }
+        Self { mode: mode.digits(), id }
     }
 }
 

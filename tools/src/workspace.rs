@@ -203,7 +203,6 @@ impl Workspace {
         let base = self.base()?;
         let earlier = self.seen().reading.take();
         let source = Source {
-            git: &self.git,
             git_folder: &self.repository,
             work: &self.work,
             base,

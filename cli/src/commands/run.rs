@@ -144,10 +144,10 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         }
         opened = Session::open(&environment, &place, provider.clone(), keepers.clone());
     };
-    tell_fence(&session, global.quiet);
     let _listening = project::listen(&session, &environment, output);
     let actor = local_actor(&environment);
     let stream = open_run(&mut session, id, actor.clone(), &task, bundle, wishes)?;
+    tell_fence(&session, global.quiet);
     let mut tale = Tale::begin(global.quiet).in_lines(arguments.jsonl);
     tale.say(&format!("run {} in {}", run8(&stream), shown(session.project().root())));
     let store = session.engine().store().clone();

@@ -233,17 +233,17 @@ fn what_is_not_committed_is_said_to_be_unseen() {
     let session = project.session("").unwrap();
     // Loom's own folder is there by now, and nobody has committed it.
     assert!(project.root().join(".loom").is_dir());
-    assert_eq!(session.unseen().unwrap(), None);
+    assert_eq!(session.unseen().join().unwrap().unwrap(), None);
     project.write("notes.txt", "changed\n");
     project.write("new", "new\n");
     let before = project.footprint();
-    let told = session.unseen().unwrap().unwrap().to_string();
+    let told = session.unseen().join().unwrap().unwrap().unwrap().to_string();
     let wanted = "1 changed and 1 untracked paths are not committed: \
                   the run starts from the last commit and does not see them";
     assert_eq!(told, wanted);
     before.assert_kept(&project.footprint(), None);
     project.commit();
-    assert_eq!(session.unseen().unwrap(), None);
+    assert_eq!(session.unseen().join().unwrap().unwrap(), None);
 }
 
 #[test]

@@ -10,8 +10,10 @@ use crate::error::{Error, file};
 use crate::process::{CancelToken, Command, Guard, Status, minimal_environment, run};
 use std::ffi::OsStr;
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::thread;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,30 +45,70 @@ pub(crate) const TRIAL_ARGUMENT: &str = "__trial";
 /// Chooses a fence. `stage` is our own binary, `folder` one in which the trials make and remove theirs.
 ///
 /// # Errors
-/// [`Error::FenceMissing`] where one is required and none works; [`Error::File`] where `folder` cannot be written.
+/// [`Error::FenceMissing`] where one is required and none works.
 pub fn choose(mode: Mode, stage: &Guard, search_path: &OsStr, folder: &Path) -> Result<Choice, Error> {
-    if mode == Mode::Off {
-        return Ok(Choice { fence: Arc::new(Open), enforced: Vec::new(), why: None });
+    match mode {
+        Mode::Off => Ok(Choice { fence: Arc::new(Open), enforced: Vec::new(), why: None }),
+        Mode::Auto => Ok(best(stage, search_path, folder).unwrap_or_else(none)),
+        Mode::Required => best(stage, search_path, folder).map_err(|why| Error::FenceMissing { why }),
     }
+}
+
+/// Returns the best fence that works here, or why none does.
+fn best(stage: &Guard, search_path: &OsStr, folder: &Path) -> Result<Choice, String> {
     let mut refused = Vec::new();
     for (fence, needed) in candidates(search_path, &mut refused) {
         let name = fence.name();
-        match trial(&fence, stage, search_path, folder)? {
-            Ok(fenced) => match needed.iter().find(|word| !fenced.enforced.iter().any(|found| found == *word)) {
+        match trial(&fence, stage, search_path, folder) {
+            Ok(Ok(fenced)) => match needed.iter().find(|word| !fenced.enforced.iter().any(|found| found == *word)) {
                 None => {
                     let why = (!refused.is_empty()).then(|| refused.join("; "));
                     return Ok(Choice { fence, enforced: fenced.enforced, why });
                 }
                 Some(word) => refused.push(format!("{name} does not enforce `{word}` here")),
             },
-            Err(why) => refused.push(format!("{name} does not work here: {why}")),
+            Ok(Err(why)) => refused.push(format!("{name} does not work here: {why}")),
+            Err(error) => refused.push(format!("{name} cannot be tried: {error}")),
         }
     }
-    let why = refused.join("; ");
-    match mode {
-        Mode::Required => Err(Error::FenceMissing { why }),
-        Mode::Auto | Mode::Off => Ok(Choice { fence: Arc::new(Open), enforced: Vec::new(), why: Some(why) }),
+    Err(refused.join("; "))
+}
+
+/// A fence that is being chosen, by a thread of its own, until somebody needs it.
+pub struct Choosing(LazyLock<Choice, Box<dyn FnOnce() -> Choice + Send>>);
+
+impl Choosing {
+    /// Begins what [`choose`] does. Where a fence is required this waits for it.
+    ///
+    /// # Errors
+    /// Those of [`choose`].
+    pub fn begin(mode: Mode, stage: &Guard, search_path: &OsStr, folder: &Path) -> Result<Self, Error> {
+        if mode != Mode::Auto {
+            let choice = choose(mode, stage, search_path, folder)?;
+            return Ok(Self(LazyLock::new(Box::new(|| choice))));
+        }
+        let (stage, search_path, folder) = (stage.clone(), search_path.to_owned(), folder.to_owned());
+        let trial = thread::spawn(move || best(&stage, &search_path, &folder).unwrap_or_else(none));
+        let join = || trial.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok(Self(LazyLock::new(Box::new(join))))
     }
+
+    /// Returns what was chosen, once it is.
+    pub fn choice(&self) -> &Choice {
+        &self.0
+    }
+}
+
+impl Drop for Choosing {
+    /// A trial that has ended leaves nothing behind.
+    fn drop(&mut self) {
+        self.choice();
+    }
+}
+
+/// Returns that there is no fence, and why.
+fn none(why: String) -> Choice {
+    Choice { fence: Arc::new(Open), enforced: Vec::new(), why: Some(why) }
 }
 
 type Candidate = (Arc<dyn Fence>, &'static [&'static str]);

@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use choose::TRIAL_ARGUMENT;
-pub use choose::{Choice, Mode, choose};
+pub use choose::{Choice, Choosing, Mode, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use door::{DOORS_ARGUMENT, doors_main};
 pub(crate) use group::{Together, enter as enter_groups, remove as remove_groups};

@@ -225,7 +225,6 @@ fn work(rig: &Rig) {
     let (project, workspace) = rig.workspace();
     project.uncommitted().unwrap();
     project.submodules().unwrap();
-    project.head_names().unwrap();
     project.branch("side").unwrap();
     write(&workspace.work().join("README.md"), "by an agent\n");
     let tree = snapshot(&workspace).tree;

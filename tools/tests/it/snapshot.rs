@@ -508,7 +508,7 @@ fn trees_are_those_of_git_whatever_is_edited() {
                     write(&path, format!("{round}\n"));
                     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
                 }
-                3 => write(&path.join("inner"), format!("{round}\n")),
+                3 => write(&path.join("inner"), format!("{round}\n").repeat(50_000)),
                 _ => write(&path, format!("{}\n", chance(5))),
             }
         }
@@ -522,6 +522,10 @@ fn trees_are_those_of_git_whatever_is_edited() {
         trees.insert(taken.tree);
     }
     assert!(trees.len() > 30, "{}", trees.len());
+    let names: Vec<String> = trees.iter().map(ToString::to_string).collect();
+    let words: Vec<&str> =
+        ["fsck", "--strict", "--no-dangling"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    assert_eq!(git(&words), "", "every object is one to git");
     for tree in trees.into_iter().step_by(6) {
         workspace.reset_to(tree).unwrap();
         let taken = workspace.snapshot(tree, &Limits::default(), By::Content).unwrap();
