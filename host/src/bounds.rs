@@ -74,7 +74,8 @@ pub(crate) fn bounds(
     }
 }
 
-/// Returns variables for inside: the toolchain's, with caches of the run's own where it writes them, and one for git.
+/// Returns variables for inside: the toolchain's, with caches of the run's own where it writes them, those that lead to
+/// the user's caches, and one for git.
 pub(crate) fn variables(folder: &Path, environment: &Environment) -> Vec<(OsString, OsString)> {
     let own = folder.join("home/.cargo");
     let inside = |(name, value): &(OsString, OsString)| {
@@ -89,7 +90,8 @@ pub(crate) fn variables(folder: &Path, environment: &Environment) -> Vec<(OsStri
     };
     // Git takes a configuration that is there and cannot be read for an error.
     let no_system = (OsString::from("GIT_CONFIG_NOSYSTEM"), OsString::from("1"));
-    environment.toolchain.iter().map(inside).chain([no_system]).collect()
+    let caches = environment.caches.iter().map(|cache| (cache.variable.into(), cache.value.clone()));
+    environment.toolchain.iter().map(inside).chain(caches).chain([no_system]).collect()
 }
 
 /// Makes a folder for Cargo whose caches are links to the user's, which stay as they are: what is downloaded inside comes

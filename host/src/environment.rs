@@ -1,5 +1,6 @@
 //! The only place that reads environment variables; everybody else gets what stands here.
 
+use crate::caches::{self, Cache};
 use crate::toolchains;
 use std::collections::BTreeMap;
 use std::env;
@@ -30,6 +31,8 @@ pub struct Environment {
     pub settings: BTreeMap<String, String>,
     /// Variables that toolchains of checks need and that carry no secret, with their values.
     pub toolchain: Vec<(OsString, OsString)>,
+    /// Caches of packages that the user has, for tools that can read them beside their own.
+    pub caches: Vec<Cache>,
     /// The spawn or check that this process descends from, if any mark is found on the way up.
     pub descends: Option<u64>,
 }
@@ -70,6 +73,7 @@ impl Environment {
             config_folder: of_user("XDG_CONFIG_HOME", ".config"),
             data_folder: of_user("XDG_DATA_HOME", ".local/share"),
             settings: settings.collect(),
+            caches: caches::found(home.as_deref(), |name| env::var_os(name)),
             home: home.clone(),
             state_folder,
             toolchain,
@@ -77,11 +81,12 @@ impl Environment {
         }
     }
 
-    /// Returns what programs of a run may read beside the system's own: toolchains, and of Cargo's folder the caches and
-    /// the configuration, not the credentials.
+    /// Returns what programs of a run may read beside the system's own: toolchains, caches, and of Cargo's folder those
+    /// and the configuration, not the credentials.
     pub(crate) fn readable(&self, project: &Path) -> Vec<PathBuf> {
         let own = [project, &self.state_folder, &self.config_folder, &self.data_folder];
         let mut found = toolchains::readable(&self.search_path, self.home.as_deref(), &own);
+        found.extend(self.caches.iter().map(|cache| cache.folder.clone()));
         for (name, value) in &self.toolchain {
             let folder = PathBuf::from(value);
             if !folder.is_absolute() {

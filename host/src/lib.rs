@@ -5,6 +5,7 @@
 
 mod atomic;
 pub mod bounds;
+pub mod caches;
 pub mod drive;
 pub mod driver;
 pub mod engine;

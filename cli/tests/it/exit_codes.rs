@@ -311,6 +311,7 @@ fn a_resume_whose_run_has_no_budget_left_is_5() {
         data_folder: driven.path("data"),
         settings: BTreeMap::new(),
         toolchain: Vec::new(),
+        caches: Vec::new(),
         descends: None,
     };
     let script = Script::parse(demo::SCRIPT).unwrap();

@@ -9,6 +9,7 @@ use loom_core::word::CheckOutcome;
 use loom_endpoint::{Endpoint, Reply, Script};
 use loom_host::HostError;
 use loom_host::bounds::Leave;
+use loom_host::caches::Cache;
 use loom_host::session::{Keepers, Session, request_id};
 use loom_tools::{Error, Guard, Mode};
 use serde_json::json;
@@ -62,12 +63,21 @@ fn a_check_works_in_each_fence_and_reaches_nothing_outside() {
     for fence in ["bubblewrap", "landlock"] {
         let project = Project::new();
         let (script, traces) = hostile(&project);
-        project
-            .write("check.sh", format!("{script}grep more notes.txt && git log --oneline -n 1 && echo kept > kept\n"));
+        // The user's cache of packages can be read, and is as it was.
+        let cache = tempfile::tempdir().unwrap();
+        fs::write(cache.path().join("package"), "cached\n").unwrap();
+        let cached = "grep cached \"$GRADLE_RO_DEP_CACHE/package\" && ! echo > \"$GRADLE_RO_DEP_CACHE/package\"";
+        let words = format!("{script}grep more notes.txt && git log --oneline -n 1 && echo kept > kept && {cached}\n");
+        project.write("check.sh", words);
         project.commit();
         let search_path = search_paths(&project).into_iter().find(|(name, _)| *name == fence).unwrap().1;
         let mut environment = project.environment();
         environment.search_path = search_path;
+        environment.caches = vec![Cache {
+            folder: cache.path().to_path_buf(),
+            variable: "GRADLE_RO_DEP_CACHE",
+            value: cache.path().into(),
+        }];
         let provider = Arc::new(scripted(WORKS));
         let mut session = match Session::open(&environment, project.root(), provider, keepers(guard.clone())) {
             Ok(session) if session.fence().fence.name() == fence => session,

@@ -163,6 +163,7 @@ impl Project {
             data_folder: self.beside("data"),
             settings: BTreeMap::new(),
             toolchain: Vec::new(),
+            caches: Vec::new(),
             descends: None,
         }
     }

@@ -34,6 +34,7 @@ impl Place {
             data_folder: path("data"),
             settings: self.variables.clone(),
             toolchain: Vec::new(),
+            caches: Vec::new(),
             descends: None,
         }
     }
