@@ -207,49 +207,43 @@ impl<'a> View<'a> {
         Self::index(bytes, |decoder, field| field.check(decoder))
     }
 
+    /// Reads an event as [`View::read`] does if its kind, by number, is wanted; else no further than to its kind.
+    #[inline]
+    pub fn read_if(bytes: &'a [u8], wanted: impl Fn(u64) -> bool) -> Result<Sight<'a>, EventError> {
+        let (mut decoder, entries, start) = Start::read(bytes)?;
+        if !wanted(start.schema.code) {
+            return Ok(Sight::Passed { sequence: start.sequence, previous: start.previous });
+        }
+        Self::rest(bytes, &mut decoder, entries, start, |decoder, _| decoder.skip().map(drop)).map(Sight::View)
+    }
+
     #[inline(always)]
     fn index(
         bytes: &'a [u8],
         value: impl Fn(&mut Decoder<'a>, &'static Field) -> Result<(), CborError>,
     ) -> Result<Self, EventError> {
-        let mut decoder = Decoder::new(bytes);
-        let entries = decoder.map()?;
-        if entries != 10 && entries != 11 {
-            return Err(EventError::Shape("an envelope has 10 or 11 entries"));
-        }
-        key(&mut decoder, 0)?;
-        let format = decoder.uint()?;
-        if format != FORMAT {
-            return Err(EventError::Format(format));
-        }
-        key(&mut decoder, 1)?;
-        let stream = StreamId(decoder.array_of()?);
-        key(&mut decoder, 2)?;
-        let sequence = decoder.uint()?;
-        key(&mut decoder, 3)?;
-        let previous = crate::id::Digest(decoder.array_of()?);
-        key(&mut decoder, 4)?;
-        let offset = decoder.offset();
-        if decoder.array()? != 2 {
-            return Err(CborError { offset, problem: Problem::Expected("stamp") }.into());
-        }
-        let stamp = Stamp { ms: decoder.uint()?, counter: decoder.uint()? };
-        key(&mut decoder, 5)?;
-        let actor = decoder.skip()?;
-        key(&mut decoder, 6)?;
-        let input = decoder.uint()?;
-        key(&mut decoder, 7)?;
-        let code = decoder.uint()?;
-        let schema = schema_of(code).ok_or(EventError::Kind(code))?;
-        key(&mut decoder, 8)?;
+        let (mut decoder, entries, start) = Start::read(bytes)?;
+        Self::rest(bytes, &mut decoder, entries, start, value)
+    }
+
+    #[inline(always)]
+    fn rest(
+        bytes: &'a [u8],
+        decoder: &mut Decoder<'a>,
+        entries: u64,
+        start: Start<'a>,
+        value: impl Fn(&mut Decoder<'a>, &'static Field) -> Result<(), CborError>,
+    ) -> Result<Self, EventError> {
+        let Start { stream, sequence, previous, stamp, actor, input, schema } = start;
+        key(decoder, 8)?;
         let version = decoder.uint()?;
         if version > schema.version || version == 0 {
             return Err(EventError::Version { name: schema.name, found: version, known: schema.version });
         }
-        key(&mut decoder, 9)?;
+        key(decoder, 9)?;
         let body_start = decoder.offset();
         let mut fields = [0; KEYS_MAX];
-        let mut map = MapReader::new(&mut decoder)?;
+        let mut map = MapReader::new(decoder)?;
         let mut known = schema.fields.iter();
         let mut missing = None;
         while let Some(key) = map.key()? {
@@ -269,7 +263,7 @@ impl<'a> View<'a> {
         }
         let body = &bytes[body_start..decoder.offset()];
         let count = if entries == 11 {
-            key(&mut decoder, 10)?;
+            key(decoder, 10)?;
             Some(decoder.uint()?)
         } else {
             None
@@ -300,6 +294,80 @@ impl<'a> View<'a> {
     pub fn field(&self, key: u64) -> Option<Decoder<'a>> {
         let start = *self.fields.get(usize::try_from(key).ok()?)?;
         (start > 0).then(|| Decoder::new(&self.body[start as usize..]))
+    }
+}
+
+/// What was seen of an event by [`View::read_if`].
+#[derive(Debug, Clone)]
+pub enum Sight<'a> {
+    /// Its kind is wanted.
+    View(View<'a>),
+    /// Its kind is not; nothing behind its kind was checked.
+    Passed {
+        /// Its place in the stream.
+        sequence: u64,
+        /// Id of the event before it.
+        previous: EventId,
+    },
+}
+
+/// Returns the stream of an event and whether it is the first of it, by the first bytes alone; `None` where they are not
+/// those of an event of this format.
+#[inline]
+pub fn glance(bytes: &[u8]) -> Option<(StreamId, bool)> {
+    // A map, its first key, the format, the second key, a byte string of 16, the third key, the sequence.
+    let (head, rest) = bytes.split_first_chunk::<5>()?;
+    let (stream, rest) = rest.split_first_chunk::<16>()?;
+    let is_event =
+        matches!(head[0], 0xaa | 0xab) && u64::from(head[2]) == FORMAT && [head[1], head[3], head[4]] == [0, 1, 0x50];
+    (is_event && rest.first() == Some(&2)).then(|| (StreamId(*stream), rest.get(1) == Some(&0)))
+}
+
+/// An envelope up to its kind.
+struct Start<'a> {
+    stream: StreamId,
+    sequence: u64,
+    previous: EventId,
+    stamp: Stamp,
+    actor: &'a [u8],
+    input: u64,
+    schema: &'static KindSchema,
+}
+
+impl<'a> Start<'a> {
+    /// Returns where the kind ends, how many entries the envelope has, and what came before.
+    #[inline(always)]
+    fn read(bytes: &'a [u8]) -> Result<(Decoder<'a>, u64, Start<'a>), EventError> {
+        let mut decoder = Decoder::new(bytes);
+        let entries = decoder.map()?;
+        if entries != 10 && entries != 11 {
+            return Err(EventError::Shape("an envelope has 10 or 11 entries"));
+        }
+        key(&mut decoder, 0)?;
+        let format = decoder.uint()?;
+        if format != FORMAT {
+            return Err(EventError::Format(format));
+        }
+        key(&mut decoder, 1)?;
+        let stream = StreamId(decoder.array_of()?);
+        key(&mut decoder, 2)?;
+        let sequence = decoder.uint()?;
+        key(&mut decoder, 3)?;
+        let previous = crate::id::Digest(decoder.array_of()?);
+        key(&mut decoder, 4)?;
+        let offset = decoder.offset();
+        if decoder.array()? != 2 {
+            return Err(CborError { offset, problem: Problem::Expected("stamp") }.into());
+        }
+        let stamp = Stamp { ms: decoder.uint()?, counter: decoder.uint()? };
+        key(&mut decoder, 5)?;
+        let actor = decoder.skip()?;
+        key(&mut decoder, 6)?;
+        let input = decoder.uint()?;
+        key(&mut decoder, 7)?;
+        let code = decoder.uint()?;
+        let schema = schema_of(code).ok_or(EventError::Kind(code))?;
+        Ok((decoder, entries, Start { stream, sequence, previous, stamp, actor, input, schema }))
     }
 }
 
