@@ -5,7 +5,7 @@
 //! a folder     a store, if it has store.redb; a project's store, if it has .loom/store.redb; else what is below it
 //! ```
 //!
-//! Below a folder nothing is followed that leads elsewhere, and what is no history is passed by: both are told. The order
+//! Below a folder nothing is followed that leads elsewhere, and what is no history is passed by: both are told (CORPUS-2). The order
 //! is that of the paths' bytes, so that equal corpora give equal results (CORPUS-1).
 
 use crate::error::ReplayError;
@@ -97,7 +97,7 @@ pub struct Corpus {
     pub unread: Vec<Unread>,
 }
 
-/// Which runs are wanted; every one, by default.
+/// Which runs are wanted; every one, by default (CORPUS-3).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Only runs that were opened at this time or later, milliseconds since the epoch.

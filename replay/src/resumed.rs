@@ -55,6 +55,9 @@ pub fn resumed(store: &dyn Store, records: &dyn Records, whole: &Refolded) -> Re
     let Some(mut run) = decode(terms, &snapshot.bytes) else {
         return Ok(Resumed::Differs { from, what: "its bytes are not a run under the terms of that time" });
     };
+    if (run.state.next, run.state.last) != (from, snapshot.last) {
+        return Ok(Resumed::Differs { from, what: "it is the state after another event" });
+    }
     let mut next = from;
     loop {
         let events = records.read(next, BATCH)?;

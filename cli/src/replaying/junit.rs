@@ -148,8 +148,7 @@ fn write(suites: impl Iterator<Item = Suite>) -> String {
                 ),
                 Went::Skipped { message } => writeln!(
                     xml,
-                    "    <testcase classname=\"{class}\" name=\"{name}\">\n      <skipped message=\"{}\"/>\n    \
-                     </testcase>",
+                    "    <testcase classname=\"{class}\" name=\"{name}\">\n      <skipped>{}</skipped>\n    </testcase>",
                     escaped(message)
                 ),
             };

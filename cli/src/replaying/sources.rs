@@ -133,7 +133,7 @@ pub(crate) enum Kept {
     Unwanted,
 }
 
-/// Most bytes of a trace that is read whole.
+/// Most bytes of a trace that is read whole (CORPUS-5).
 const WHOLE_MAX: u64 = 256 << 20;
 
 /// Opens a source whose runs are read whole, and picks the wanted ones, the oldest first.

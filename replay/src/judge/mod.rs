@@ -7,6 +7,8 @@
 mod judgement;
 mod run;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub use judgement::{
     Asked, Cleared, Compared, Finding, Judged, JudgedRun, Judgement, LeftOut, Place, RuleTotals, Tally, Totals, Turn,
@@ -32,7 +34,7 @@ use std::path::Path;
 
 /// Most findings, and most cleared refusals, that are listed; all are counted.
 pub const FINDINGS_MAX: usize = 10_000;
-/// Findings whose chain of causes is followed.
+/// Findings whose chain of causes is followed (JUDGE-6).
 const CHAINS_MAX: usize = 1_000;
 /// Most bytes of a trace's events that are held to follow chains in.
 const HELD_MAX: usize = 32 << 20;
@@ -42,7 +44,7 @@ const HELD_MAX: usize = 32 << 20;
 pub struct Options {
     /// How many threads judge a store; at least 1.
     pub threads: usize,
-    /// Whether every event of a store is hashed and its chain checked while it is judged; traces always are.
+    /// Whether every event of a store is hashed and its chain checked while it is judged (JUDGE-10); traces always are.
     pub verify: bool,
     /// Which runs are judged.
     pub filter: Filter,

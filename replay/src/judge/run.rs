@@ -227,7 +227,7 @@ impl Course {
         Ok(())
     }
 
-    /// Asks the rules about an event on record.
+    /// Asks the rules about an event on record; one that would have been refused turns the run (JUDGE-3).
     fn ask(&mut self, bench: &Bench<'_>, asked: &[usize], view: &View<'_>) {
         let is_later = self.judged.turn.is_some();
         for rule in asked {
@@ -397,7 +397,7 @@ impl Course {
     /// Ends the commit at hand: nothing more is on record about its events.
     fn settle(&mut self) {
         for Found { mut finding, is_silent, set } in self.open.drain(..) {
-            // The very same set said the same (RULE-1).
+            // The very same set said the same (RULE-1, JUDGE-5).
             if is_silent && self.same.get(set).copied().unwrap_or(false) {
                 finding.compared = Compared::Same;
             }

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A run is judged by one thread from its first event to its last, so that the result is the same for every number of
-//! threads and every chunk. Where the log itself cannot be read through, every run is read by the index: then only the
-//! damaged ones are lost.
+//! threads and every chunk (JUDGE-7). Where the log itself cannot be read through, every run is read by the index: then only the
+//! damaged ones are lost (CORPUS-4).
 
 use super::judgement::{Cleared, Finding, JudgedRun, Why};
 use super::run::{Bench, Broken, Course, damaged};
@@ -55,20 +55,39 @@ pub(crate) fn store(
     filter: &Filter,
     threads: usize,
 ) -> Result<Scanned, ReplayError> {
-    let size = store.size();
     let threads = threads.max(1);
-    let chunk = size.div_ceil(threads as u64 * CHUNKS).max(CHUNK_MIN);
+    let chunk = store.size().div_ceil(threads as u64 * CHUNKS).max(CHUNK_MIN);
+    in_chunks(bench, store, filter, threads, Reach { chunk, past: PAST })
+}
+
+/// How far a thread reads in one go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    /// Positions of a chunk.
+    pub(super) chunk: u64,
+    /// Positions past it.
+    pub(super) past: u64,
+}
+
+pub(super) fn in_chunks(
+    bench: &Bench<'_>,
+    store: &dyn Store,
+    filter: &Filter,
+    threads: usize,
+    reach: Reach,
+) -> Result<Scanned, ReplayError> {
+    let size = store.size();
     let next = AtomicU64::new(0);
     let work = || -> Result<Scanned, ReplayError> {
         let mut scanned = Scanned::default();
         loop {
-            let from = next.fetch_add(chunk, Ordering::Relaxed);
+            let from = next.fetch_add(reach.chunk, Ordering::Relaxed);
             if from >= size {
                 return Ok(scanned);
             }
-            let to = (from + chunk).min(size);
+            let to = (from + reach.chunk).min(size);
             let mut part = Part::new(bench, store, filter, size);
-            part.read(from, to)?;
+            part.read(from, to, reach.past)?;
             scanned.unwanted += part.unwanted;
             scanned.bad = scanned.bad.or(part.bad);
             scanned.runs.append(&mut part.ended);
@@ -99,14 +118,18 @@ pub(crate) fn store(
 
 /// A stream that begins twice is damaged, wherever its beginnings lie.
 fn begin_once(runs: &mut Vec<Ended>) {
-    let mut seen = BTreeMap::new();
-    for run in runs.iter() {
-        *seen.entry(run.stream).or_insert(0u32) += 1;
-    }
-    for run in runs.iter_mut().filter(|run| seen.get(&run.stream).is_some_and(|times| *times > 1)) {
-        run.outcome = Err(why(damaged(run.stream, 0, "the stream begins twice (CHAIN-1)")));
-    }
-    runs.dedup_by_key(|run| (seen[&run.stream] > 1).then_some(run.stream));
+    let mut times = BTreeMap::new();
+    runs.iter().for_each(|run| *times.entry(run.stream).or_insert(0u32) += 1);
+    runs.retain_mut(|run| match times.get_mut(&run.stream) {
+        // The first of several stands for all of them.
+        Some(times) if *times > 1 => {
+            *times = 0;
+            run.outcome = Err(why(damaged(run.stream, 0, "the stream begins twice (CHAIN-1)")));
+            true
+        }
+        Some(0) => false,
+        Some(_) | None => true,
+    });
 }
 
 fn earlier(one: Option<Bad>, other: Option<Bad>) -> Option<Bad> {
@@ -146,27 +169,31 @@ impl<'p> Part<'p> {
     }
 
     /// Judges the runs that open at `from..to`, each to its end.
-    fn read(&mut self, from: u64, to: u64) -> Result<(), ReplayError> {
-        let mut at = Vec::new();
+    fn read(&mut self, from: u64, to: u64, past: u64) -> Result<(), ReplayError> {
+        // The stream of the event before, and its place: events of a commit follow each other.
+        let mut at = (StreamId::STORE, None);
         self.scan(from, to, |part, position, stream, is_first, bytes| {
-            if at.first() != Some(&stream) || is_first {
-                if let Some(last) = at.pop() {
-                    part.leave(last)?;
+            if at.0 != stream || is_first {
+                if let Some(place) = at.1 {
+                    part.leave(place)?;
                 }
-                at.push(stream);
                 if is_first && stream != StreamId::STORE && !part.places.contains_key(&stream) {
                     part.open(position, stream, bytes);
                 }
+                at = (stream, part.places.get(&stream).copied());
             }
-            part.push(stream, bytes);
+            if let Some(place) = at.1 {
+                part.push(place, bytes);
+            }
             Ok(true)
         })?;
         let mut left = self.left()?;
-        let past = to.saturating_add(PAST).min(self.size);
+        let past = to.saturating_add(past).min(self.size);
         if !left.is_empty() && self.bad.is_none() {
             self.scan(to, past, |part, _, stream, _, bytes| {
                 if let Some(until) = left.get(&stream).copied()
-                    && part.push(stream, bytes).is_none_or(|next| next >= until)
+                    && let Some(place) = part.places.get(&stream).copied()
+                    && part.push(place, bytes).is_none_or(|next| next >= until)
                 {
                     left.remove(&stream);
                 }
@@ -227,16 +254,12 @@ impl<'p> Part<'p> {
         self.runs.push(is_wanted.then_some(Open { position, stream, course }));
     }
 
-    fn find(&mut self, stream: StreamId) -> Option<&mut Open> {
-        self.runs.get_mut(*self.places.get(&stream)?)?.as_mut()
-    }
-
     /// Judges an event of a run that is under way; returns the sequence that comes next.
-    fn push(&mut self, stream: StreamId, bytes: &[u8]) -> Option<u64> {
-        let bench = self.bench;
-        let open = self.find(stream)?;
+    #[inline]
+    fn push(&mut self, place: usize, bytes: &[u8]) -> Option<u64> {
+        let open = self.runs.get_mut(place)?.as_mut()?;
         let course = open.course.as_mut().ok()?;
-        match course.push(bench, bytes) {
+        match course.push(self.bench, bytes) {
             Ok(()) => Some(course.head().0),
             Err(broken) => {
                 open.course = Err(why(broken));
@@ -246,11 +269,11 @@ impl<'p> Part<'p> {
     }
 
     /// Ends a run that was closed, so that little is held of those that are over.
-    fn leave(&mut self, stream: StreamId) -> Result<(), ReplayError> {
-        let is_closed = |open: &Open| open.course.as_ref().is_ok_and(|course| course.is_closed);
-        match self.places.get(&stream) {
-            Some(place) if self.runs[*place].as_ref().is_some_and(is_closed) => self.finish(*place),
-            Some(_) | None => Ok(()),
+    fn leave(&mut self, place: usize) -> Result<(), ReplayError> {
+        let open = self.runs.get(place).and_then(Option::as_ref);
+        match open.is_some_and(|open| open.course.as_ref().is_ok_and(|course| course.is_closed)) {
+            true => self.finish(place),
+            false => Ok(()),
         }
     }
 
