@@ -300,7 +300,7 @@ fn judge(stores: &Stores, table: &mut Table) {
     let figures = judged::figures(&stores.judged());
     let totals = figures.judgement.totals();
     eprintln!(
-        "{} runs, {} events, {:.2} evaluations an event; on one thread, ns an event: read {:.0}, index {:.0}, fold {:.0}, \
+        "{} runs, {} events, {:.2} evaluations an event; on one thread, processor ns an event: read {:.0}, index {:.0}, fold {:.0}, \
          evaluate {:.0}",
         totals.runs,
         totals.events,

@@ -2,6 +2,7 @@
 //! have made of them. Nothing is written but the answer.
 
 mod format;
+mod judged;
 mod judging;
 mod junit;
 mod redriving;
@@ -10,7 +11,7 @@ mod sarif;
 mod sources;
 mod verifying;
 
-pub(crate) use judging::Document as JudgeDocument;
+pub(crate) use judged::Document as JudgeDocument;
 pub(crate) use redriving::Document as RedriveDocument;
 pub(crate) use refolding::Document as RefoldDocument;
 pub(crate) use verifying::Document as VerifyDocument;

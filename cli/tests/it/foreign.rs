@@ -35,6 +35,8 @@ const ASKED: [&str; 4] = [
 fn sarif_is_of_its_schema_and_has_every_finding() {
     let place = place();
     let text = fs::read_to_string(schema("sarif-schema-2.1.0.json")).unwrap();
+    // The pattern of a language has a bracket too many, which not every reader of patterns takes; nothing here names one.
+    let text = text.replace("^[a-zA-Z]{2}|^[a-zA-Z]{2}-[a-zA-Z]{2}]?$", "^[a-zA-Z]{2}(-[a-zA-Z]{2})?$");
     let validator = jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap();
     for asked in ASKED {
         let ran = place.replay(&format!("{asked} --format sarif"));

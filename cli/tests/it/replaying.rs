@@ -65,7 +65,10 @@ fn a_new_rule_says_where_it_would_have_refused_and_on_whom_that_rests() {
     assert_eq!((&totals["runs"], &totals["sources"], &totals["turned_runs"]), (&3.into(), &1.into(), &1.into()));
     let events = place.store().size() - 1;
     assert_eq!(totals["events"], events);
-    assert!(totals["decisions"].as_u64() > Some(10) && totals["observations"] == 2 && totals["proposals"] == 2);
+    assert!(
+        totals["decisions"].as_u64() > Some(10) && totals["observations"] == 2 && totals["proposals"] == 1,
+        "{totals}"
+    );
     let verdicts: Vec<Vec<&str>> =
         told["runs"].as_array().unwrap().iter().map(|run| names(&run["rules"], "verdict")).collect();
     let (yes, no, never) = ("holds", "violated", "not-reached");
@@ -309,5 +312,5 @@ fn documents_have_schemas_and_the_command_line_has_pages() {
     assert_eq!(place.loom("man -o pages").code, 0);
     assert!(place.path().join("pages/loom-replay-verify.1").is_file());
     let script = place.loom("completions bash --program loom-replay").out;
-    assert!(script.contains("_loom-replay()") && script.contains("--fail-on"), "{script}");
+    assert!(script.contains("_loom__replay()") && script.contains("--fail-on"), "{script}");
 }
