@@ -384,3 +384,50 @@ fn other_key(decoder: &Decoder<'_>, expected: u64) -> CborError {
         Err(error) => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Digest;
+    use crate::kind::{RunClosed, TimerFired};
+    use crate::word::Verdict;
+
+    #[test]
+    fn a_glance_and_a_sight_say_what_a_view_says() {
+        for (sequence, stream) in [(0, 1), (7, 2), (24, 0xaa), (1 << 40, 0)] {
+            let input: Event = TimerFired { subject: 3 }.into();
+            let decision = RunClosed { verdict: Verdict::Failed, reason: String::from("why") }.into();
+            for body in [input, decision] {
+                let is_input = body.schema().class == Class::Input;
+                let (sequence, count) = if is_input { (sequence, Some(2)) } else { (sequence + 1, None) };
+                let envelope = Envelope {
+                    stream: StreamId([stream; 16]),
+                    sequence,
+                    previous: Digest([5; 32]),
+                    stamp: Stamp { ms: 9, counter: 0 },
+                    actor: if is_input { Actor::Host } else { Actor::Kernel },
+                    input: if is_input { sequence } else { sequence - 1 },
+                    count,
+                    body,
+                };
+                let bytes = envelope.encode();
+                assert_eq!(glance(&bytes), Some((envelope.stream, sequence == 0)));
+                let wanted = envelope.body.schema().code;
+                let Ok(Sight::View(view)) = View::read_if(&bytes, |kind| kind == wanted) else { panic!("wanted") };
+                assert_eq!((view.sequence, view.body), (sequence, View::read(&bytes).expect("an event").body));
+                let Ok(Sight::Passed { sequence: passed, previous }) = View::read_if(&bytes, |_| false) else {
+                    panic!("not wanted")
+                };
+                assert_eq!((passed, previous), (sequence, envelope.previous));
+                // What is cut off is read by neither.
+                for end in 0..23 {
+                    assert!(glance(&bytes[..end]).is_none_or(|(found, _)| found == envelope.stream && end > 21));
+                    assert!(View::read_if(&bytes[..end], |_| false).is_err());
+                }
+            }
+        }
+        let mut other = [0; 30];
+        other[..5].copy_from_slice(&[0xaa, 0, 2, 1, 0x50]);
+        assert_eq!(glance(&other), None, "another format");
+    }
+}

@@ -206,7 +206,7 @@ impl Course {
         }
         let code = view.schema.code;
         let asked = &bench.asked[slot(view.schema)];
-        if !asked.is_empty() && !(view.schema.class == Class::Decision && is_exempt(view)) {
+        if !asked.is_empty() && !is_exempt(view) {
             self.ask(bench, asked, view);
         }
         if code == Refused::SCHEMA.code {

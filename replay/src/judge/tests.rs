@@ -1,7 +1,5 @@
 //! Judging is what a naive fold of each run gives, for every number of threads and every way to cut the log.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use super::*;
 use loom_core::cbor::Encoder;
 use loom_core::event::View;
