@@ -49,20 +49,25 @@ pub(crate) struct Version {
 pub(crate) fn main() -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) if error.kind() == ErrorKind::DisplayVersion && wants_json() => return version(),
-        Err(error) => {
-            return match (error.kind(), told(&error)) {
-                (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Ok(())) => Exit::Ok,
-                (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Err(failed)) => Exit::of_error(&failed.into()),
-                _ => unusable(&error),
-            };
-        }
+        Err(error) => return not_parsed(&error),
     };
     let mut output = Output::new(arguments.global.json);
     let done = arguments.command.run(&arguments.global, &mut output);
     let exit = end(done, output);
     // Whoever started it sees that it was interrupted, as of any other program.
     interrupt::came().map_or(exit, |signal| interrupt::die(signal))
+}
+
+/// Answers a command line that asks for help or the version, or is not understood.
+pub(crate) fn not_parsed(error: &clap::Error) -> Exit {
+    if error.kind() == ErrorKind::DisplayVersion && wants_json() {
+        return version();
+    }
+    match (error.kind(), told(error)) {
+        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Ok(())) => Exit::Ok,
+        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Err(failed)) => Exit::of_error(&failed.into()),
+        _ => unusable(error),
+    }
 }
 
 /// Whether `--json` stands beside `--version`, which ends the reading of the arguments.
@@ -89,7 +94,7 @@ fn unusable(error: &clap::Error) -> Exit {
 }
 
 /// Writes what is left to write and returns how the process ends.
-fn end(done: Result<Exit, CliError>, mut output: Output) -> Exit {
+pub(crate) fn end(done: Result<Exit, CliError>, mut output: Output) -> Exit {
     let done = done.and_then(|exit| output.out.flush().map(|()| exit).map_err(CliError::from));
     match done {
         Ok(exit) => exit,

@@ -125,6 +125,8 @@ impl Code {
     fn of_replay(error: &ReplayError) -> Code {
         Code(match error {
             ReplayError::Store(error) => return Code::of_store(error),
+            ReplayError::Source { .. } => 16,
+            ReplayError::TooMany { .. } => 58,
             ReplayError::NoRun(_) => 53,
             ReplayError::Damaged(_) => 54,
             ReplayError::NotATrace => 55,

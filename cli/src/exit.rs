@@ -203,8 +203,11 @@ impl Exit {
         match error {
             ReplayError::Store(error) => Exit::of_store(error),
             ReplayError::Damaged(_) | ReplayError::NotATrace => Exit::Damaged,
-            ReplayError::NoRun(_) => Exit::Usage,
-            ReplayError::Newer { .. } | ReplayError::NewerEvent { .. } | ReplayError::Io { .. } => Exit::Unavailable,
+            ReplayError::NoRun(_) | ReplayError::Source { .. } => Exit::Usage,
+            ReplayError::Newer { .. }
+            | ReplayError::NewerEvent { .. }
+            | ReplayError::TooMany { .. }
+            | ReplayError::Io { .. } => Exit::Unavailable,
         }
     }
 }

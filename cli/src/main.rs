@@ -1,55 +1,5 @@
-//! Faces people: the `loom` binary. Thin: it finds the store, asks the rooms behind it, and writes what they say.
-//!
-//! It must never decide what a run does, and has no way into the engine but the one that every client has.
+//! The binary `loom`.
 
-mod account;
-mod app;
-mod asking;
-mod card;
-mod cause;
-mod code;
-mod commands;
-mod configuring;
-mod doctor;
-mod driving;
-mod error;
-mod exit;
-mod following;
-mod graph;
-mod identify;
-mod interrupt;
-mod joining;
-mod json;
-mod laws;
-mod line;
-mod nobody;
-mod opening;
-mod output;
-mod project;
-mod prompt;
-mod pull_request;
-mod queue;
-mod refusal;
-mod standing;
-mod status;
-mod task;
-mod terminal;
-mod text;
-mod told;
-mod trouble;
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    if let Some(code) = loom_tools::hidden_main(std::env::args_os().skip(1)) {
-        return ExitCode::from(u8::try_from(code).unwrap_or(1));
-    }
-    // What the store takes for damage is told as an error, not as a panic.
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !loom_store::is_guarded() {
-            usual(panic);
-        }
-    }));
-    app::main().into()
+fn main() -> std::process::ExitCode {
+    loom_cli::loom()
 }

@@ -48,7 +48,11 @@ pub(crate) fn find(dir: Option<&Path>) -> Result<PathBuf, CliError> {
 ///
 /// A store whose end is damaged is opened around the damage, which is told: other streams stay readable.
 pub(crate) fn open(dir: Option<&Path>, output: &Output) -> Result<Opened, CliError> {
-    let folder = find(dir)?;
+    open_in(find(dir)?, output)
+}
+
+/// Opens the store in a folder, as [`open`] does.
+pub(crate) fn open_in(folder: PathBuf, output: &Output) -> Result<Opened, CliError> {
     let mut is_driven = false;
     let (store, damage): (Arc<dyn Store>, _) = match RedbStore::open_to_read(&folder) {
         Ok(store) => (Arc::new(store), None),

@@ -207,49 +207,43 @@ impl<'a> View<'a> {
         Self::index(bytes, |decoder, field| field.check(decoder))
     }
 
+    /// Reads an event as [`View::read`] does if its kind, by number, is wanted; else no further than to its kind.
+    #[inline]
+    pub fn read_if(bytes: &'a [u8], wanted: impl Fn(u64) -> bool) -> Result<Sight<'a>, EventError> {
+        let (mut decoder, entries, start) = Start::read(bytes)?;
+        if !wanted(start.schema.code) {
+            return Ok(Sight::Passed { sequence: start.sequence, previous: start.previous });
+        }
+        Self::rest(bytes, &mut decoder, entries, start, |decoder, _| decoder.skip().map(drop)).map(Sight::View)
+    }
+
     #[inline(always)]
     fn index(
         bytes: &'a [u8],
         value: impl Fn(&mut Decoder<'a>, &'static Field) -> Result<(), CborError>,
     ) -> Result<Self, EventError> {
-        let mut decoder = Decoder::new(bytes);
-        let entries = decoder.map()?;
-        if entries != 10 && entries != 11 {
-            return Err(EventError::Shape("an envelope has 10 or 11 entries"));
-        }
-        key(&mut decoder, 0)?;
-        let format = decoder.uint()?;
-        if format != FORMAT {
-            return Err(EventError::Format(format));
-        }
-        key(&mut decoder, 1)?;
-        let stream = StreamId(decoder.array_of()?);
-        key(&mut decoder, 2)?;
-        let sequence = decoder.uint()?;
-        key(&mut decoder, 3)?;
-        let previous = crate::id::Digest(decoder.array_of()?);
-        key(&mut decoder, 4)?;
-        let offset = decoder.offset();
-        if decoder.array()? != 2 {
-            return Err(CborError { offset, problem: Problem::Expected("stamp") }.into());
-        }
-        let stamp = Stamp { ms: decoder.uint()?, counter: decoder.uint()? };
-        key(&mut decoder, 5)?;
-        let actor = decoder.skip()?;
-        key(&mut decoder, 6)?;
-        let input = decoder.uint()?;
-        key(&mut decoder, 7)?;
-        let code = decoder.uint()?;
-        let schema = schema_of(code).ok_or(EventError::Kind(code))?;
-        key(&mut decoder, 8)?;
+        let (mut decoder, entries, start) = Start::read(bytes)?;
+        Self::rest(bytes, &mut decoder, entries, start, value)
+    }
+
+    #[inline(always)]
+    fn rest(
+        bytes: &'a [u8],
+        decoder: &mut Decoder<'a>,
+        entries: u64,
+        start: Start<'a>,
+        value: impl Fn(&mut Decoder<'a>, &'static Field) -> Result<(), CborError>,
+    ) -> Result<Self, EventError> {
+        let Start { stream, sequence, previous, stamp, actor, input, schema } = start;
+        key(decoder, 8)?;
         let version = decoder.uint()?;
         if version > schema.version || version == 0 {
             return Err(EventError::Version { name: schema.name, found: version, known: schema.version });
         }
-        key(&mut decoder, 9)?;
+        key(decoder, 9)?;
         let body_start = decoder.offset();
         let mut fields = [0; KEYS_MAX];
-        let mut map = MapReader::new(&mut decoder)?;
+        let mut map = MapReader::new(decoder)?;
         let mut known = schema.fields.iter();
         let mut missing = None;
         while let Some(key) = map.key()? {
@@ -269,7 +263,7 @@ impl<'a> View<'a> {
         }
         let body = &bytes[body_start..decoder.offset()];
         let count = if entries == 11 {
-            key(&mut decoder, 10)?;
+            key(decoder, 10)?;
             Some(decoder.uint()?)
         } else {
             None
@@ -303,6 +297,80 @@ impl<'a> View<'a> {
     }
 }
 
+/// What was seen of an event by [`View::read_if`].
+#[derive(Debug, Clone)]
+pub enum Sight<'a> {
+    /// Its kind is wanted.
+    View(View<'a>),
+    /// Its kind is not; nothing behind its kind was checked.
+    Passed {
+        /// Its place in the stream.
+        sequence: u64,
+        /// Id of the event before it.
+        previous: EventId,
+    },
+}
+
+/// Returns the stream of an event and whether it is the first of it, by the first bytes alone; `None` where they are not
+/// those of an event of this format.
+#[inline]
+pub fn glance(bytes: &[u8]) -> Option<(StreamId, bool)> {
+    // A map, its first key, the format, the second key, a byte string of 16, the third key, the sequence.
+    let (head, rest) = bytes.split_first_chunk::<5>()?;
+    let (stream, rest) = rest.split_first_chunk::<16>()?;
+    let is_event =
+        matches!(head[0], 0xaa | 0xab) && u64::from(head[2]) == FORMAT && [head[1], head[3], head[4]] == [0, 1, 0x50];
+    (is_event && rest.first() == Some(&2)).then(|| (StreamId(*stream), rest.get(1) == Some(&0)))
+}
+
+/// An envelope up to its kind.
+struct Start<'a> {
+    stream: StreamId,
+    sequence: u64,
+    previous: EventId,
+    stamp: Stamp,
+    actor: &'a [u8],
+    input: u64,
+    schema: &'static KindSchema,
+}
+
+impl<'a> Start<'a> {
+    /// Returns where the kind ends, how many entries the envelope has, and what came before.
+    #[inline(always)]
+    fn read(bytes: &'a [u8]) -> Result<(Decoder<'a>, u64, Start<'a>), EventError> {
+        let mut decoder = Decoder::new(bytes);
+        let entries = decoder.map()?;
+        if entries != 10 && entries != 11 {
+            return Err(EventError::Shape("an envelope has 10 or 11 entries"));
+        }
+        key(&mut decoder, 0)?;
+        let format = decoder.uint()?;
+        if format != FORMAT {
+            return Err(EventError::Format(format));
+        }
+        key(&mut decoder, 1)?;
+        let stream = StreamId(decoder.array_of()?);
+        key(&mut decoder, 2)?;
+        let sequence = decoder.uint()?;
+        key(&mut decoder, 3)?;
+        let previous = crate::id::Digest(decoder.array_of()?);
+        key(&mut decoder, 4)?;
+        let offset = decoder.offset();
+        if decoder.array()? != 2 {
+            return Err(CborError { offset, problem: Problem::Expected("stamp") }.into());
+        }
+        let stamp = Stamp { ms: decoder.uint()?, counter: decoder.uint()? };
+        key(&mut decoder, 5)?;
+        let actor = decoder.skip()?;
+        key(&mut decoder, 6)?;
+        let input = decoder.uint()?;
+        key(&mut decoder, 7)?;
+        let code = decoder.uint()?;
+        let schema = schema_of(code).ok_or(EventError::Kind(code))?;
+        Ok((decoder, entries, Start { stream, sequence, previous, stamp, actor, input, schema }))
+    }
+}
+
 /// Reads past the key that must be next, which is below 24.
 #[inline(always)]
 fn key(decoder: &mut Decoder<'_>, expected: u64) -> Result<(), CborError> {
@@ -314,5 +382,52 @@ fn other_key(decoder: &Decoder<'_>, expected: u64) -> CborError {
     match decoder.clone().uint() {
         Ok(_) => decoder.error(Problem::MissingKey(expected)),
         Err(error) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Digest;
+    use crate::kind::{RunClosed, TimerFired};
+    use crate::word::Verdict;
+
+    #[test]
+    fn a_glance_and_a_sight_say_what_a_view_says() {
+        for (sequence, stream) in [(0, 1), (7, 2), (24, 0xaa), (1 << 40, 0)] {
+            let input: Event = TimerFired { subject: 3 }.into();
+            let decision = RunClosed { verdict: Verdict::Failed, reason: String::from("why") }.into();
+            for body in [input, decision] {
+                let is_input = body.schema().class == Class::Input;
+                let (sequence, count) = if is_input { (sequence, Some(2)) } else { (sequence + 1, None) };
+                let envelope = Envelope {
+                    stream: StreamId([stream; 16]),
+                    sequence,
+                    previous: Digest([5; 32]),
+                    stamp: Stamp { ms: 9, counter: 0 },
+                    actor: if is_input { Actor::Host } else { Actor::Kernel },
+                    input: if is_input { sequence } else { sequence - 1 },
+                    count,
+                    body,
+                };
+                let bytes = envelope.encode();
+                assert_eq!(glance(&bytes), Some((envelope.stream, sequence == 0)));
+                let wanted = envelope.body.schema().code;
+                let Ok(Sight::View(view)) = View::read_if(&bytes, |kind| kind == wanted) else { panic!("wanted") };
+                assert_eq!((view.sequence, view.body), (sequence, View::read(&bytes).expect("an event").body));
+                let Ok(Sight::Passed { sequence: passed, previous }) = View::read_if(&bytes, |_| false) else {
+                    panic!("not wanted")
+                };
+                assert_eq!((passed, previous), (sequence, envelope.previous));
+                // What is cut off is read by neither.
+                for end in 0..23 {
+                    assert!(glance(&bytes[..end]).is_none_or(|(found, _)| found == envelope.stream && end > 21));
+                    assert!(View::read_if(&bytes[..end], |_| false).is_err());
+                }
+            }
+        }
+        let mut other = [0; 30];
+        other[..5].copy_from_slice(&[0xaa, 0, 2, 1, 0x50]);
+        assert_eq!(glance(&other), None, "another format");
     }
 }

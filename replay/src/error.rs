@@ -5,6 +5,7 @@ use loom_core::id::StreamId;
 use loom_store::{Damage, StoreError};
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 /// The first record that is not what was written, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,11 +20,18 @@ pub struct Bad {
     pub sequence: Option<u64>,
     /// What is wrong.
     pub what: String,
+    /// Whether the end is missing, rather than something altered.
+    pub is_cut: bool,
 }
 
 impl Bad {
     pub(crate) fn of(what: impl Into<String>) -> Self {
         Bad { what: what.into(), ..Bad::default() }
+    }
+
+    /// Says that the end is missing.
+    pub(crate) fn cut(self) -> Self {
+        Bad { is_cut: true, ..self }
     }
 
     pub(crate) fn at(position: u64, what: impl Into<String>) -> Self {
@@ -34,7 +42,7 @@ impl Bad {
 impl From<Damage> for Bad {
     fn from(damage: Damage) -> Self {
         let Damage { position, stream, sequence, what } = damage;
-        Bad { position, offset: None, stream, sequence, what }
+        Bad { position, offset: None, stream, sequence, what, is_cut: false }
     }
 }
 
@@ -83,6 +91,23 @@ pub enum ReplayError {
         /// What this Loom does not know.
         #[source]
         source: EventError,
+    },
+    /// What was named as a source is not there.
+    #[error("cannot find {}", .path.display())]
+    Source {
+        /// What was named.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// There is more of something than is held in memory.
+    #[error("there are more than {max} {what}, which is more than is looked at in one piece")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much may be there.
+        max: u64,
     },
     /// The file could not be read or written.
     #[error("cannot {doing} the trace")]

@@ -7,8 +7,8 @@
 use crate::error::ReplayError;
 use crate::records::Records;
 use crate::refold::{broken, walk};
-use loom_core::event::{Envelope, View};
-use loom_core::kind::Event;
+use loom_core::event::View;
+use loom_core::kind::{GateDecided, GateOpened, GateWithdrawn, RunClosed};
 use loom_core::rules::Judgement;
 use loom_core::schema::Class;
 use loom_core::word::{DecidedBy, GateOutcome, Verdict};
@@ -39,9 +39,8 @@ pub fn judged(records: &dyn Records, sequences: &BTreeSet<u64>) -> Result<BTreeM
         if view.schema.class != Class::Decision {
             return Ok(());
         }
-        let body = Envelope::decode(&event.bytes).map_err(failed)?.body;
         let judged = match run {
-            _ if is_exempt(&body) => Judged::Exempt,
+            _ if is_exempt(&view) => Judged::Exempt,
             Err(missing) => Judged::Unknowable(missing.to_string()),
             Ok(run) => Judged::Asked(run.terms.rules().answers(&run.facts, &view)),
         };
@@ -51,15 +50,23 @@ pub fn judged(records: &dyn Records, sequences: &BTreeSet<u64>) -> Result<BTreeM
     Ok(found)
 }
 
-fn is_exempt(body: &Event) -> bool {
-    match body {
-        Event::GateOpened(_) | Event::GateWithdrawn(_) => true,
-        Event::RunClosed(closed) => closed.verdict != Verdict::Accepted,
-        Event::GateDecided(decided) => match decided.by {
-            DecidedBy::Deadline => true,
-            DecidedBy::Person => matches!(decided.outcome, GateOutcome::Rejected | GateOutcome::Abandoned),
-            DecidedBy::Policy => false,
-        },
-        _ => false,
+/// Whether a decision is one of those that are never judged (COMMIT-5): asking a person, and closing a run as anything
+/// but accepted.
+pub(crate) fn is_exempt(view: &View<'_>) -> bool {
+    let word = |name: &str| {
+        let field = view.schema.field(name)?;
+        view.field(field.key)?.text().ok()
+    };
+    let code = view.schema.code;
+    if code == GateOpened::SCHEMA.code || code == GateWithdrawn::SCHEMA.code {
+        true
+    } else if code == RunClosed::SCHEMA.code {
+        word("verdict") != Some(Verdict::Accepted.word())
+    } else if code == GateDecided::SCHEMA.code {
+        let outcome = word("outcome");
+        let ends = [GateOutcome::Rejected, GateOutcome::Abandoned].iter().any(|ends| outcome == Some(ends.word()));
+        word("by") == Some(DecidedBy::Deadline.word()) || word("by") == Some(DecidedBy::Person.word()) && ends
+    } else {
+        false
     }
 }

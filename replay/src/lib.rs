@@ -1,25 +1,34 @@
 //! Proves: verifies stores and traces, refolds and re-drives recorded runs, exports them as files.
 //!
 //! It trusts no byte that it has not checked, and never acts on the world. [`verify`] checks a whole store in
-//! parallel; [`trace`] is one run as a portable file; [`refold`] gives the state at any event; [`judged`] asks the
-//! rules again about a decision; [`redrive`] feeds a run's inputs to core again and compares what follows with what is on
+//! parallel; [`trace`] is one run as a portable file; [`corpus`] finds stores and traces; [`refold`] gives the state at any
+//! event; [`judged`] asks the rules again about a decision, [`judge`] asks new ones about many runs; [`redrive`] feeds a run's inputs to core again and compares what follows with what is on
 //! record.
 
 mod blobs;
+pub mod cause;
+pub mod corpus;
+mod drift;
 mod error;
+mod inspect;
+pub mod judge;
 mod judged;
 mod records;
 mod redrive;
 mod refold;
+mod resumed;
 mod stretch;
 pub mod trace;
 mod verify;
 
 pub use blobs::{named, within_bundle};
+pub use drift::{Drift, drift};
 pub use error::{Bad, ReplayError};
+pub use inspect::{Inspected, Standing, inspect};
 pub use judged::{Judged, judged};
 pub use records::{Records, StoredRun};
 pub use redrive::{Redriven, redrive};
 pub use refold::{Refolded, refold};
+pub use resumed::{Resumed, resumed};
 pub use trace::Trace;
 pub use verify::{Options, Report, verify, verify_run};

@@ -101,6 +101,7 @@ impl Stretch {
             stream: Some(view.stream),
             sequence: Some(view.sequence),
             what,
+            is_cut: false,
         };
         let is_looked_at = self.keep_blobs || view.sequence == 0;
         let event = is_looked_at.then(|| decode(&view)).transpose().map_err(|error| bad(error.to_string()))?;
@@ -129,6 +130,7 @@ impl Stretch {
             stream: place.map(|(stream, _)| stream),
             sequence: place.map(|(_, sequence)| sequence),
             what: error.to_string(),
+            is_cut: false,
         }
     }
 
@@ -268,6 +270,7 @@ impl Stretch {
                     stream: Some(stream),
                     sequence: Some(first.sequence),
                     what: what.to_string(),
+                    is_cut: false,
                 });
             }
             match self.threads.get_mut(&stream) {

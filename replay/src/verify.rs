@@ -106,7 +106,7 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
     }
     if first_bad.is_none() && frontier.size() != size {
         first_bad =
-            Some(Bad::at(frontier.size(), format!("the log ends here, {} events early", size - frontier.size())));
+            Some(Bad::at(frontier.size(), format!("the log ends here, {} events early", size - frontier.size())).cut());
     }
     let first_bad = first_bad.or_else(|| whole.repeated_request());
     let first_bad = match first_bad {
@@ -270,7 +270,7 @@ fn check_chunk(
         Err(error) => return Err(error.into()),
     }
     if bad.is_none() && !stretch.is_between_commits() {
-        bad = Some(Bad::at(expected, "the log ends inside a commit (COMMIT-1)"));
+        bad = Some(Bad::at(expected, "the log ends inside a commit (COMMIT-1)").cut());
     }
     let Some(start) = start.or(bad.is_some().then_some(from)) else { return Ok(None) };
     Ok(Some(Chunk { index, start, stretch, nodes, bad, newer }))

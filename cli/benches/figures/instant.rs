@@ -19,6 +19,8 @@ pub(crate) struct Instant {
     pub asked: Mutex<BTreeMap<StreamId, u64>>,
     /// Whether rate limits occur.
     pub limits: bool,
+    /// Whether prompts and outputs are a few bytes: where only events are of interest.
+    pub is_terse: bool,
 }
 
 impl Executor for Instant {
@@ -51,7 +53,8 @@ impl Instant {
         let count = asked.entry(stream).or_default();
         *count += 1;
         let limited = self.limits && work.edits && count.is_multiple_of(4);
-        let mut claim = Claim { summary: "x".repeat(1_700), ..Claim::default() };
+        let words = if self.is_terse { 8 } else { 1_700 };
+        let mut claim = Claim { summary: "x".repeat(words), ..Claim::default() };
         let mut delta = Vec::new();
         let mut tree_after = work.tree.clone();
         if work.edits {
@@ -74,8 +77,8 @@ impl Instant {
         }
         SpawnReport {
             outcome: if limited { SpawnOutcome::Limited } else { SpawnOutcome::Ok },
-            prompt: vec![b'p'; 4_096],
-            output: vec![b'o'; 2_048],
+            prompt: vec![b'p'; if self.is_terse { 8 } else { 4_096 }],
+            output: vec![b'o'; if self.is_terse { 8 } else { 2_048 }],
             claim: Some(claim),
             delta: if limited { Vec::new() } else { delta },
             tree_after: if limited { work.tree.clone() } else { tree_after },

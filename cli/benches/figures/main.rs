@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench figures -- [--in FOLDER] [GROUP…]` measures some of them, and keeps the filled stores in a
 //! folder for the next time. The groups are `steps`, `long`, `many`, `stored`, `processes`, `verify`, `memory`, `spawns`,
-//! `folders`, `told` and `idle`.
+//! `folders`, `told`, `idle` and `judge`.
 //!
 //! Nothing here is a test: machines are noisy, so a bar that is missed is printed, not asserted. The floor of an
 //! engine figure is the same commits (event and blob bytes) put into plain ascending redb tables with the same
@@ -12,6 +12,7 @@ mod floor;
 mod folder;
 mod holder;
 mod instant;
+mod judged;
 mod prefill;
 mod process;
 mod spawn;
@@ -35,6 +36,7 @@ const GROUPS: &[Group] = &[
     ("folders", folders),
     ("told", told),
     ("idle", idle),
+    ("judge", judge),
 ];
 
 /// The binary that is measured.
@@ -61,6 +63,18 @@ impl Stores {
         if !folder.join(".loom").exists() {
             eprintln!("filling a store with {events} events …");
             prefill::fill(&folder, events);
+        }
+        folder
+    }
+
+    /// Returns the folder of a store of 5,000,000 events in runs of about 500.
+    fn judged(&self) -> PathBuf {
+        let events = std::env::var("LOOM_BENCH_JUDGED").ok().and_then(|events| events.parse().ok());
+        let events: u64 = events.unwrap_or(5_000_000);
+        let folder = self.0.join(format!("judged-{events}"));
+        if !folder.join(".loom").exists() {
+            eprintln!("filling a store with {events} events in long runs …");
+            judged::fill(&folder, events);
         }
         folder
     }
@@ -280,4 +294,30 @@ fn idle(stores: &Stores, table: &mut Table) {
     let (megabytes, wakes) = holder::idle(&stores.fresh("idle"), loom());
     table.row("resident memory of an idle holder", format!("{megabytes:.1} MB"), "-".into(), megabytes, 25.0);
     table.row("wake-ups a second of an idle holder", format!("{wakes:.2}"), "-".into(), wakes, 1.0);
+}
+
+fn judge(stores: &Stores, table: &mut Table) {
+    let figures = judged::figures(&stores.judged());
+    let totals = figures.judgement.totals();
+    eprintln!(
+        "{} runs, {} events, {:.2} evaluations an event; on one thread, processor ns an event: read {:.0}, index {:.0}, fold {:.0}, \
+         evaluate {:.0}",
+        totals.runs,
+        totals.events,
+        figures.evaluations_per_event,
+        figures.parts_ns[0],
+        figures.parts_ns[1] - figures.parts_ns[0],
+        figures.parts_ns[2] - figures.parts_ns[1],
+        figures.parts_ns[3] - figures.parts_ns[2],
+    );
+    let millions = totals.events as f64 / 1e6;
+    let name = format!("judge {millions:.1} million events, 8 facts, 6 rules, 2 threads, warm");
+    table.row(&name, format!("{:.0} ms", figures.judge_ms), "-".into(), figures.judge_ms, 2_000.0);
+    let name = "the same by 60 rules and 80 facts";
+    table.row(name, format!("{:.0} ms", figures.many_rules_ms), "-".into(), figures.many_rules_ms, 8_000.0);
+    let name = "judge with every chain checked, 2 threads / BLAKE3 of each event on 1";
+    let (judged, hashed) = (format!("{:.0} ms", figures.verified_ms), format!("{:.0} ms", figures.hash_ms));
+    table.row(name, judged, hashed, figures.verified_ms / figures.hash_ms, 2.2);
+    let name = "anonymous memory of judging";
+    table.row(name, format!("{:.0} MB", figures.anonymous_mb), "-".into(), figures.anonymous_mb, 128.0);
 }

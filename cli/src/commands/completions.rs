@@ -4,16 +4,20 @@ use crate::app;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::replaying;
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 use serde::Serialize;
 
-/// Prints what completes `loom` in a shell; its file belongs where that shell looks for completions.
+/// Prints what completes `loom`, or `loom-replay`, in a shell; its file belongs where that shell looks for completions.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The shell.
     #[arg(value_name = "SHELL")]
     shell: Shell,
+    /// The program whose command line is completed.
+    #[arg(long, default_value = "loom", value_parser = ["loom", "loom-replay"])]
+    program: String,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -26,7 +30,11 @@ pub(super) struct Document {
 /// Answers `loom completions`.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, CliError> {
     let mut script = Vec::new();
-    generate(arguments.shell, &mut app::Arguments::command(), "loom", &mut script);
+    let mut command = match arguments.program.as_str() {
+        "loom-replay" => replaying::Arguments::command(),
+        _ => app::Arguments::command(),
+    };
+    generate(arguments.shell, &mut command, &arguments.program, &mut script);
     if output.json {
         let script = String::from_utf8_lossy(&script).into_owned();
         output.document(&Document { loom: "completions/1", shell: arguments.shell.to_string(), script })?;

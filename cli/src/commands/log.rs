@@ -121,7 +121,7 @@ fn kinds(words: &[String]) -> Result<BTreeSet<u64>, CliError> {
 }
 
 /// Returns a point in time, milliseconds since the epoch.
-pub(super) fn since(text: &str) -> Result<u64, CliError> {
+pub(crate) fn since(text: &str) -> Result<u64, CliError> {
     let fail = |source| CliError::Since { text: text.to_string(), source };
     let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
     let ms = match text.parse::<Timestamp>().ok().or_else(day) {

@@ -4,6 +4,7 @@ use crate::app;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::replaying;
 use crate::text::shown;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
@@ -12,10 +13,13 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// The other program.
+const REPLAY: &str = "loom-replay";
+
 /// Prints the manual page of loom or of one command, as roff; or writes all of them into a folder.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A command; `rules list` for one below another.
+    /// A command; `rules list` for one below another, `loom-replay judge` for one of the other program.
     #[arg(value_name = "COMMAND", conflicts_with = "output")]
     command: Vec<String>,
     /// The folder that gets a page for each command; it is made where it is missing.
@@ -38,15 +42,16 @@ struct PageJson {
 
 /// Answers `loom man`.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, CliError> {
-    let mut root = app::Arguments::command();
-    root.build();
+    let mut roots = [("loom", app::Arguments::command()), (REPLAY, replaying::Arguments::command())];
+    roots.iter_mut().for_each(|(_, root)| root.build());
     let mut pages = Vec::new();
     match &arguments.output {
-        Some(_) => every(&root, "loom", &mut pages)?,
+        Some(_) => roots.iter().try_for_each(|(name, root)| every(root, name, &mut pages))?,
         None => {
-            let mut command = &root;
-            let mut name = "loom".to_string();
-            for word in &arguments.command {
+            let of_replay = arguments.command.first().is_some_and(|word| word == REPLAY);
+            let (program, root) = &roots[usize::from(of_replay)];
+            let (mut name, mut command) = (program.to_string(), root);
+            for word in arguments.command.iter().skip(usize::from(of_replay)) {
                 let found = command.find_subcommand(word);
                 command = found.ok_or_else(|| CliError::NoCommand { text: arguments.command.join(" ") })?;
                 name = format!("{name}-{word}");

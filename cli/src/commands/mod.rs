@@ -16,7 +16,7 @@ mod gates;
 mod gc;
 mod history;
 mod init;
-mod log;
+pub(crate) mod log;
 mod man;
 mod models;
 mod pause;

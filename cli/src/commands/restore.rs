@@ -35,7 +35,7 @@ pub(crate) fn whole(store: &dyn Store) -> Result<(), CliError> {
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     match verify(store, Options { threads, blobs: true })?.first_bad {
         None => Ok(()),
-        Some(Bad { position, offset: _, stream, sequence, what }) => {
+        Some(Bad { position, offset: _, stream, sequence, what, is_cut: _ }) => {
             Err(StoreError::Damaged(Damage { position, stream, sequence, what }).into())
         }
     }

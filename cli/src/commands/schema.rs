@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::json::EventJson;
 use crate::output::{ErrorDocument, ID, Output};
+use crate::replaying::{JudgeDocument, RedriveDocument, RefoldDocument, VerifyDocument};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
@@ -56,6 +57,7 @@ const DOCUMENTS: &[(&str, Make)] = &[
     ("gc/1", of::<gc::Document>),
     ("history/1", of::<history::Document>),
     ("init/1", of::<init::Document>),
+    ("judge/1", of::<JudgeDocument<'_>>),
     ("log/1", of::<log::Document>),
     ("log-line", of::<EventJson>),
     ("man/1", of::<man::Document>),
@@ -65,6 +67,8 @@ const DOCUMENTS: &[(&str, Make)] = &[
     ("projects/1", of::<projects::Document>),
     ("queue/1", of::<queue::Document>),
     ("recover/1", of::<asking::Document>),
+    ("redrive/1", of::<RedriveDocument>),
+    ("refold/1", of::<RefoldDocument>),
     ("reset/1", of::<reset::Document>),
     ("restore/1", of::<restore::Document>),
     ("resume/1", of::<resume::Document>),
@@ -80,6 +84,7 @@ const DOCUMENTS: &[(&str, Make)] = &[
     ("status/1", of::<status::Document>),
     ("steer/1", of::<asking::Document>),
     ("verify/1", of::<verify::Document>),
+    ("verify-sources/1", of::<VerifyDocument>),
     ("version/1", of::<Version>),
     ("watch/1", of::<watch::Document>),
     ("why/1", of::<why::Document>),

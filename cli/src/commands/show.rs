@@ -4,7 +4,6 @@
 //! rules, the facts they read, the proposal that was dropped, and what would clear it.
 
 use crate::app::Global;
-use crate::cause::named;
 use crate::commands::at::{StateJson, print_state, state_json};
 use crate::commands::rules::print_rule;
 use crate::error::CliError;
@@ -22,6 +21,7 @@ use loom_core::event::{Envelope, View};
 use loom_core::id::{Actor, Digest, StreamId, hex};
 use loom_core::kind::{Event, Refused};
 use loom_core::run::Run;
+use loom_replay::cause::named;
 use loom_replay::{StoredRun, refold};
 use loom_store::{Store, Stored};
 use serde::Serialize;

@@ -9,7 +9,6 @@
 //! Rules are asked again from the log alone, never guessed: what cannot be known is said to be so.
 
 use crate::app::Global;
-use crate::cause::{Cause, causes, named};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify;
@@ -26,6 +25,7 @@ use loom_core::rules::{Judgement, Outcome};
 use loom_core::run::Run;
 use loom_core::schema::Class;
 use loom_core::word::DecidedBy;
+use loom_replay::cause::{Cause, causes, named};
 use loom_replay::{Judged, StoredRun, judged, refold};
 use loom_store::{Store, Stored};
 use serde::Serialize;

@@ -55,7 +55,21 @@ impl Place {
 
     /// Returns a command in this folder.
     pub(crate) fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_loom"));
+        self.command_of(env!("CARGO_BIN_EXE_loom"), arguments)
+    }
+
+    /// Returns a command of `loom-replay` in this folder.
+    pub(crate) fn replay_command(&self, arguments: &str) -> Command {
+        self.command_of(env!("CARGO_BIN_EXE_loom-replay"), arguments)
+    }
+
+    /// Runs a command of `loom-replay` in this folder.
+    pub(crate) fn replay(&self, arguments: &str) -> Ran {
+        self.replay_command(arguments).output().unwrap().into()
+    }
+
+    fn command_of(&self, program: &str, arguments: &str) -> Command {
+        let mut command = Command::new(program);
         command.current_dir(self.path()).args(arguments.split_whitespace());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         // What is the user's own is another matter, and lies in folders of this place.

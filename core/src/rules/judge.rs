@@ -135,6 +135,11 @@ impl Rules {
         self.plans(kind_code).any(|(_, plan)| !plan.judges.is_empty())
     }
 
+    /// Whether any fact or rule names the kind with this number.
+    pub fn names(&self, kind_code: u64) -> bool {
+        usize::try_from(kind_code).ok().and_then(|code| self.table.get(code)).is_some_and(|sets| !sets.is_empty())
+    }
+
     fn plans(&self, kind_code: u64) -> impl Iterator<Item = (usize, &Plan)> {
         let sets = usize::try_from(kind_code).ok().and_then(|code| self.table.get(code)).map_or(&[][..], Vec::as_slice);
         sets.iter().filter_map(move |index| Some((*index, self.sets[*index].plans.get(&kind_code)?)))

@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("touch", "coreutils"),
     ("kill", "procps"),
     ("sleep", "coreutils"),
+    ("xmllint", "libxml2-utils"),
     ("script", "util-linux"),
     ("setsid", "util-linux"),
     ("unshare", "util-linux"),

@@ -3,20 +3,22 @@
 //! The match names every kind: a new kind stops the build here, where it must be thought of.
 
 use loom_core::event::Envelope;
+use loom_core::id::Actor;
 use loom_core::kind::Event;
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 
 /// An earlier event of the same run, and what it is to the later one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cause {
+pub struct Cause {
     /// What it is to the event: "asked for by", say.
-    pub(crate) what: &'static str,
+    pub what: &'static str,
     /// Its sequence.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
 }
 
 /// Returns what an event rests on, the latest first, each once.
-pub(crate) fn causes(envelope: &Envelope) -> Vec<Cause> {
+pub fn causes(envelope: &Envelope) -> Vec<Cause> {
     let mut found = named(&envelope.body);
     if envelope.input != envelope.sequence {
         found.push(Cause { what: "follows from the input", sequence: envelope.input });
@@ -28,7 +30,7 @@ pub(crate) fn causes(envelope: &Envelope) -> Vec<Cause> {
 }
 
 /// Returns the earlier events that an event names.
-pub(crate) fn named(event: &Event) -> Vec<Cause> {
+pub fn named(event: &Event) -> Vec<Cause> {
     let one = |what, sequence| vec![Cause { what, sequence }];
     match event {
         Event::SpawnFinished(body) => one("asked for by", body.spawn),
@@ -73,4 +75,57 @@ pub(crate) fn named(event: &Event) -> Vec<Cause> {
         | Event::RunClosed(_)
         | Event::StoreCreated(_) => Vec::new(),
     }
+}
+
+/// One step of a chain of causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The event.
+    pub sequence: u64,
+    /// Its kind.
+    pub kind: &'static str,
+    /// The person whose request it is, where it is one.
+    pub person: Option<String>,
+    /// What the event before it in the chain is to it; empty for the first.
+    pub what: &'static str,
+}
+
+/// Returns the shortest way from an event back to a request of a person, or else to an input that rests on nothing; the
+/// event itself comes first. Of ways of one length, the one over the later events.
+///
+/// `read` gives the event of a sequence. What it does not give is as if it were not there.
+pub fn chain<E>(sequence: u64, read: &mut dyn FnMut(u64) -> Result<Option<Envelope>, E>) -> Result<Vec<Step>, E> {
+    // How each event was reached: from which one, and as what.
+    let mut reached: BTreeMap<u64, (Option<u64>, Step)> = BTreeMap::new();
+    let mut wanted = VecDeque::from([(sequence, None, "")]);
+    let mut end = None;
+    while let Some((at, from, what)) = wanted.pop_front() {
+        if reached.contains_key(&at) {
+            continue;
+        }
+        let Some(envelope) = read(at)? else { continue };
+        let person = match &envelope.actor {
+            Actor::Person { id, .. } => Some(id.clone()),
+            Actor::Kernel | Actor::Host => None,
+        };
+        let is_person = person.is_some();
+        let rests_on = causes(&envelope);
+        reached.insert(at, (from, Step { sequence: at, kind: envelope.body.schema().name, person, what }));
+        if is_person {
+            end = Some(at);
+            break;
+        }
+        if rests_on.is_empty() {
+            end = end.or(Some(at));
+        }
+        wanted.extend(rests_on.into_iter().map(|cause| (cause.sequence, Some(at), cause.what)));
+    }
+    let mut steps = Vec::new();
+    let mut at = end;
+    while let Some((from, step)) = at.and_then(|at| reached.remove(&at)) {
+        steps.push(step);
+        at = from;
+    }
+    steps.reverse();
+    Ok(steps)
 }

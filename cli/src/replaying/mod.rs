@@ -1,0 +1,103 @@
+//! `loom-replay`: asks recorded runs, of one store or of many sources, whether they are whole, and what other rules would
+//! have made of them. Nothing is written but the answer.
+
+mod format;
+mod judged;
+mod judging;
+mod junit;
+mod redriving;
+mod refolding;
+mod sarif;
+mod sources;
+mod verifying;
+
+pub(crate) use judged::Document as JudgeDocument;
+pub(crate) use redriving::Document as RedriveDocument;
+pub(crate) use refolding::Document as RefoldDocument;
+pub(crate) use verifying::Document as VerifyDocument;
+
+use crate::app::{Global, end, not_parsed};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use clap::Parser;
+use format::Format;
+
+/// Proves recorded runs: verifies them, judges them by other rules, drives and folds them again.
+#[derive(Debug, Parser)]
+#[command(name = "loom-replay", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be asked.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Verify(verifying::Arguments),
+    Judge(judging::Arguments),
+    Redrive(redriving::Arguments),
+    Refold(refolding::Arguments),
+}
+
+impl Command {
+    /// Returns the form of the answer.
+    fn format(&self, global: &Global) -> Format {
+        let wanted = match self {
+            Command::Verify(arguments) => arguments.format,
+            Command::Judge(arguments) => arguments.format,
+            Command::Redrive(_) | Command::Refold(_) => None,
+        };
+        match wanted {
+            Some(format) => format,
+            None if global.json => Format::Json,
+            None => Format::Text,
+        }
+    }
+}
+
+/// Runs the process' command line.
+pub(crate) fn main() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return not_parsed(&error),
+    };
+    let global = &arguments.global;
+    let format = arguments.command.format(global);
+    let mut output = Output::new(format == Format::Json);
+    let done = answer(&arguments.command, global, format, &mut output);
+    end(done, output)
+}
+
+fn answer(command: &Command, global: &Global, format: Format, output: &mut Output) -> Result<Exit, CliError> {
+    match command {
+        Command::Verify(arguments) => verifying::run(arguments, global, format, output),
+        Command::Judge(arguments) => judging::run(arguments, global, format, output),
+        Command::Redrive(arguments) => redriving::run(arguments, global, output),
+        Command::Refold(arguments) => refolding::run(arguments, global, output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_in_its_law_and_nothing_else() {
+        let law = include_str!("../../../specs/cli.md");
+        let rows = law.lines().filter(|line| line.starts_with("| `loom-replay "));
+        let name = |line: &'static str| line.split("`loom-replay ").nth(1)?.split([' ', '`']).next();
+        let written: Vec<String> = rows.filter_map(name).map(str::to_string).collect();
+        let known: Vec<String> =
+            Arguments::command().get_subcommands().map(|command| command.get_name().to_string()).collect();
+        assert_eq!(written, known);
+    }
+}
