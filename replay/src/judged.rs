@@ -51,7 +51,7 @@ pub fn judged(records: &dyn Records, sequences: &BTreeSet<u64>) -> Result<BTreeM
     Ok(found)
 }
 
-fn is_exempt(body: &Event) -> bool {
+pub(crate) fn is_exempt(body: &Event) -> bool {
     match body {
         Event::GateOpened(_) | Event::GateWithdrawn(_) => true,
         Event::RunClosed(closed) => closed.verdict != Verdict::Accepted,

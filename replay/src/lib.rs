@@ -7,6 +7,7 @@
 
 mod blobs;
 mod error;
+pub mod evidence;
 mod judged;
 mod records;
 mod redrive;

@@ -53,7 +53,13 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             bytes.map(Digest).ok_or_else(|| CliError::NotADigest { text: text.clone() })?
         }
     };
-    let ask = Ask::Answer { gate, answer: arguments.answer, note: arguments.message.clone(), artifact: Some(artifact) };
+    let ask = Ask::Answer {
+        gate,
+        answer: arguments.answer,
+        note: arguments.message.clone(),
+        artifact: Some(artifact),
+        signed: None,
+    };
     let asking = Asking { document: "answer/1", stream, ask, thinker: &arguments.thinker };
     asking.put(global.dir.as_deref(), global.quiet, output)
 }

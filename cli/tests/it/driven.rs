@@ -281,6 +281,7 @@ impl Driven {
                     answer: Answer::Accept,
                     note: None,
                     artifact: Some(gate.artifact),
+                    signed: None,
                 },
             };
             let (reply, answered) = channel();
