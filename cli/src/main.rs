@@ -25,11 +25,14 @@ mod line;
 mod nobody;
 mod opening;
 mod output;
+mod places;
 mod project;
 mod prompt;
 mod pull_request;
 mod queue;
+mod receipts;
 mod refusal;
+mod signing;
 mod standing;
 mod status;
 mod task;
@@ -37,6 +40,7 @@ mod terminal;
 mod text;
 mod told;
 mod trouble;
+mod vouching;
 
 use std::process::ExitCode;
 

@@ -41,7 +41,7 @@ pub enum Ask {
         /// Digest of what was shown.
         artifact: Option<Digest>,
         /// A person's signature over all of it but the note (SIGNED-1).
-        signed: Option<Signed>,
+        signed: Option<Box<Signed>>,
     },
     /// A note for the next prompts.
     Steer {
@@ -161,8 +161,8 @@ impl Ask {
                 answer: *answer,
                 note: note.as_deref().map(salted),
                 artifact: *artifact,
-                signature: signed.map(|signed| signed.signature),
-                signer: signed.map(|signed| signed.signer),
+                signature: signed.as_ref().map(|signed| signed.signature),
+                signer: signed.as_ref().map(|signed| signed.signer),
             }
             .into(),
             Ask::Steer { note } => RunSteered { request, note: salted(note) }.into(),

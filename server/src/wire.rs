@@ -408,7 +408,7 @@ impl From<&Ask> for AskWire {
                 answer: answer.word().to_string(),
                 note,
                 artifact: artifact.map(|artifact| Hex(artifact.0)),
-                signature: signed.map(|signed| Hex(signed.signature)),
+                signature: signed.as_ref().map(|signed| Hex(signed.signature)),
                 signer: signed.map(|signed| Hex(signed.signer)),
             },
             Ask::Steer { note } => AskWire::Steer { note },
@@ -435,7 +435,7 @@ impl TryFrom<AskWire> for Ask {
                 artifact: artifact.map(|artifact| Digest(artifact.0)),
                 signed: match (signature, signer) {
                     (None, None) => None,
-                    (Some(signature), Some(signer)) => Some(Signed { signature: signature.0, signer: signer.0 }),
+                    (Some(signature), Some(signer)) => Some(Box::new(Signed { signature: signature.0, signer: signer.0 })),
                     _ => return Err("a signature comes with its key".to_string()),
                 },
             },

@@ -104,7 +104,7 @@ impl History {
     }
 
     /// Whether what `signer` signed is what a reader accepts who pinned `pinned` (KEYS-4).
-    pub(super) fn leads(&self, pinned: &PublicKey, signer: &PublicKey) -> bool {
+    pub fn leads(&self, pinned: &PublicKey, signer: &PublicKey) -> bool {
         let place = |wanted: &PublicKey| self.keys.iter().position(|known| known.key == *wanted);
         match (place(pinned), place(signer)) {
             (Some(from), Some(to)) if from <= to => self.keys[from + 1..=to].iter().all(|key| key.is_handed_over),
