@@ -15,6 +15,7 @@ mod docs;
 mod doctoring;
 mod driven;
 mod exit_codes;
+mod evidence;
 mod explaining;
 mod files;
 mod forged;

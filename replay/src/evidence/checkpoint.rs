@@ -52,8 +52,11 @@ impl Checkpoint {
         (hex(&origin) == digits).then_some(origin)
     }
 
-    /// Returns the key that signed it, which must have been on record for it (CHECKPOINT-2, CHECKPOINT-3).
-    pub(super) fn signer<'h>(&self, history: &'h History) -> Result<&'h KeyOnRecord, EvidenceError> {
+    /// Returns the key that signed it, which must have been on record for it.
+    ///
+    /// # Errors
+    /// [`EvidenceError::Broken`] with CHECKPOINT-1 where it is of another store, CHECKPOINT-2 or CHECKPOINT-3.
+    pub fn signer<'h>(&self, history: &'h History) -> Result<&'h KeyOnRecord, EvidenceError> {
         let name = log_of(&history.origin);
         if self.log != name {
             return Err(broken("CHECKPOINT-1", format!("the checkpoint is of `{}`, not of `{name}`", self.log)));
@@ -74,8 +77,11 @@ impl Checkpoint {
         Ok(signer)
     }
 
-    /// Whether a witness cosigned it; a line of theirs that does not fit is refused (CHECKPOINT-2).
-    pub(super) fn is_cosigned(&self, witness: &Verifier) -> Result<bool, EvidenceError> {
+    /// Whether a witness cosigned it.
+    ///
+    /// # Errors
+    /// [`EvidenceError::Broken`] where a line of theirs does not fit (CHECKPOINT-2).
+    pub fn is_cosigned(&self, witness: &Verifier) -> Result<bool, EvidenceError> {
         self.note.has(witness)
     }
 }

@@ -192,9 +192,9 @@ fn after_gate(store: &dyn Store, subject: &Subject) -> Result<Vec<u64>, Evidence
                     if decided.outcome != GateOutcome::Accepted {
                         return Ok(found);
                     }
-                    decision = Some(sequence);
+                    decision = Some((sequence, envelope.input));
                 }
-                Event::MergeIntended(intended) if decision == Some(intended.decision) => {
+                Event::MergeIntended(intended) if decision.is_some_and(|(of, _)| of == intended.decision) => {
                     found.extend([sequence, envelope.input]);
                     merge = Some(sequence);
                 }
@@ -204,7 +204,7 @@ fn after_gate(store: &dyn Store, subject: &Subject) -> Result<Vec<u64>, Evidence
                 }
                 Event::GateWithdrawn(withdrawn) if withdrawn.gate == subject.sequence => return Ok(found),
                 // The run has gone on: what merges later rests on another gate.
-                Event::StageEntered(_) if decision.is_some() => return Ok(found),
+                Event::StageEntered(_) if decision.is_some_and(|(_, input)| input < envelope.input) => return Ok(found),
                 Event::RunClosed(_) => return Ok(found),
                 _ => {}
             }

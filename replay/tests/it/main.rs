@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod evidence;
 mod made;
 #[path = "../../../core/tests/it/plain.rs"]
 mod plain;
