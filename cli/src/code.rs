@@ -6,6 +6,7 @@
 use crate::error::CliError;
 use loom_host::HostError;
 use loom_replay::ReplayError;
+use loom_replay::evidence::EvidenceError;
 use loom_store::{AppendError, StoreError};
 use loom_tools::Error as ToolError;
 use std::fmt;
@@ -25,13 +26,15 @@ pub(crate) struct Page {
     pub(crate) text: &'static str,
 }
 
-/// The pages, by what they are about: what was asked, the history, the project, shipping.
-const PAGES: [&str; 5] = [
+/// The pages, by what they are about: what was asked, the history, the project, shipping, settings,
+/// evidence.
+const PAGES: [&str; 6] = [
     include_str!("pages/asking.md"),
     include_str!("pages/history.md"),
     include_str!("pages/project.md"),
     include_str!("pages/shipping.md"),
     include_str!("pages/settings.md"),
+    include_str!("pages/evidence.md"),
 ];
 
 /// Returns every page, in the order of the codes.
@@ -102,6 +105,10 @@ impl Code {
             CliError::WatchEnded { .. } => 118,
             CliError::WatchUnheard { .. } => 121,
             CliError::Interrupted { .. } => 119,
+            CliError::Keys(_) => 122,
+            CliError::Evidence(error) => return Code::of_evidence(error),
+            CliError::NotAPublicKey { .. } => 125,
+            CliError::NoCheckpoint { .. } => 126,
             CliError::Store(error) => return Code::of_store(error),
             CliError::Replay(error) => return Code::of_replay(error),
             CliError::Host(error) => return Code::of_host(error),
@@ -135,6 +142,21 @@ impl Code {
         })
     }
 
+    fn of_evidence(error: &EvidenceError) -> Code {
+        Code(match error {
+            EvidenceError::Store(error) => return Code::of_store(error),
+            EvidenceError::Replay(error) => return Code::of_replay(error),
+            EvidenceError::Newer { .. } => 46,
+            EvidenceError::Unprovable(_) => 124,
+            EvidenceError::NotAReceipt
+            | EvidenceError::Broken { .. }
+            | EvidenceError::OtherStore { .. }
+            | EvidenceError::OtherKey { .. }
+            | EvidenceError::Truncated { .. }
+            | EvidenceError::Forked { .. } => 123,
+        })
+    }
+
     fn of_host(error: &HostError) -> Code {
         Code(match error {
             HostError::Store(error) | HostError::Append(AppendError::Store(error)) => return Code::of_store(error),
@@ -146,7 +168,7 @@ impl Code {
             | HostError::BlobMissing { .. }
             | HostError::ObjectName => 57,
             HostError::Terms(_) => 64,
-            HostError::Declined(_) => 22,
+            HostError::Declined(_) | HostError::SignatureUnfit => 22,
             HostError::RequestReused { .. } => 24,
             HostError::RunUnknown => 53,
             HostError::TooLong { .. } | HostError::TextUnusable { .. } => 18,

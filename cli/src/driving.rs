@@ -251,7 +251,7 @@ pub(crate) fn decide(
     (answer, note): (Answer, Option<String>),
     actor: Actor,
 ) -> Result<(), CliError> {
-    let ask = Ask::Answer { gate: gate.sequence, answer, note, artifact: Some(gate.artifact) };
+    let ask = Ask::Answer { gate: gate.sequence, answer, note, artifact: Some(gate.artifact), signed: None };
     let folder = session.store_folder().to_path_buf();
     let asked = session.request(Request { stream, id: request_id(), actor, ask });
     asked.map(drop).map_err(|error| CliError::of_host(error, &folder))

@@ -4,11 +4,13 @@ use loom_bundles::{BundleUnknown, LoadErrors, nearest};
 use loom_core::event::EventError;
 use loom_core::rules::RuleError;
 use loom_host::HostError;
+use loom_host::keys::KeysError;
 use loom_host::projects::ProjectsError;
 use loom_host::secrets::SecretsError;
 use loom_host::settings::{EditError, KEYS, SettingsErrors};
 use loom_providers::NoProvider;
 use loom_replay::ReplayError;
+use loom_replay::evidence::EvidenceError;
 use loom_store::{AppendError, StoreError};
 use loom_tools::Error as ToolError;
 use std::io;
@@ -17,6 +19,24 @@ use std::path::{Path, PathBuf};
 /// Why a command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
+    /// A key that signs cannot be had.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// A receipt or checkpoint does not hold, or cannot be made.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// A text or file is no public key.
+    #[error("`{text}` is no public key: neither 64 hexadecimal digits nor NAME+ID+BASE64, nor a file with one of them")]
+    NotAPublicKey {
+        /// The text.
+        text: String,
+    },
+    /// A place has no checkpoint of the store.
+    #[error("there is no checkpoint of this store at {place}; `loom witness` writes one")]
+    NoCheckpoint {
+        /// The place.
+        place: String,
+    },
     /// Whoever read our output has gone.
     #[error("nobody reads the output any more")]
     ClosedPipe,
@@ -477,6 +497,10 @@ impl CliError {
             | CliError::Settings(_)
             | CliError::Edit(_)
             | CliError::Secrets(_)
+            | CliError::Keys(_)
+            | CliError::Evidence(_)
+            | CliError::NotAPublicKey { .. }
+            | CliError::NoCheckpoint { .. }
             | CliError::Projects(_)
             | CliError::NoValue
             | CliError::BundleUnknown(_)

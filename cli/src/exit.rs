@@ -3,11 +3,13 @@
 use crate::error::CliError;
 use loom_core::word::Verdict;
 use loom_host::HostError;
+use loom_host::keys::KeysError;
 use loom_host::projects::ProjectsError;
 use loom_host::secrets::SecretsError;
 use loom_host::settings::EditError;
 use loom_providers::NoProvider;
 use loom_replay::ReplayError;
+use loom_replay::evidence::EvidenceError;
 use loom_store::{AppendError, StoreError};
 use loom_tools::Error as ToolError;
 use std::io::ErrorKind;
@@ -86,6 +88,8 @@ impl Exit {
             | CliError::NoSchema { .. }
             | CliError::NoCommand { .. }
             | CliError::NotConfirmed
+            | CliError::NotAPublicKey { .. }
+            | CliError::NoCheckpoint { .. }
             | CliError::NotASpawn { .. } => Exit::Usage,
             CliError::Store(error) => Exit::of_store(error),
             CliError::Replay(error) => Exit::of_replay(error),
@@ -110,6 +114,8 @@ impl Exit {
             }
             CliError::Edit(_) | CliError::Projects(_) => Exit::Usage,
             CliError::Secrets(error) => Exit::of_secrets(error),
+            CliError::Keys(error) => Exit::of_keys(error),
+            CliError::Evidence(error) => Exit::of_evidence(error),
             CliError::Bundle(_)
             | CliError::Rules { .. }
             | CliError::OfSpawn { .. }
@@ -136,6 +142,7 @@ impl Exit {
             | HostError::EventMissing { .. }
             | HostError::BlobMissing { .. } => Exit::Damaged,
             HostError::Declined(_)
+            | HostError::SignatureUnfit
             | HostError::RequestReused { .. }
             | HostError::RunUnknown
             | HostError::TooLong { .. }
@@ -180,6 +187,37 @@ impl Exit {
             | SecretsError::Sealed { .. }
             | SecretsError::Random
             | SecretsError::File { .. } => Exit::Unavailable,
+        }
+    }
+
+    /// Returns the exit of what went wrong with a key.
+    fn of_keys(error: &KeysError) -> Exit {
+        match error {
+            KeysError::Store(error) => Exit::of_store(error),
+            KeysError::Event(_) | KeysError::Nameless => Exit::Damaged,
+            KeysError::NoPerson { .. } | KeysError::Exists { .. } => Exit::Usage,
+            KeysError::Open { .. }
+            | KeysError::Wrong { .. }
+            | KeysError::Gone { .. }
+            | KeysError::Held
+            | KeysError::Random
+            | KeysError::File { .. } => Exit::Unavailable,
+        }
+    }
+
+    /// Returns the exit of evidence that does not hold, or cannot be made.
+    fn of_evidence(error: &EvidenceError) -> Exit {
+        match error {
+            EvidenceError::Store(error) => Exit::of_store(error),
+            EvidenceError::Replay(error) => Exit::of_replay(error),
+            EvidenceError::Newer { .. } => Exit::Unavailable,
+            EvidenceError::Unprovable(_) => Exit::Usage,
+            EvidenceError::NotAReceipt
+            | EvidenceError::Broken { .. }
+            | EvidenceError::OtherStore { .. }
+            | EvidenceError::OtherKey { .. }
+            | EvidenceError::Truncated { .. }
+            | EvidenceError::Forked { .. } => Exit::Damaged,
         }
     }
 

@@ -108,7 +108,8 @@ fn answered(holder: &RemoteStore, stream: StreamId, gate: &Gate, tale: &Tale) ->
         tale.ask(&format!("gate `{}`: accept, revise NOTE, reject, or abandon? ", clean(&gate.role)))?;
         match read_line() {
             Typed::Answer(answer, note) => {
-                let ask = Ask::Answer { gate: gate.sequence, answer, note, artifact: Some(gate.artifact) };
+                let ask =
+                    Ask::Answer { gate: gate.sequence, answer, note, artifact: Some(gate.artifact), signed: None };
                 return match holder.ask(stream, &request_id(), &ask) {
                     Ok(_) => Ok(true),
                     Err(AskError::Refused(reason)) => Err(CliError::Refused { reason }),

@@ -25,12 +25,15 @@ mod line;
 mod nobody;
 mod opening;
 mod output;
+mod places;
 mod project;
 mod prompt;
 mod pull_request;
 mod queue;
+mod receipts;
 mod refusal;
 mod replaying;
+mod signing;
 mod standing;
 mod status;
 mod task;
@@ -38,6 +41,7 @@ mod terminal;
 mod text;
 mod told;
 mod trouble;
+mod vouching;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@
 use crate::output::{BAD, FAINT, GOOD, WARN};
 use crate::text::{clean, clip, money, short, time};
 use anstyle::Style;
+use loom_core::id::hex;
 use loom_core::kind::Event;
 use loom_core::word::{Answer, CheckOutcome, GateOutcome, MergeOutcome, Severity, SpawnOutcome, Verdict};
 
@@ -118,6 +119,11 @@ pub(crate) fn line(event: &Event) -> Line {
         Event::MergeIntended(body) => Line::about(&body.branch),
         Event::RunClosed(body) => Line::about(&body.reason).with(verdict_style(body.verdict), body.verdict.word()),
         Event::StoreCreated(body) => Line::about(format!("by loom {}", body.loom)),
+        Event::KeyAdded(body) => Line::about(hex(&body.key)),
+        Event::KeyRetired(body) => {
+            let how = if body.handed_over { "signed its successor" } else { "its private half was gone" };
+            Line::about(hex(&body.key)).with(WARN, how)
+        }
     }
 }
 

@@ -160,6 +160,7 @@ macro_rules! derived {
             | Event::TimerSet(_)
             | Event::MergeIntended(_)
             | Event::RunClosed(_)
+            | Event::KeyRetired(_)
     };
 }
 pub(crate) use derived;
@@ -246,6 +247,10 @@ kinds! {
         3 note: Option<Digest>,
         /// Digest of what they were shown, where the channel carries it.
         4 artifact: Option<Digest>,
+        /// A person's signature over gate, answer and artifact (SIGNED-1).
+        5 signature: Option<[u8; 64]>,
+        /// The public key that it fits.
+        6 signer: Option<[u8; 32]>,
     }
     /// A person's note for the next prompts.
     3 RunSteered = "run.steered" Input v 1 {
@@ -679,5 +684,21 @@ kinds! {
         0 origin: [u8; 16],
         /// Version of the Loom that made it.
         1 loom: String [max 40],
+    }
+    /// The store signs with this key from here on (KEYS-1).
+    81 KeyAdded = "key.added" Input v 1 {
+        /// Its Ed25519 public key.
+        0 key: [u8; 32],
+        /// The key before it.
+        1 before: Option<[u8; 32]>,
+        /// The signature of the key before it, where that was still there (KEYS-2).
+        2 signature: Option<[u8; 64]>,
+    }
+    /// The store signs with this key no more.
+    82 KeyRetired = "key.retired" Record v 1 {
+        /// The public key.
+        0 key: [u8; 32],
+        /// Whether it signed its successor.
+        1 handed_over: bool,
     }
 }

@@ -265,9 +265,9 @@ impl FieldValue for Digest {
     }
 }
 
-impl FieldValue for [u8; 16] {
+impl<const N: usize> FieldValue for [u8; N] {
     const TYPE: Type = Type::One(Scalar::Bytes);
-    const SIZE: Option<usize> = Some(16);
+    const SIZE: Option<usize> = Some(N);
     fn put(&self, encoder: &mut Encoder) {
         encoder.bytes(self);
     }

@@ -8,8 +8,8 @@
 use crate::answer::decode_delta;
 use crate::commit::{Blob, Checked};
 use crate::draft::Draft;
-use crate::id::{Actor, Digest, Stamp, StreamId};
-use crate::kind::{Event, RequestRefused, RunOpened, SpawnFinished, derived};
+use crate::id::{Actor, Assurance, Digest, Stamp, StreamId};
+use crate::kind::{Event, GateAnswered, RequestRefused, RunOpened, SpawnFinished, derived};
 use crate::outcome::{Contents, contents};
 use crate::planted::planted;
 use crate::process::Policy;
@@ -102,6 +102,9 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
         Event::GateAnswered(body) => {
             if body.note.is_some() && notes_are_full(state) {
                 return malformed(format!("{NOTES_MAX} notes wait to be read; answer without one"));
+            }
+            if let Some(flaw) = signature_flaw(&body, &actor) {
+                return malformed(flaw);
             }
             let mut driver = begin(input);
             driver.gate_answered(&body, &actor);
@@ -238,9 +241,20 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
         }
         Event::RequestRefused(_) => begin(input),
         Event::RunOpened(_) | Event::StoreCreated(_) => return malformed("the stream has begun already"),
+        Event::KeyAdded(_) => return malformed("a run has no keys of the store"),
         derived!() => return malformed("what is derived is no input"),
     };
     Ok(driver.draft.finish())
+}
+
+/// Returns why an answer's actor and signature do not belong together (SIGNED-2); whether it fits is the host's to check.
+fn signature_flaw(body: &GateAnswered, actor: &Actor) -> Option<&'static str> {
+    let is_signed = matches!(actor, Actor::Person { assurance: Assurance::Signed, .. });
+    match (is_signed, body.signature, body.signer, body.artifact) {
+        (false, None, None, _) | (true, Some(_), Some(_), Some(_)) => None,
+        (true, ..) => Some("a signed answer has a signature, its key, and the digest that it is bound to"),
+        (false, ..) => Some("an answer with a signature is to be checked before it is one"),
+    }
 }
 
 /// Returns why the witnessed changes cannot be recorded. Left out, they would hide what rules ask about.
@@ -304,6 +318,7 @@ fn request_of(body: &Event) -> Option<&[u8]> {
         | Event::RequestRefused(_)
         | Event::RunOpened(_)
         | Event::StoreCreated(_)
+        | Event::KeyAdded(_)
         | derived!() => None,
     }
 }
@@ -403,6 +418,7 @@ pub fn named_blobs(body: &Event) -> Vec<Digest> {
         | Event::TimerFired(_)
         | Event::EffectOrphaned(_)
         | Event::StoreCreated(_)
+        | Event::KeyAdded(_)
         | derived!() => Vec::new(),
     }
 }

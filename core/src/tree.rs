@@ -234,12 +234,16 @@ pub fn verify_consistency(old: u64, new: u64, proof: &[NodeHash], old_root: &Nod
 }
 
 /// Returns the greatest power of two below `count`, which is at least 2.
-fn split(count: u64) -> u64 {
+pub(crate) fn split(count: u64) -> u64 {
     1 << (63 - (count - 1).leading_zeros())
 }
 
 /// Returns the hash over the leaves `start..end`, where `start` lies on the border that RFC 6962 splits at.
-fn subtree<E>(start: u64, end: u64, fetch: &mut impl FnMut(u8, u64) -> Result<NodeHash, E>) -> Result<NodeHash, E> {
+pub(crate) fn subtree<E>(
+    start: u64,
+    end: u64,
+    fetch: &mut impl FnMut(u8, u64) -> Result<NodeHash, E>,
+) -> Result<NodeHash, E> {
     let mut peaks = Vec::new();
     let mut at = start;
     while at < end {

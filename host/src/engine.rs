@@ -13,6 +13,7 @@
 //! (ASIDE-1).
 
 use crate::error::HostError;
+use crate::keys::attest;
 use crate::order::{Confined, Executor, Message, Order, Outbox, Report, SpawnReport};
 use crate::orders::Orders;
 use crate::redact::Redactor;
@@ -415,7 +416,7 @@ impl Engine {
             }
             Message::Request(mut request, reply) => {
                 self.redactor.ask(&mut request.ask);
-                let answer = self.prepare_request(&request, turn);
+                let answer = attest(&mut request).and_then(|()| self.prepare_request(&request, turn));
                 stage_or_answer(answer, reply)
             }
             Message::Look => Prepared::Done,

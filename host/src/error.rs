@@ -35,6 +35,9 @@ pub enum HostError {
         /// Sequence of the recorded request.
         sequence: u64,
     },
+    /// The signature of an answer does not fit (SIGNED-2).
+    #[error("the signature does not fit the answer; sign what the gate shows, with `loom answer --sign`")]
+    SignatureUnfit,
     /// There is no such run.
     #[error("there is no such run")]
     RunUnknown,

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod environment;
 pub mod error;
 mod kept;
+pub mod keys;
 mod leftover;
 pub mod live;
 pub mod local;

@@ -4,6 +4,7 @@
 //! with other content it is refused (LEDGER-1).
 
 use crate::error::HostError;
+use crate::keys::Signed;
 use loom_bundles::LoadedBundle;
 use loom_core::answer::CheckCommand;
 use loom_core::commit::Blob;
@@ -39,6 +40,8 @@ pub enum Ask {
         note: Option<String>,
         /// Digest of what was shown.
         artifact: Option<Digest>,
+        /// A person's signature over all of it but the note (SIGNED-1).
+        signed: Option<Box<Signed>>,
     },
     /// A note for the next prompts.
     Steer {
@@ -152,12 +155,14 @@ impl Ask {
         };
         let request = id.to_vec();
         let event: Event = match self {
-            Ask::Answer { gate, answer, note, artifact } => GateAnswered {
+            Ask::Answer { gate, answer, note, artifact, signed } => GateAnswered {
                 request,
                 gate: *gate,
                 answer: *answer,
                 note: note.as_deref().map(salted),
                 artifact: *artifact,
+                signature: signed.as_ref().map(|signed| signed.signature),
+                signer: signed.as_ref().map(|signed| signed.signer),
             }
             .into(),
             Ask::Steer { note } => RunSteered { request, note: salted(note) }.into(),

@@ -49,7 +49,9 @@ pub fn named(event: &Event) -> Vec<Digest> {
         | Event::TimerSet(_)
         | Event::MergeIntended(_)
         | Event::RunClosed(_)
-        | Event::StoreCreated(_) => Vec::new(),
+        | Event::StoreCreated(_)
+        | Event::KeyAdded(_)
+        | Event::KeyRetired(_) => Vec::new(),
     }
 }
 

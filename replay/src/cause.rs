@@ -73,7 +73,9 @@ pub fn named(event: &Event) -> Vec<Cause> {
         | Event::WalkedBack(_)
         | Event::AgentEscalated(_)
         | Event::RunClosed(_)
-        | Event::StoreCreated(_) => Vec::new(),
+        | Event::StoreCreated(_)
+        | Event::KeyAdded(_)
+        | Event::KeyRetired(_) => Vec::new(),
     }
 }
 

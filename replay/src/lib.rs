@@ -10,6 +10,7 @@ pub mod cause;
 pub mod corpus;
 mod drift;
 mod error;
+pub mod evidence;
 mod inspect;
 pub mod judge;
 mod judged;

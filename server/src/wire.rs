@@ -6,6 +6,7 @@
 use loom_core::id::{Digest, Stamp, StreamId, hex, unhex};
 use loom_core::state::Amount;
 use loom_core::word::{Answer, Recovery, Verdict};
+use loom_host::keys::Signed;
 use loom_host::request::Ask;
 use loom_store::{Answered, Damage, Gate, Health, Resolution, Run, RunState, StoreError};
 use serde::de::Error as _;
@@ -284,6 +285,11 @@ pub(crate) enum AskWire {
         /// What was shown.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         artifact: Option<Hex<32>>,
+        /// A signature over it, and the public key that it fits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<Hex<64>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signer: Option<Hex<32>>,
     },
     Steer {
         note: String,
@@ -397,11 +403,13 @@ pub(crate) struct RecordedWire {
 impl From<&Ask> for AskWire {
     fn from(ask: &Ask) -> Self {
         match ask.clone() {
-            Ask::Answer { gate, answer, note, artifact } => AskWire::Answer {
+            Ask::Answer { gate, answer, note, artifact, signed } => AskWire::Answer {
                 gate,
                 answer: answer.word().to_string(),
                 note,
                 artifact: artifact.map(|artifact| Hex(artifact.0)),
+                signature: signed.as_ref().map(|signed| Hex(signed.signature)),
+                signer: signed.map(|signed| Hex(signed.signer)),
             },
             Ask::Steer { note } => AskWire::Steer { note },
             Ask::Recover { choice, spawns } => AskWire::Recover { choice: choice.word().to_string(), spawns },
@@ -420,11 +428,18 @@ impl TryFrom<AskWire> for Ask {
     /// Errors with a sentence where a word is none of the vocabulary.
     fn try_from(ask: AskWire) -> Result<Self, String> {
         Ok(match ask {
-            AskWire::Answer { gate, answer, note, artifact } => Ask::Answer {
+            AskWire::Answer { gate, answer, note, artifact, signature, signer } => Ask::Answer {
                 gate,
                 answer: Answer::of(&answer).ok_or_else(|| format!("`{answer}` is no answer"))?,
                 note,
                 artifact: artifact.map(|artifact| Digest(artifact.0)),
+                signed: match (signature, signer) {
+                    (None, None) => None,
+                    (Some(signature), Some(signer)) => {
+                        Some(Box::new(Signed { signature: signature.0, signer: signer.0 }))
+                    }
+                    _ => return Err("a signature comes with its key".to_string()),
+                },
             },
             AskWire::Steer { note } => Ask::Steer { note },
             AskWire::Recover { choice, spawns } => Ask::Recover {

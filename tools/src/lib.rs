@@ -18,6 +18,7 @@ mod git;
 mod git_folder;
 mod guard;
 mod hidden;
+mod notes;
 mod object;
 mod object_id;
 mod process;

@@ -235,12 +235,12 @@ impl UserGit {
         self.call(name, arguments).output().map_err(start)
     }
 
-    fn bytes(&self, name: &str, arguments: &[&str]) -> Result<Vec<u8>, Error> {
+    pub(crate) fn bytes(&self, name: &str, arguments: &[&str]) -> Result<Vec<u8>, Error> {
         let answer = self.answer(name, arguments)?;
         if answer.status.success() { Ok(answer.stdout) } else { Err(failure(name, &answer)) }
     }
 
-    fn text(&self, name: &str, arguments: &[&str]) -> Result<String, Error> {
+    pub(crate) fn text(&self, name: &str, arguments: &[&str]) -> Result<String, Error> {
         Ok(String::from_utf8_lossy(&self.bytes(name, arguments)?).into_owned())
     }
 

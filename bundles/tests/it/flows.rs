@@ -114,8 +114,15 @@ fn drive(world: &World) -> Driven {
             None => match (driven.run.state.gate.clone(), answers.next()) {
                 (Some(gate), Some(answer)) => {
                     let request = format!("answer {}", gate.sequence).into_bytes();
-                    let answered =
-                        GateAnswered { request, gate: gate.sequence, answer: *answer, note: None, artifact: None };
+                    let answered = GateAnswered {
+                        request,
+                        gate: gate.sequence,
+                        answer: *answer,
+                        note: None,
+                        artifact: None,
+                        signature: None,
+                        signer: None,
+                    };
                     driven.input(person(), answered.into(), Vec::new());
                 }
                 (gate, _) => {

@@ -239,7 +239,7 @@ pub(crate) fn long_run(folder: &Path, inputs: usize) -> [Tenth; 2] {
         if let (true, Some(gate)) = (messages.is_empty(), gate) {
             number += 1;
             let ask = if number.is_multiple_of(4) {
-                Ask::Answer { gate, answer: Answer::Revise, note: None, artifact: None }
+                Ask::Answer { gate, answer: Answer::Revise, note: None, artifact: None, signed: None }
             } else {
                 Ask::Steer { note: format!("note {number}: mind the edge cases") }
             };

@@ -38,7 +38,7 @@ pub(crate) fn fill(folder: &Path, events: u64) {
         for (stream, gate, next) in waiting {
             answers += 1;
             let answer = if next < LONG { Answer::Revise } else { Answer::Accept };
-            let ask = Ask::Answer { gate, answer, note: None, artifact: None };
+            let ask = Ask::Answer { gate, answer, note: None, artifact: None, signed: None };
             let id = [&[1][..], &answers.to_be_bytes()].concat();
             messages.push(Message::Request(Request { stream, id, actor: person(), ask }, channel().0));
         }

@@ -2,12 +2,13 @@
 //!
 //! `cargo bench --bench figures -- [--in FOLDER] [GROUP…]` measures some of them, and keeps the filled stores in a
 //! folder for the next time. The groups are `steps`, `long`, `many`, `stored`, `processes`, `verify`, `memory`, `spawns`,
-//! `folders`, `told`, `idle` and `judge`.
+//! `folders`, `evidence`, `told`, `idle` and `judge`.
 //!
 //! Nothing here is a test: machines are noisy, so a bar that is missed is printed, not asserted. The floor of an
 //! engine figure is the same commits (event and blob bytes) put into plain ascending redb tables with the same
 //! durability and quick-repair setting.
 
+mod evidence;
 mod floor;
 mod folder;
 mod holder;
@@ -34,6 +35,7 @@ const GROUPS: &[Group] = &[
     ("memory", memory),
     ("spawns", spawns),
     ("folders", folders),
+    ("evidence", evidence),
     ("told", told),
     ("idle", idle),
     ("judge", judge),
@@ -274,6 +276,15 @@ fn folders(stores: &Stores, table: &mut Table) {
         table.row(&figure, format!("{ms:.0} ms"), "-".into(), ms, bar);
     }
     eprintln!("the reset before a spawn, of the same files: {:.0} ms", delta.reset_ms);
+}
+
+fn evidence(stores: &Stores, table: &mut Table) {
+    let cost = evidence::receipts(&stores.large(), 101);
+    let of = format!("receipt for one gate of {} events", cost.events);
+    table.row(&format!("{of}, median, make"), format!("{:.2} ms", cost.make_ms), "-".into(), cost.make_ms, 50.0);
+    table.row(&format!("{of}, median, check"), format!("{:.2} ms", cost.check_ms), "-".into(), cost.check_ms, 20.0);
+    let kilobytes = cost.bytes as f64 / 1024.0;
+    table.row(&format!("{of}, greatest of 101, size"), format!("{kilobytes:.1} KB"), "-".into(), kilobytes, 16.0);
 }
 
 fn told(stores: &Stores, table: &mut Table) {

@@ -110,7 +110,8 @@ pub(crate) fn memory_child(folder: &Path) {
         }
         for gate in gates {
             answers += 1;
-            let ask = Ask::Answer { gate: gate.sequence, answer: Answer::Accept, note: None, artifact: None };
+            let ask =
+                Ask::Answer { gate: gate.sequence, answer: Answer::Accept, note: None, artifact: None, signed: None };
             let id = [&[1][..], &answers.to_be_bytes()].concat();
             session.request(Request { stream: gate.stream, id, actor: person(), ask }).expect("an answer");
         }

@@ -2,6 +2,7 @@
 
 use crate::app::Global;
 use crate::asking::Asking;
+use crate::configuring::by_person;
 use crate::driving::Thinker;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -12,8 +13,11 @@ use loom_core::event::Envelope;
 use loom_core::id::{Digest, StreamId, unhex};
 use loom_core::kind::Event;
 use loom_core::word::Answer;
+use loom_host::environment::Environment;
+use loom_host::keys::{Keys, sign_answer};
 use loom_host::request::Ask;
 use loom_store::Store;
+use std::path::PathBuf;
 
 /// Decides a gate that waits.
 ///
@@ -33,6 +37,12 @@ pub(crate) struct Arguments {
     /// The digest of what was looked at; an answer to anything else is refused.
     #[arg(long, value_name = "DIGEST")]
     digest: Option<String>,
+    /// Signs the answer, bound to exactly that digest, with a key of yours that agents cannot read.
+    #[arg(long)]
+    sign: bool,
+    /// The file of that key; else the one that `loom keys person` made.
+    #[arg(long, value_name = "FILE", requires = "sign")]
+    key: Option<PathBuf>,
     #[command(flatten)]
     thinker: Thinker,
 }
@@ -53,7 +63,22 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             bytes.map(Digest).ok_or_else(|| CliError::NotADigest { text: text.clone() })?
         }
     };
-    let ask = Ask::Answer { gate, answer: arguments.answer, note: arguments.message.clone(), artifact: Some(artifact) };
+    let signed = match arguments.sign {
+        false => None,
+        true => {
+            let environment = Environment::read();
+            by_person(&environment)?;
+            let key = Keys::of(&environment).person(arguments.key.as_deref())?;
+            Some(Box::new(sign_answer(&key, &stream, gate, arguments.answer, &artifact)))
+        }
+    };
+    let ask = Ask::Answer {
+        gate,
+        answer: arguments.answer,
+        note: arguments.message.clone(),
+        artifact: Some(artifact),
+        signed,
+    };
     let asking = Asking { document: "answer/1", stream, ask, thinker: &arguments.thinker };
     asking.put(global.dir.as_deref(), global.quiet, output)
 }

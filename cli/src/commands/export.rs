@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
 }
 
 /// Writes a file that appears when all of it is written, so that damage on the way leaves what was there before.
-fn to_file<T>(
+pub(crate) fn to_file<T>(
     path: &Path,
     force: bool,
     fill: impl FnOnce(&mut dyn Write) -> Result<T, CliError>,

@@ -16,11 +16,13 @@ mod gates;
 mod gc;
 mod history;
 mod init;
+mod keys;
 pub(crate) mod log;
 mod man;
 mod models;
 mod pause;
 mod projects;
+mod prove;
 mod queue;
 mod recover;
 mod reset;
@@ -38,11 +40,14 @@ mod steer;
 mod verify;
 mod watch;
 mod why;
+mod witness;
 
 use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
+
+pub(crate) use export::to_file;
 
 /// What can be asked.
 #[derive(Debug, clap::Subcommand)]
@@ -69,6 +74,9 @@ pub(crate) enum Command {
     At(at::Arguments),
     Verify(verify::Arguments),
     Export(export::Arguments),
+    Prove(prove::Arguments),
+    Witness(witness::Arguments),
+    Keys(keys::Arguments),
     Rules(rules::Arguments),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
@@ -109,6 +117,9 @@ impl Command {
             Command::At(arguments) => at::run(arguments, global, output),
             Command::Verify(arguments) => verify::run(arguments, global, output),
             Command::Export(arguments) => export::run(arguments, global, output),
+            Command::Prove(arguments) => prove::run(arguments, global, output),
+            Command::Witness(arguments) => witness::run(arguments, global, output),
+            Command::Keys(arguments) => keys::run(arguments, global, output),
             Command::Rules(arguments) => rules::run(arguments, global, output),
             Command::Backup(arguments) => backup::run(arguments, global, output),
             Command::Restore(arguments) => restore::run(arguments, global, output),

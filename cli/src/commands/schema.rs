@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use std::io::Write;
 
 use super::{
-    at, backup, completions, config, demo, diff, doctor, explain, export, gates, gc, history, init, log, man, models,
-    projects, queue, reset, restore, resume, rules, run, secrets, ship, show, status, verify, watch, why,
+    at, backup, completions, config, demo, diff, doctor, explain, export, gates, gc, history, init, keys, log, man,
+    models, projects, prove, queue, reset, restore, resume, rules, run, secrets, ship, show, status, verify, watch,
+    why, witness,
 };
 
 /// Prints the JSON Schema of a document; without a name, lists them.
@@ -59,12 +60,14 @@ const DOCUMENTS: &[(&str, Make)] = &[
     ("init/1", of::<init::Document>),
     ("judge/1", of::<JudgeDocument<'_>>),
     ("log/1", of::<log::Document>),
+    ("keys/1", of::<keys::Document>),
     ("log-line", of::<EventJson>),
     ("man/1", of::<man::Document>),
     ("models/1", of::<models::Document>),
     ("models-test/1", of::<models::TestDocument>),
     ("pause/1", of::<asking::Document>),
     ("projects/1", of::<projects::Document>),
+    ("prove/1", of::<prove::Document>),
     ("queue/1", of::<queue::Document>),
     ("recover/1", of::<asking::Document>),
     ("redrive/1", of::<RedriveDocument>),
@@ -88,6 +91,7 @@ const DOCUMENTS: &[(&str, Make)] = &[
     ("version/1", of::<Version>),
     ("watch/1", of::<watch::Document>),
     ("why/1", of::<why::Document>),
+    ("witness/1", of::<witness::Document>),
 ];
 
 /// Answers `loom schema`.

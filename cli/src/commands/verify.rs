@@ -6,8 +6,11 @@ use crate::exit::Exit;
 use crate::identify;
 use crate::output::{BAD, FAINT, GOOD, Output, WARN};
 use crate::project;
+use crate::receipts::{self, LevelJson, ReceiptJson, is_receipt};
 use crate::text::{bytes, clean, run8};
+use crate::vouching::Vouching;
 use loom_core::id::{StreamId, hex};
+use loom_replay::evidence::{Checked, EvidenceError, Level, check_store, of_store as of_store_level};
 use loom_replay::{Bad, Options, Redriven, ReplayError, Report, StoredRun, redrive, trace, verify};
 use loom_store::StoreError;
 use serde::Serialize;
@@ -18,7 +21,7 @@ use std::path::Path;
 /// Checks every byte of a store, a run or an exported file: chains, commits, ids, tree.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A run, or a file that `loom export` wrote; else the whole store.
+    /// A run, or a file that `loom export` or `loom prove` wrote; else the whole store.
     #[arg(value_name = "RUN|FILE")]
     target: Option<String>,
     /// Reads every blob that an event names, too.
@@ -31,6 +34,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COUNT")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+    #[command(flatten)]
+    vouching: Vouching,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -47,6 +52,10 @@ pub(super) struct Document {
     root: Option<String>,
     first_bad: Option<BadJson>,
     redriven: Option<Vec<RedrivenJson>>,
+    /// Checkpoints outside of the store that it is consistent with.
+    held_against: Option<usize>,
+    level: LevelJson,
+    receipt: Option<ReceiptJson>,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -72,11 +81,14 @@ struct Verified {
     report: Report,
     absent: Option<u64>,
     redriven: Vec<(StreamId, Redriven)>,
+    held_against: Option<usize>,
+    receipt: Option<Checked>,
 }
 
 /// Answers `loom verify`.
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let verified = match &arguments.target {
+        Some(file) if is_receipt(Path::new(file)) => of_receipt(Path::new(file), arguments)?,
         Some(file) if Path::new(file).is_file() => of_file(Path::new(file), arguments)?,
         target => match of_store(target.as_deref(), arguments, global, output) {
             // Damage is what this command is asked about: it is an answer.
@@ -95,7 +107,14 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
 
 fn found_bad(bad: Bad) -> Verified {
     let report = Report { first_bad: Some(bad), ..Report::default() };
-    Verified { what: "store".to_string(), report, absent: None, redriven: Vec::new() }
+    Verified {
+        what: "store".to_string(),
+        report,
+        absent: None,
+        redriven: Vec::new(),
+        held_against: None,
+        receipt: None,
+    }
 }
 
 fn of_file(file: &Path, arguments: &Arguments) -> Result<Verified, CliError> {
@@ -108,7 +127,53 @@ fn of_file(file: &Path, arguments: &Arguments) -> Result<Verified, CliError> {
         Err(error) => return Err(error.into()),
     };
     let redriven = if arguments.redrive { vec![(trace.stream, redrive(&trace)?)] } else { Vec::new() };
-    Ok(Verified { what, report: trace.report(), absent: Some(trace.absent.len() as u64), redriven })
+    Ok(Verified {
+        what,
+        report: trace.report(),
+        absent: Some(trace.absent.len() as u64),
+        redriven,
+        held_against: None,
+        receipt: None,
+    })
+}
+
+/// Checks a receipt. The report counts what it has; there is nothing more to read.
+fn of_receipt(file: &Path, arguments: &Arguments) -> Result<Verified, CliError> {
+    let checked = receipts::check(file, &arguments.vouching)?;
+    let report = Report { events: checked.events, root: Some(checked.root), ..Report::default() };
+    let what = format!("receipt {}", file.display());
+    Ok(Verified { what, report, absent: None, redriven: Vec::new(), held_against: None, receipt: Some(checked) })
+}
+
+/// Checks what is signed in a store that is whole, and holds it against what is kept of it elsewhere.
+fn held(arguments: &Arguments, opened: &project::Opened) -> Result<Option<usize>, CliError> {
+    let store = opened.store.as_ref();
+    let history = check_store(store)?;
+    let vouching = &arguments.vouching;
+    if let Some(wanted) = vouching.origin.filter(|wanted| *wanted != history.origin) {
+        return Err(EvidenceError::OtherStore { found: history.origin, wanted }.into());
+    }
+    if let (Some(pinned), Some(present)) = (vouching.pinned()?, history.keys.last())
+        && !history.leads(&pinned, &present.key)
+    {
+        return Err(EvidenceError::OtherKey { found: present.key, pinned }.into());
+    }
+    let Some(place) = &vouching.checkpoint else { return Ok(None) };
+    let project = opened.folder.parent().unwrap_or(&opened.folder);
+    let witnessed = place.read(&history.origin, project)?;
+    if witnessed.checkpoints.is_empty() {
+        return Err(CliError::NoCheckpoint { place: place.to_string() });
+    }
+    witnessed.hold(store, &history)?;
+    Ok(Some(witnessed.checkpoints.len()))
+}
+
+/// Returns what may be concluded.
+fn level(verified: &Verified) -> Level {
+    match &verified.receipt {
+        Some(checked) => checked.level.clone(),
+        None => of_store_level(verified.report.is_whole(), verified.held_against.is_some()),
+    }
 }
 
 fn of_store(
@@ -136,13 +201,17 @@ fn of_store(
             ("store".to_string(), report, streams)
         }
     };
+    let held_against = match report.is_whole() {
+        true => held(arguments, &opened)?,
+        false => None,
+    };
     let mut redriven = Vec::new();
     if arguments.redrive && report.is_whole() {
         for stream in streams.into_iter().filter(|stream| *stream != StreamId::STORE) {
             redriven.push((stream, redrive(&StoredRun::new(store, stream))?));
         }
     }
-    Ok(Verified { what, report, absent: None, redriven })
+    Ok(Verified { what, report, absent: None, redriven, held_against, receipt: None })
 }
 
 /// Damage goes before divergence, divergence before what cannot be known.
@@ -179,6 +248,9 @@ fn document(verified: &Verified, arguments: &Arguments) -> Document {
             sequence: bad.sequence,
             what: bad.what.clone(),
         }),
+        held_against: verified.held_against,
+        level: LevelJson::from(&level(verified)),
+        receipt: verified.receipt.as_ref().map(receipts::json),
         redriven: arguments.redrive.then(|| {
             let entries = verified.redriven.iter();
             entries
@@ -200,6 +272,9 @@ fn told(redriven: &Redriven) -> (&'static str, Option<u64>, Option<String>) {
 }
 
 fn print(verified: &Verified, output: &mut Output) -> Result<(), CliError> {
+    if let Some(checked) = &verified.receipt {
+        return receipts::print(&verified.what, checked, output);
+    }
     let report = &verified.report;
     let out = &mut output.out;
     let what = clean(&verified.what);
@@ -237,5 +312,8 @@ fn print(verified: &Verified, output: &mut Output) -> Result<(), CliError> {
     if !verified.redriven.is_empty() {
         writeln!(out, "{same} of {} runs come out again byte by byte", verified.redriven.len())?;
     }
-    Ok(())
+    if let Some(count) = verified.held_against {
+        writeln!(out, "{GOOD}consistent{GOOD:#} with {count} checkpoints that lie elsewhere")?;
+    }
+    receipts::level(&level(verified), output)
 }

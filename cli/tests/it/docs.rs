@@ -101,6 +101,11 @@ fn unattended() {
 }
 
 #[test]
+fn receipts_and_witnesses() {
+    check("receipts.md");
+}
+
+#[test]
 fn when_something_breaks() {
     check("trouble.md");
 }

@@ -281,6 +281,7 @@ impl Driven {
                     answer: Answer::Accept,
                     note: None,
                     artifact: Some(gate.artifact),
+                    signed: None,
                 },
             };
             let (reply, answered) = channel();
@@ -317,7 +318,7 @@ impl Driven {
     }
 
     /// Asks the real git, which writes nothing for what is asked here.
-    fn git(&self, arguments: &[&str]) -> String {
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new(program("git")).current_dir(self.project()).args(arguments).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim_end().to_string()
     }

@@ -14,6 +14,7 @@ mod demo;
 mod docs;
 mod doctoring;
 mod driven;
+mod evidence;
 mod exit_codes;
 mod explaining;
 mod files;

@@ -275,24 +275,69 @@ pub fn input(run: &Run, one: &Move) -> Input {
         Move::Orphan(id) => EffectOrphaned { effect: *id }.into(),
         Move::Answer(gate, answer) => {
             asked(&mut actor);
-            GateAnswered { request, gate: *gate, answer: *answer, note: None, artifact: None }.into()
+            GateAnswered {
+                request,
+                gate: *gate,
+                answer: *answer,
+                note: None,
+                artifact: None,
+                signature: None,
+                signer: None,
+            }
+            .into()
         }
         Move::AnswerWithNote(gate, answer) => {
             asked(&mut actor);
-            GateAnswered { request, gate: *gate, answer: *answer, note: Some(typed(b"note")), artifact: None }.into()
+            GateAnswered {
+                request,
+                gate: *gate,
+                answer: *answer,
+                note: Some(typed(b"note")),
+                artifact: None,
+                signature: None,
+                signer: None,
+            }
+            .into()
         }
         Move::StaleGate(gate) => {
             asked(&mut actor);
-            GateAnswered { request, gate: *gate, answer: Answer::Accept, note: None, artifact: None }.into()
+            GateAnswered {
+                request,
+                gate: *gate,
+                answer: Answer::Accept,
+                note: None,
+                artifact: None,
+                signature: None,
+                signer: None,
+            }
+            .into()
         }
         Move::StaleArtifact(gate) => {
             asked(&mut actor);
             let shown = Some(Digest([0xaf; 32]));
-            GateAnswered { request, gate: *gate, answer: Answer::Accept, note: None, artifact: shown }.into()
+            GateAnswered {
+                request,
+                gate: *gate,
+                answer: Answer::Accept,
+                note: None,
+                artifact: shown,
+                signature: None,
+                signer: None,
+            }
+            .into()
         }
         Move::SpawnAnswers(gate) => {
             actor = Actor::Person { id: "uid:1000".into(), assurance: Assurance::Asserted, descends: Some(1) };
-            GateAnswered { request, gate: *gate, answer: Answer::Accept, note: None, artifact: None }.into()
+            GateAnswered {
+                request,
+                gate: *gate,
+                answer: Answer::Accept,
+                note: None,
+                artifact: None,
+                signature: None,
+                signer: None,
+            }
+            .into()
         }
         Move::Risk(finding) => {
             asked(&mut actor);

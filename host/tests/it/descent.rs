@@ -77,7 +77,13 @@ fn an_answer_from_below_a_spawn_is_refused_and_the_gate_waits_on() {
     let actor = local_actor(&Environment { descends: Some(spawn), ..project.environment() });
     assert_eq!(said, format!("{actor:?}"));
     let gate = going.gate().unwrap();
-    let ask = Ask::Answer { gate: gate.sequence, answer: Answer::Accept, note: None, artifact: Some(gate.artifact) };
+    let ask = Ask::Answer {
+        gate: gate.sequence,
+        answer: Answer::Accept,
+        note: None,
+        artifact: Some(gate.artifact),
+        signed: None,
+    };
     let request = Request { stream: going.stream, id: request_id(), actor, ask };
     going.session.request(request).unwrap();
     going.drive();

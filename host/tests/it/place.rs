@@ -122,7 +122,7 @@ fn a_run_that_is_refused_leaves_nothing_behind() {
 /// Accepts a gate by its number and the digest that was shown; returns what became of that, in the log's words.
 fn accept(going: &mut Going, gate: u64, artifact: Option<Digest>) -> String {
     let before = going.events().len();
-    going.ask(Ask::Answer { gate, answer: Answer::Accept, note: None, artifact }).unwrap();
+    going.ask(Ask::Answer { gate, answer: Answer::Accept, note: None, artifact, signed: None }).unwrap();
     let after = going.events().split_off(before);
     let told = after.into_iter().map(|event| match event.body {
         Event::RequestDeclined(declined) => declined.reason,

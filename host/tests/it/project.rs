@@ -230,7 +230,7 @@ impl Going {
     /// Answers the gate that waits and drives on.
     pub(crate) fn answer(&mut self, answer: Answer) {
         let gate = self.gate().expect("a gate waits");
-        let ask = Ask::Answer { gate: gate.sequence, answer, note: None, artifact: Some(gate.artifact) };
+        let ask = Ask::Answer { gate: gate.sequence, answer, note: None, artifact: Some(gate.artifact), signed: None };
         self.ask(ask).unwrap();
     }
 

@@ -57,8 +57,13 @@ fn notes_advice_findings_and_the_output_of_checks_stand_in_the_next_prompt() {
     let gate = going.gate().unwrap();
     assert_eq!(gate.role, "final", "{}", going.why());
     let note = "call it a remark".to_string();
-    let ask =
-        Ask::Answer { gate: gate.sequence, answer: Answer::Revise, note: Some(note), artifact: Some(gate.artifact) };
+    let ask = Ask::Answer {
+        gate: gate.sequence,
+        answer: Answer::Revise,
+        note: Some(note),
+        artifact: Some(gate.artifact),
+        signed: None,
+    };
     going.ask(ask).unwrap();
     let (agents, prompts): (Vec<String>, Vec<String>) = prompts(&going).into_iter().unzip();
     assert_eq!(agents[..3], ["implementer", "implementer", "implementer-escalated"]);

@@ -206,7 +206,7 @@ fn nobody_who_listens_is_no_reason_to_lose_a_request() {
 /// Answers a gate by its number and the digest that was shown, and returns what became of that, in the log's words.
 fn answer(rig: &mut Rig, stream: StreamId, id: &str, gate: u64, artifact: Option<Digest>) -> String {
     let before = rig.events(stream).len();
-    rig.request(stream, id, Ask::Answer { gate, answer: Answer::Accept, note: None, artifact }).unwrap();
+    rig.request(stream, id, Ask::Answer { gate, answer: Answer::Accept, note: None, artifact, signed: None }).unwrap();
     let after = rig.events(stream).split_off(before);
     let names: Vec<String> = after
         .into_iter()
@@ -240,7 +240,7 @@ fn rework(rig: &mut Rig) {
 fn an_answer_to_a_gate_that_does_not_wait_is_recorded_and_decides_nothing() {
     let mut rig = Rig::new();
     let (other, _) = parked(&mut rig, "other");
-    let revise = |gate| Ask::Answer { gate, answer: Answer::Revise, note: None, artifact: None };
+    let revise = |gate| Ask::Answer { gate, answer: Answer::Revise, note: None, artifact: None, signed: None };
     let gate = rig.engine.run(other).unwrap().state.gate.clone().unwrap();
     rig.request(other, "back", revise(gate.sequence)).unwrap();
     rework(&mut rig);

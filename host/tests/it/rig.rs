@@ -274,8 +274,13 @@ impl Rig {
 
     pub(crate) fn accept(&mut self, stream: StreamId, id: &str) -> Result<(u64, bool), HostError> {
         let gate = self.engine.run(stream).unwrap().state.gate.clone().expect("a gate waits");
-        let ask =
-            Ask::Answer { gate: gate.sequence, answer: Answer::Accept, note: None, artifact: Some(gate.artifact) };
+        let ask = Ask::Answer {
+            gate: gate.sequence,
+            answer: Answer::Accept,
+            note: None,
+            artifact: Some(gate.artifact),
+            signed: None,
+        };
         self.request(stream, id, ask)
     }
 
@@ -286,7 +291,8 @@ impl Rig {
             _ => None,
         });
         let body = answered.expect("the answer is on record");
-        let ask = Ask::Answer { gate: body.gate, answer: body.answer, note: None, artifact: body.artifact };
+        let ask =
+            Ask::Answer { gate: body.gate, answer: body.answer, note: None, artifact: body.artifact, signed: None };
         self.request(stream, id, ask).unwrap()
     }
 

@@ -182,6 +182,8 @@ impl<'s> Maker<'s> {
                         answer: Answer::Accept,
                         note: None,
                         artifact: Some(gate.artifact),
+                        signature: None,
+                        signer: None,
                     };
                     self.step(ann(), body.into(), Vec::new());
                 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod drifting;
+mod evidence;
 mod made;
 #[path = "../../../core/tests/it/plain.rs"]
 mod plain;

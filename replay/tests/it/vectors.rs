@@ -132,7 +132,7 @@ impl Records for Held {
 
 /// Compares a generated file with what is in the tree, or writes it.
 #[track_caller]
-fn generated(name: &str, text: &str) {
+pub(crate) fn generated(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../specs/vectors").join(name);
     if std::env::var_os("LOOM_UPDATE").is_some() {
         fs::write(&path, text).unwrap();

@@ -241,7 +241,9 @@ impl World {
             | Event::RunResumed(_)
             | Event::TimerFired(_)
             | Event::EffectOrphaned(_)
-            | Event::StoreCreated(_) => return None,
+            | Event::StoreCreated(_)
+            | Event::KeyAdded(_)
+            | Event::KeyRetired(_) => return None,
         };
         Some(format!("{name} {text}"))
     }
@@ -371,7 +373,7 @@ impl World {
             text = after;
         }
         let answer = Answer::of(text).unwrap_or_else(|| panic!("`{text}` is no answer"));
-        GateAnswered { request, gate, answer, note, artifact }.into()
+        GateAnswered { request, gate, answer, note, artifact, signature: None, signer: None }.into()
     }
 
     /// Returns the sequence of what is under way by this name.

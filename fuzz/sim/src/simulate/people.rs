@@ -287,7 +287,7 @@ impl People {
                 3..8 => (gate.sequence, Some(gate.artifact)),
                 _ => (gate.sequence, None),
             };
-            return Ask::Answer { gate: sequence, answer, note, artifact };
+            return Ask::Answer { gate: sequence, answer, note, artifact, signed: None };
         }
         let findings: Vec<u64> = state.findings.keys().copied().collect();
         if state.hold.is_some() && chance.happens(300) {
@@ -298,7 +298,13 @@ impl People {
                 Ask::AcceptRisk { finding: chance.one(&findings).copied().unwrap_or(3), reason: "I know".to_string() }
             }
             6..10 => Ask::Steer { note: "be brief".to_string() },
-            10 => Ask::Answer { gate: chance.below(state.next), answer: Answer::Accept, note, artifact: None },
+            10 => Ask::Answer {
+                gate: chance.below(state.next),
+                answer: Answer::Accept,
+                note,
+                artifact: None,
+                signed: None,
+            },
             11 => Ask::AddRules { text: MORE_RULES.to_string() },
             20 => Ask::Pause,
             21 => Ask::Resume,

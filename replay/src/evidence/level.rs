@@ -1,0 +1,171 @@
+//! Levels: what a reader may conclude, computed from what was checked (LEVEL-1).
+
+use super::cover::Part;
+use super::error::{EvidenceError, broken};
+use super::history::History;
+use super::note::{PublicKey, is_signed};
+use super::receipt::About;
+use super::statement::answer_of;
+use loom_core::event::Envelope;
+use loom_core::id::{Actor, Assurance, hex};
+use loom_core::keys::answer;
+use loom_core::kind::{Event, GateAnswered};
+use loom_core::word::{DecidedBy, GateOutcome};
+use loom_store::Store;
+use std::collections::BTreeSet;
+
+/// A level, and what is missing for the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    /// 0 to 5.
+    pub number: u8,
+    /// What the next one needs; `None` at the last.
+    pub missing: Option<String>,
+}
+
+impl Level {
+    /// Returns the level's name.
+    pub fn name(&self) -> &'static str {
+        match self.number {
+            0 => "asserted",
+            1 => "recorded",
+            2 => "chained and whole",
+            3 => "checkpointed and witnessed",
+            4 => "effects witnessed by the host",
+            _ => "approvals signed",
+        }
+    }
+
+    fn below(number: u8, missing: impl Into<String>) -> Self {
+        Level { number, missing: Some(missing.into()) }
+    }
+}
+
+/// Returns the level of a store, a run or a trace that was verified.
+pub fn of_store(is_whole: bool, is_checkpointed: bool) -> Level {
+    match (is_whole, is_checkpointed) {
+        (false, _) => Level::below(0, "what is recorded must be what was written"),
+        (true, false) => Level::below(2, "a checkpoint that lies outside of the store: `--checkpoint`"),
+        (true, true) => Level::below(3, "levels 4 and 5 are those of a run's or a gate's receipt: `loom prove`"),
+    }
+}
+
+/// What was found out about who vouches for a receipt.
+pub(super) struct Vouched {
+    pub(super) is_pinned: bool,
+    pub(super) is_witnessed: bool,
+}
+
+/// Returns the level of a receipt whose proofs and signatures hold.
+pub(super) fn of_receipt(about: About, part: &Part<'_>, vouched: &Vouched, persons: &[PublicKey]) -> Level {
+    if !vouched.is_pinned {
+        return Level::below(2, "the key that signed is one that nobody vouched for: `--key`");
+    }
+    if !vouched.is_witnessed {
+        return Level::below(2, "nobody outside of the store witnessed the checkpoint: `--witness` or `--checkpoint`");
+    }
+    if let Some(missing) = unwitnessed(about, part) {
+        return Level::below(3, missing);
+    }
+    match unsigned(part, persons) {
+        Some(missing) => Level::below(4, missing),
+        None => Level { number: 5, missing: None },
+    }
+}
+
+/// Returns the first effect that the host did not witness.
+fn unwitnessed(about: About, part: &Part<'_>) -> Option<String> {
+    let mut done = BTreeSet::new();
+    let mut is_closed = false;
+    for covered in part.values() {
+        match &covered.envelope.body {
+            Event::SpawnFinished(body) => drop(done.insert(body.spawn)),
+            Event::CheckFinished(body) => drop(done.insert(body.request)),
+            Event::MergeFinished(body) => drop(done.insert(body.merge)),
+            Event::RunClosed(_) => is_closed = true,
+            _ => {}
+        }
+    }
+    for (sequence, covered) in part {
+        let fence = match &covered.envelope.body {
+            Event::SpawnRequested(_) | Event::CheckRequested(_) | Event::MergeIntended(_)
+                if !done.contains(sequence) =>
+            {
+                let kind = covered.envelope.body.schema().name;
+                return Some(format!("{kind} #{sequence} has no outcome that the host witnessed"));
+            }
+            Event::SpawnFinished(body) => &body.fence,
+            Event::CheckFinished(body) => &body.fence,
+            _ => continue,
+        };
+        if fence.as_deref() == Some("none") {
+            return Some(format!("#{sequence} was done without a fence"));
+        }
+    }
+    (about == About::Run && !is_closed).then(|| "the run has not ended in it".to_string())
+}
+
+/// Returns what keeps the approvals from being signed by people whom the reader knows.
+fn unsigned(part: &Part<'_>, persons: &[PublicKey]) -> Option<String> {
+    let mut approvals = 0;
+    for (sequence, covered) in part {
+        let Event::GateDecided(decided) = &covered.envelope.body else { continue };
+        if decided.outcome != GateOutcome::Accepted {
+            continue;
+        }
+        approvals += 1;
+        let signer = match answer_of(part, *sequence).map(|answer| &answer.body) {
+            Some(Event::GateAnswered(GateAnswered { signer: Some(signer), .. })) if decided.by == DecidedBy::Person => {
+                signer
+            }
+            _ => return Some(format!("the approval #{sequence} is not signed: `loom answer --sign`")),
+        };
+        if !persons.contains(signer) {
+            return Some(format!(
+                "the approval #{sequence} is signed by {}, whom nobody vouched for: `--person`",
+                hex(signer)
+            ));
+        }
+    }
+    (approvals == 0).then(|| "there is no approval in it".to_string())
+}
+
+/// Checks the signatures of all answers that are there (SIGNED-2).
+pub(super) fn check_answers(part: &Part<'_>) -> Result<(), EvidenceError> {
+    part.values().try_for_each(|covered| check_answer(&covered.envelope))
+}
+
+fn check_answer(envelope: &Envelope) -> Result<(), EvidenceError> {
+    let Event::GateAnswered(body) = &envelope.body else { return Ok(()) };
+    let says_signed = matches!(envelope.actor, Actor::Person { assurance: Assurance::Signed, .. });
+    let wrong = |what: &str| Err(broken("SIGNED-2", format!("the answer #{}: {what}", envelope.sequence)));
+    match (says_signed, body.signature, body.signer, body.artifact) {
+        (false, None, None, _) => Ok(()),
+        (true, Some(signature), Some(signer), Some(artifact)) => {
+            let message = answer(&envelope.stream, body.gate, body.answer, &artifact);
+            if is_signed(&signer, &message, &signature) { Ok(()) } else { wrong("its signature does not fit") }
+        }
+        _ => wrong("its actor and its signature do not belong together"),
+    }
+}
+
+/// Checks what is signed in a store: its keys, and the answers to gates (KEYS-1, KEYS-2, SIGNED-2).
+///
+/// # Errors
+/// The first law that is broken, and what keeps the store from being read.
+pub fn check_store(store: &dyn Store) -> Result<History, EvidenceError> {
+    let history = History::of_store(store)?;
+    let mut from = 0;
+    loop {
+        let answers = store.by_kind(&[GateAnswered::SCHEMA.code], from, 1024)?;
+        for position in &answers {
+            for stored in store.events(*position, 1)? {
+                check_answer(&crate::refold::envelope(&stored.event, stored.position)?)?;
+            }
+        }
+        match answers.last() {
+            Some(last) => from = last + 1,
+            None => return Ok(history),
+        }
+    }
+}
