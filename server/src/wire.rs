@@ -435,7 +435,9 @@ impl TryFrom<AskWire> for Ask {
                 artifact: artifact.map(|artifact| Digest(artifact.0)),
                 signed: match (signature, signer) {
                     (None, None) => None,
-                    (Some(signature), Some(signer)) => Some(Box::new(Signed { signature: signature.0, signer: signer.0 })),
+                    (Some(signature), Some(signer)) => {
+                        Some(Box::new(Signed { signature: signature.0, signer: signer.0 }))
+                    }
                     _ => return Err("a signature comes with its key".to_string()),
                 },
             },

@@ -51,8 +51,16 @@ fn every_checkpoint_is_the_stores_or_refused_as_it_says() {
         ("a size with a sign", noted(&format!("{name}\n+20\n{root}\n"), 2), Some("CHECKPOINT-1")),
         ("a size beyond 64 bits", noted(&format!("{name}\n18446744073709551616\n{root}\n"), 2), Some("CHECKPOINT-1")),
         ("no size", noted(&format!("{name}\n{root}\n"), 2), Some("CHECKPOINT-1")),
-        ("a root of 31 bytes", noted(&format!("{name}\n20\n{}\n", data_encoding::BASE64.encode(&ROOT[1..])), 2), Some("CHECKPOINT-1")),
-        ("a root without padding", noted(&format!("{name}\n20\n{}\n", root.trim_end_matches('=')), 2), Some("CHECKPOINT-1")),
+        (
+            "a root of 31 bytes",
+            noted(&format!("{name}\n20\n{}\n", data_encoding::BASE64.encode(&ROOT[1..])), 2),
+            Some("CHECKPOINT-1"),
+        ),
+        (
+            "a root without padding",
+            noted(&format!("{name}\n20\n{}\n", root.trim_end_matches('=')), 2),
+            Some("CHECKPOINT-1"),
+        ),
         ("an empty first line", noted(&format!("\n20\n{root}\n"), 2), Some("CHECKPOINT-1")),
         ("of another store", with(&name[5..], &hex(&[7; 16])), Some("CHECKPOINT-1")),
         ("in upper case", noted(&text.replace(&name, &name.to_uppercase()), 2), Some("CHECKPOINT-1")),
@@ -70,7 +78,11 @@ fn every_checkpoint_is_the_stores_or_refused_as_it_says() {
         ("another size than signed", with("\n20\n", "\n21\n"), Some("CHECKPOINT-2")),
         ("another root than signed", with(&root[..4], "AAAA"), Some("CHECKPOINT-2")),
         ("signed twice", format!("{good}{line}\n"), Some("CHECKPOINT-2")),
-        ("signed by two keys of the store", format!("{good}{}\n", signed(20, 1).lines().last().unwrap()), Some("CHECKPOINT-2")),
+        (
+            "signed by two keys of the store",
+            format!("{good}{}\n", signed(20, 1).lines().last().unwrap()),
+            Some("CHECKPOINT-2"),
+        ),
         ("under a key that came later", signed(10, 2), Some("CHECKPOINT-3")),
         ("under a key that was retired", signed(12, 1), Some("CHECKPOINT-3")),
     ];
@@ -98,10 +110,12 @@ fn every_checkpoint_is_the_stores_or_refused_as_it_says() {
 fn a_file_has_checkpoints_with_an_empty_line_between_two() {
     let [one, two] = [signed(5, 1), signed(20, 2)];
     let sizes = |text: &str| read_all(text).map(|found| found.iter().map(|found| found.size).collect::<Vec<_>>());
-    assert_eq!(sizes("").unwrap(), []);
+    assert!(sizes("").unwrap().is_empty());
     assert_eq!(sizes(&one).unwrap(), [5]);
     assert_eq!(sizes(&format!("{one}\n{two}")).unwrap(), [5, 20]);
-    for broken in [format!("{one}{two}"), format!("{one}\n\n{two}"), format!("{one}\n"), format!("{one}\nx"), "x".into()] {
+    for broken in
+        [format!("{one}{two}"), format!("{one}\n\n{two}"), format!("{one}\n"), format!("{one}\nx"), "x".into()]
+    {
         let error: EvidenceError = read_all(&broken).unwrap_err();
         assert!(matches!(error.law(), Some("WITNESS-1" | "CHECKPOINT-1")), "{error}");
     }

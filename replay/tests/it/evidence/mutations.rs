@@ -44,7 +44,8 @@ fn no_byte_of_an_events_receipt_can_be_another() {
 #[test]
 fn no_byte_of_a_runs_receipt_can_be_another() {
     let store = store();
-    let rules = "loom rules 1\nset s \"s\"\n\nrule r on run.cancelled\n  require false\n  message \"m\"\n  origin \"o\"\n";
+    let rules =
+        "loom rules 1\nset s \"s\"\n\nrule r on run.cancelled\n  require false\n  message \"m\"\n  origin \"o\"\n";
     sampled(&made(&store, whole_run(&store, runs(&store)[1]), &[rules], 1), 17);
     sampled(&made(&store, whole_run(&store, runs(&store)[0]), &[], 1), 701);
 }
