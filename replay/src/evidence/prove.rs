@@ -128,7 +128,11 @@ fn of_run(
     events: &mut BTreeMap<u64, Vec<u8>>,
 ) -> Result<Option<u64>, EvidenceError> {
     let mut last = None;
-    for stored in stream_of(store, subject.stream, 0, subject.sequence)? {
+    let events_of = stream_of(store, subject.stream, 0, subject.sequence)?;
+    if events_of.len() as u64 != subject.sequence.saturating_add(1) {
+        return Err(EvidenceError::Unprovable("the run does not have that event".to_string()));
+    }
+    for stored in events_of {
         last = Some(stored.position);
         events.insert(stored.position, stored.event.bytes);
     }

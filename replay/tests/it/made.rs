@@ -52,8 +52,16 @@ pub(crate) fn origin() -> loom_core::commit::Checked<()> {
 
 /// Makes a run in a store and returns its stream. `number` names it and sets its time.
 pub(crate) fn made_run(store: &dyn Store, number: u64, until: Until) -> StreamId {
-    Maker::open(store, number).drive(until)
+    made_answered_run(store, number, until, &|_, _| ann())
 }
+
+/// Makes a run whose answers are changed before they are given; what changes them says who gives them.
+pub(crate) fn made_answered_run(store: &dyn Store, number: u64, until: Until, change: &Answers<'_>) -> StreamId {
+    Maker::open(store, number).drive(until, change)
+}
+
+/// What changes an answer of a run.
+type Answers<'c> = dyn Fn(StreamId, &mut GateAnswered) -> Actor + 'c;
 
 fn bundle() -> (Bundle, Vec<Blob>) {
     let (template, schema) = (Blob::plain(b"Do it."), Blob::plain(b"{}"));
@@ -152,7 +160,7 @@ impl<'s> Maker<'s> {
         maker
     }
 
-    fn drive(mut self, until: Until) -> StreamId {
+    fn drive(mut self, until: Until, change: &Answers<'_>) -> StreamId {
         let stream = self.run.state.stream;
         loop {
             let state = &self.run.state;
@@ -176,7 +184,7 @@ impl<'s> Maker<'s> {
                 (None, Some(_)) if until == Until::Gate => return stream,
                 (None, Some(gate)) => {
                     let request = format!("answer {}", gate.sequence).into_bytes();
-                    let body = GateAnswered {
+                    let mut body = GateAnswered {
                         request,
                         gate: gate.sequence,
                         answer: Answer::Accept,
@@ -185,7 +193,8 @@ impl<'s> Maker<'s> {
                         signature: None,
                         signer: None,
                     };
-                    self.step(ann(), body.into(), Vec::new());
+                    let actor = change(stream, &mut body);
+                    self.step(actor, body.into(), Vec::new());
                 }
                 (None, None) => unreachable!("a run waits for something or has ended"),
             }

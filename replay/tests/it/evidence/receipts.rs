@@ -2,18 +2,18 @@
 //! and those that every verifier refuses, with a law that is broken.
 
 use super::forge::*;
-use crate::made::{ORIGIN, Until, made_run, origin};
+use crate::made::{ORIGIN, Until, made_answered_run, made_run, origin};
 use crate::plain::hex;
 use crate::vectors::generated;
 use data_encoding::BASE64;
-use loom_core::event::{Envelope, Recorded};
-use loom_core::id::{Actor, Assurance, EventHasher, StreamId};
+use loom_core::event::Envelope;
+use loom_core::id::{Actor, Assurance, StreamId};
 use loom_core::keys::answer;
-use loom_core::kind::{Event, KeyAdded};
+use loom_core::kind::{Event, GateAnswered, KeyAdded};
 use loom_core::multiproof::nodes_beside;
 use loom_core::word::GateOutcome;
 use loom_replay::evidence::{About, EvidenceError, Pins, Receipt, Subject, Verifier, prove, sign_checkpoint, verify};
-use loom_store::{Append, MemoryStore, Store};
+use loom_store::{MemoryStore, Store};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -73,44 +73,17 @@ fn positions(receipt: &Receipt) -> Vec<u64> {
     receipt.events.iter().map(|(position, _)| *position).collect()
 }
 
-/// A store like [`store`], whose first run's events were changed and then linked anew: all that a forger without keys
-/// can do, and a person with one.
-fn rewritten(change: &dyn Fn(&mut Envelope)) -> MemoryStore {
-    let from = MemoryStore::create(&origin());
-    let stream = made_run(&from, 1, Until::End);
-    let to = MemoryStore::create(&origin());
-    add_key(&to, KeyAdded { key: public(1), before: None, signature: None });
-    let (hasher, mut last, mut commit) = (EventHasher::default(), Default::default(), Vec::new());
-    let events = from.read(stream, 0, usize::MAX).unwrap();
-    for (at, stored) in events.iter().enumerate() {
-        let mut envelope = Envelope::decode(&stored.event.bytes).unwrap();
-        change(&mut envelope);
-        envelope.previous = last;
-        let event = Recorded::of(&envelope, &hasher);
-        last = event.id;
-        commit.push(event);
-        let next = events.get(at + 1).map(|next| Envelope::decode(&next.event.bytes).unwrap());
-        if next.is_none_or(|next| next.count.is_some()) {
-            let append = Append::of(&std::mem::take(&mut commit), Vec::new()).unwrap();
-            assert!(to.append(vec![append]).pop().unwrap().is_ok());
-        }
-    }
-    to
-}
-
-/// Signs every answer with hand 5; `alter` changes the signature afterwards.
-fn signed(alter: impl Fn(&mut Envelope)) -> MemoryStore {
-    rewritten(&|envelope| {
-        let (stream, is_answer) = (envelope.stream, matches!(envelope.body, Event::GateAnswered(_)));
-        if let Event::GateAnswered(body) = &mut envelope.body {
-            let message = answer(&stream, body.gate, body.answer, &body.artifact.unwrap());
-            (body.signature, body.signer) = (Some(sign(5)(&message)), Some(public(5)));
-            envelope.actor = Actor::Person { id: "ann".into(), assurance: Assurance::Signed, descends: None };
-        }
-        if is_answer {
-            alter(envelope);
-        }
-    })
+/// A store whose answers are signed by hand 5; `alter` changes the signature afterwards.
+fn signed(alter: impl Fn(&mut GateAnswered)) -> MemoryStore {
+    let store = MemoryStore::create(&origin());
+    add_key(&store, KeyAdded { key: public(1), before: None, signature: None });
+    made_answered_run(&store, 1, Until::End, &|stream, body| {
+        let message = answer(&stream, body.gate, body.answer, &body.artifact.unwrap());
+        (body.signature, body.signer) = (Some(sign(5)(&message)), Some(public(5)));
+        alter(body);
+        Actor::Person { id: "ann".into(), assurance: Assurance::Signed, descends: None }
+    });
+    store
 }
 
 struct Case {
@@ -216,13 +189,13 @@ fn refused() -> Vec<Case> {
         let line = r.checkpoint.lines().last().unwrap().to_string();
         r.checkpoint.push_str(&format!("{line}\n"));
     });
-    case("a checkpoint of more events", "RECEIPT-3", &|r| r.checkpoint = again(size + 1, root, 1));
-    case("a checkpoint of fewer events", "RECEIPT-3", &|r| r.checkpoint = again(size - 1, root, 1));
+    case("a checkpoint of more events", "RECEIPT-8", &|r| r.checkpoint = again(size + 1, root, 1));
+    case("a checkpoint of fewer events", "RECEIPT-8", &|r| r.checkpoint = again(size - 1, root, 1));
     case("a checkpoint of another root", "RECEIPT-3", &|r| r.checkpoint = again(size, [7; 32], 1));
-    case("an altered size", "RECEIPT-3", &|r| {
+    case("an altered size", "CHECKPOINT-2", &|r| {
         r.checkpoint = r.checkpoint.replacen(&format!("\n{size}\n"), &format!("\n{}\n", size - 1), 1);
     });
-    case("a node less", "RECEIPT-3", &|r| drop(r.nodes.pop()));
+    case("a node less", "RECEIPT-3", &|r| r.nodes.truncate(r.nodes.len() - 1));
     case("a node more", "RECEIPT-3", &|r| r.nodes.push([0; 32]));
     case("an altered node", "RECEIPT-3", &|r| r.nodes[0][0] ^= 1);
     case("nodes in another order", "RECEIPT-3", &|r| r.nodes.swap(0, 1));
@@ -234,7 +207,7 @@ fn refused() -> Vec<Case> {
     case("an event that is none", "RECEIPT-3", &|r| r.events[3].1 = vec![0xa0]);
     case("no event", "RECEIPT-3", &|r| r.events.clear());
     case("another origin", "RECEIPT-4", &|r| r.origin[0] ^= 1);
-    case("another subject that is covered", "RECEIPT-6", &|r| r.subject = *positions(r).last().unwrap());
+    case("another subject that is covered", "RECEIPT-6", &|r| r.subject = positions(r)[r.events.len() - 2]);
     case("a subject that is not covered", "RECEIPT-6", &|r| r.subject += 1);
     case("a gate as an event", "RECEIPT-6", &|r| r.about = About::Event);
     case("a gate as a run", "RECEIPT-6", &|r| r.about = About::Run);
@@ -277,9 +250,11 @@ fn refused() -> Vec<Case> {
         let body = Envelope::decode(&store.events(*position, 1).unwrap()[0].event.bytes).unwrap().body;
         matches!(body, Event::KeyAdded(_))
     });
-    hand("the key is not on record", "CHECKPOINT-2", About::Gate, &without(of_key.unwrap()), good.subject, &good);
+    let of_key = of_key.unwrap();
+    let own_key = first_gate[of_key];
+    hand("the key is not on record", "CHECKPOINT-2", About::Gate, &without(of_key), good.subject, &good);
     hand("the run's first event is missing", "RECEIPT-5", About::Gate, &without(1), good.subject, &good);
-    hand("the gate is missing", "RECEIPT-6", About::Gate, &without(3), first_gate[3] + 0, &good);
+    hand("the gate is missing", "RECEIPT-6", About::Gate, &without(3), first_gate[3], &good);
     let position_of = |sequence| store.read(ended, sequence, 1).unwrap()[0].position;
     let decided = find(
         &store,
@@ -301,8 +276,9 @@ fn refused() -> Vec<Case> {
     hand("a run with a gap", "RECEIPT-6", About::Run, &gap, run.subject, &run);
     let cut: Vec<u64> = whole.iter().copied().filter(|position| *position != run.subject).collect();
     hand("a run that is cut off inside a commit", "RECEIPT-6", About::Run, &cut, *cut.last().unwrap(), &run);
-    hand("a check as a gate", "RECEIPT-6", About::Gate, &[0, whole[0].max(1), own(0)], own(0), &good);
-    hand("the store's own stream as a run", "RECEIPT-6", About::Run, &[0, positions(&good)[of_key.unwrap()]], 0, &good);
+    let check = position_of(find(&store, ended, |event| matches!(event, Event::CheckFinished(_))));
+    hand("a check as a gate", "RECEIPT-6", About::Gate, &[0, position_of(0), check, own_key], check, &good);
+    hand("the store's own stream as a run", "RECEIPT-6", About::Run, &[0, own_key], 0, &good);
 
     let holds = made(&store, whole_run(&store, begun), &[RULES], 1);
     let ruled = |name,
@@ -329,32 +305,19 @@ fn refused() -> Vec<Case> {
     for (name, store) in [
         (
             "a signed answer whose signature does not fit",
-            signed(|envelope| {
-                if let Event::GateAnswered(body) = &mut envelope.body {
-                    body.signature = Some(sign(5)(b"something else"));
-                }
-            }),
+            signed(|body| body.signature = Some(sign(5)(b"something else"))),
+        ),
+        ("a signed answer under another key", signed(|body| body.signer = Some(public(6)))),
+        (
+            "a signed answer of small order",
+            signed(|body| (body.signature, body.signer) = (Some([0; 64]), Some([0; 32]))),
         ),
         (
-            "a signed answer under another key",
-            signed(|envelope| {
-                if let Event::GateAnswered(body) = &mut envelope.body {
-                    body.signer = Some(public(6));
-                }
-            }),
-        ),
-        (
-            "a signed answer whose actor is asserted",
-            signed(|envelope| {
-                envelope.actor = Actor::Person { id: "ann".into(), assurance: Assurance::Asserted, descends: None };
-            }),
-        ),
-        (
-            "an answer that says signed and is not",
-            signed(|envelope| {
-                if let Event::GateAnswered(body) = &mut envelope.body {
-                    (body.signature, body.signer) = (None, None);
-                }
+            "a signature of another answer",
+            signed(|body| {
+                let stream = StreamId::of_run(&ORIGIN, b"made 1");
+                let message = answer(&stream, body.gate, loom_core::word::Answer::Reject, &body.artifact.unwrap());
+                body.signature = Some(sign(5)(&message));
             }),
         ),
     ] {
@@ -401,14 +364,17 @@ fn pins(from: &Value) -> Pins {
 
 #[test]
 fn every_receipt_holds_or_is_refused_as_it_says() {
-    let mut lines = String::new();
+    let (mut lines, mut wrong) = (String::new(), Vec::new());
     for Case { name, receipt, pins: vouched, expected } in accepted().into_iter().chain(refused()) {
         let read = Receipt::read(&receipt).and_then(|receipt| verify(&receipt, &pins(&vouched)));
         let found = read.map(|checked| checked.level.number);
-        match (&found, expected) {
-            (Ok(level), Ok(wanted)) => assert_eq!(*level, wanted, "{name}"),
-            (Err(error), Err(law)) => assert_eq!(error.law(), Some(law), "{name}: {error}"),
-            _ => panic!("{name}: {found:?}"),
+        let fits = match (&found, expected) {
+            (Ok(level), Ok(wanted)) => *level == wanted,
+            (Err(error), Err(law)) => error.law() == Some(law),
+            _ => false,
+        };
+        if !fits {
+            wrong.push(format!("{name}: {found:?}, not {expected:?}"));
         }
         let outcome = match expected {
             Ok(level) => format!("\"level\": {level}"),
@@ -417,6 +383,7 @@ fn every_receipt_holds_or_is_refused_as_it_says() {
         lines +=
             &format!("{{\"name\": \"{name}\", \"receipt\": \"{}\", \"pins\": {vouched}, {outcome}}}\n", hex(&receipt));
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     generated("receipts.jsonl", &lines);
 }
 
@@ -432,7 +399,7 @@ fn nothing_is_proven_under_what_does_not_cover_it() {
     assert!(matches!(refused(subject, &early), EvidenceError::Unprovable(_)));
     assert!(matches!(
         refused(Subject { sequence: 99, ..whole_run(&store, begun) }, &early),
-        EvidenceError::Broken { .. } | EvidenceError::Unprovable(_)
+        EvidenceError::Unprovable(_)
     ));
     let future = sign_checkpoint(&ORIGIN, store.size() + 1, &[0; 32], public(1), &sign(1));
     assert!(matches!(refused(whole_run(&store, ended), &future), EvidenceError::Truncated { .. }));
