@@ -1,15 +1,19 @@
 //! Judging is what a naive fold of each run gives, for every number of threads and every way to cut the log.
 
+use super::run::Bench;
+use super::sources::begin;
 use super::*;
+use crate::corpus::Kind;
 use loom_core::cbor::Encoder;
-use loom_core::event::View;
-use loom_core::id::{Actor, EventId};
-use loom_core::kind::{CheckRequested, Refused, StageEntered, TimerFired, Violation};
-use loom_core::rules::{Outcome, RuleSet, Severity};
+use loom_core::event::{Envelope, View};
+use loom_core::id::{Actor, EventId, StreamId};
+use loom_core::kind::{CheckRequested, Event, Refused, StageEntered, TimerFired, Violation};
+use loom_core::rules::{Outcome, RuleSet, Rules, Severity};
 use loom_core::schema::Class;
-use loom_store::MemoryStore;
 use loom_store::conformance::sample::{Author, Dice, origin};
+use loom_store::{MemoryStore, Store};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 const FRESH: &str = r#"loom rules 1
