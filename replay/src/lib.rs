@@ -1,7 +1,7 @@
 //! Proves: verifies stores and traces, refolds and re-drives recorded runs, exports them as files.
 //!
 //! It trusts no byte that it has not checked, and never acts on the world. [`verify`] checks a whole store in
-//! parallel; [`trace`] is one run as a portable file; [`refold`] gives the state at any event; [`judged`] asks the
+//! parallel; [`trace`] is one run as a portable file; [`evidence`] is what a store signs, and receipts; [`refold`] gives the state at any event; [`judged`] asks the
 //! rules again about a decision; [`redrive`] feeds a run's inputs to core again and compares what follows with what is on
 //! record.
 
