@@ -24,7 +24,7 @@ pub(crate) enum CliError {
     Keys(#[from] KeysError),
     /// A receipt or checkpoint does not hold, or cannot be made.
     #[error(transparent)]
-    Evidence(#[from] EvidenceError),
+    Evidence(EvidenceError),
     /// A text or file is no public key.
     #[error("`{text}` is no public key: neither 64 hexadecimal digits nor NAME+ID+BASE64, nor a file with one of them")]
     NotAPublicKey {
@@ -386,6 +386,17 @@ impl From<HostError> for CliError {
 impl From<serde_json::Error> for CliError {
     fn from(error: serde_json::Error) -> Self {
         io::Error::from(error).into()
+    }
+}
+
+impl From<EvidenceError> for CliError {
+    /// What keeps a store or a run from being read is told as that.
+    fn from(error: EvidenceError) -> Self {
+        match error {
+            EvidenceError::Store(error) => CliError::Store(error),
+            EvidenceError::Replay(error) => CliError::Replay(error),
+            error => CliError::Evidence(error),
+        }
     }
 }
 

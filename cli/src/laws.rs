@@ -22,6 +22,7 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("host.md", include_str!("../../specs/host.md")),
     ("process.md", include_str!("../../specs/process.md")),
     ("replay.md", include_str!("../../specs/replay.md")),
+    ("receipts.md", include_str!("../../specs/receipts.md")),
     ("rules.md", include_str!("../../specs/rules.md")),
     ("server.md", include_str!("../../specs/server.md")),
     ("store.md", include_str!("../../specs/store.md")),

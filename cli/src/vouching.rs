@@ -51,6 +51,11 @@ impl Vouching {
         })
     }
 
+    /// Whether anything is vouched for that a store is held against.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.checkpoint.is_some() || self.key.is_some() || self.origin.is_some()
+    }
+
     /// Returns the store's key that is vouched for.
     pub(crate) fn pinned(&self) -> Result<Option<PublicKey>, CliError> {
         self.key.as_deref().map(key).transpose()

@@ -1,9 +1,9 @@
 //! Proves: verifies stores and traces, refolds and re-drives recorded runs, exports them as files.
 //!
 //! It trusts no byte that it has not checked, and never acts on the world. [`verify`] checks a whole store in
-//! parallel; [`trace`] is one run as a portable file; [`corpus`] finds stores and traces; [`refold`] gives the state at any
-//! event; [`judged`] asks the rules again about a decision, [`judge`] asks new ones about many runs; [`redrive`] feeds a run's inputs to core again and compares what follows with what is on
-//! record.
+//! parallel; [`trace`] is one run as a portable file; [`corpus`] finds stores and traces; [`evidence`] is what a store signs,
+//! and receipts; [`refold`] gives the state at any event; [`judged`] asks the rules again about a decision, [`judge`] asks
+//! new ones about many runs; [`redrive`] feeds a run's inputs to core again and compares what follows with what is on record.
 
 mod blobs;
 pub mod cause;

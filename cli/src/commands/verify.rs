@@ -10,7 +10,7 @@ use crate::receipts::{self, LevelJson, ReceiptJson, is_receipt};
 use crate::text::{bytes, clean, run8};
 use crate::vouching::Vouching;
 use loom_core::id::{StreamId, hex};
-use loom_replay::evidence::{Checked, EvidenceError, Level, check_store, of_store as of_store_level};
+use loom_replay::evidence::{Checked, EvidenceError, Level, check_run, check_store, of_store as of_store_level};
 use loom_replay::{Bad, Options, Redriven, ReplayError, Report, StoredRun, redrive, trace, verify};
 use loom_store::StoreError;
 use serde::Serialize;
@@ -126,6 +126,7 @@ fn of_file(file: &Path, arguments: &Arguments) -> Result<Verified, CliError> {
         Err(ReplayError::Damaged(bad)) => return Ok(Verified { what, ..found_bad(bad) }),
         Err(error) => return Err(error.into()),
     };
+    check_run(&trace)?;
     let redriven = if arguments.redrive { vec![(trace.stream, redrive(&trace)?)] } else { Vec::new() };
     Ok(Verified {
         what,
@@ -188,6 +189,9 @@ fn of_store(
         Some(run) => {
             let stream = identify::run(store, run)?;
             let report = loom_replay::verify_run(&StoredRun::new(store, stream), arguments.blobs)?;
+            if report.is_whole() {
+                check_run(&StoredRun::new(store, stream))?;
+            }
             (format!("run {}", run8(&stream)), report, vec![stream])
         }
         None => {
@@ -201,9 +205,11 @@ fn of_store(
             ("store".to_string(), report, streams)
         }
     };
-    let held_against = match report.is_whole() {
-        true => held(arguments, &opened)?,
-        false => None,
+    let held_against = match (report.is_whole(), target) {
+        (false, _) => None,
+        // Of a run alone the rest of the store is not looked at, unless somebody vouches for that.
+        (true, Some(_)) if !arguments.vouching.is_asked() => None,
+        (true, _) => held(arguments, &opened)?,
     };
     let mut redriven = Vec::new();
     if arguments.redrive && report.is_whole() {

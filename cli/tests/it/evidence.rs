@@ -385,3 +385,33 @@ fn a_signed_answer_is_signed_by_the_person_and_checked_by_everybody() {
     assert_eq!(found["level"]["number"], 3, "{}", found["level"]);
     assert!(found["level"]["missing"].as_str().unwrap().contains("without a fence"), "{}", found["level"]);
 }
+
+#[test]
+fn no_program_of_a_run_reads_a_key_in_its_fence() {
+    needs!("git", "sh");
+    let driven = Driven::bare();
+    driven.make_project();
+    assert_eq!(driven.loom("keys person").code, 0);
+    let key = driven.path("data/loom/keys/person.key");
+    assert_eq!(fs::read(&key).unwrap().len(), 32);
+    let key = key.display();
+    // The agent would leave a file behind, the check would fail.
+    let script = format!(
+        "model = \"m\"\n[[turn]]\nagent = \"implementer\"\nsay = '{{\"summary\": \"done\"}}'\n\
+         run = [\"sh\", \"-c\", \"touch tried; if cat '{key}'; then touch leaked; fi\"]\n\
+         edit = [{{ write = \"test.sh\", content = \"! cat '{key}'\" }}]\n"
+    );
+    fs::write(driven.path("model.toml"), script).unwrap();
+    fs::write(driven.path("task.txt"), loom_providers::demo::TASK).unwrap();
+    let path = |name: &str| driven.path(name).display().to_string();
+    let run = format!("run --file {} --script {} --complexity trivial", path("task.txt"), path("model.toml"));
+    let ran = driven.loom(&format!("{run} --fence required"));
+    if ran.code == 9 {
+        crate::missing::skip("a fence", &ran.err);
+        return;
+    }
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("check test: pass"), "{}", ran.err);
+    let changed = driven.loom("diff run:last --name-only").out;
+    assert!(changed.contains("tried") && !changed.contains("leaked"), "{changed}");
+}

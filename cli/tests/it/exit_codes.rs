@@ -64,7 +64,6 @@ const CODES: &[(&str, i32)] = &[
     ("export store -o store.trace", 2),
     ("verify run.trace --redrive", 0),
     ("keys list", 0),
-    ("keys", 2),
     ("verify --checkpoint seen/", 2),
     ("witness seen/", 0),
     ("witness seen/", 0),

@@ -6,6 +6,7 @@ use loom_core::kind::Event;
 use loom_core::state::Gate;
 use loom_core::word::{Answer, Recovery};
 use loom_host::error::HostError;
+use loom_host::keys::{Keys, Signed, sign_answer};
 use loom_host::order::{Message, Report, SpawnReport};
 use loom_host::request::{Ask, Request, TASK_BYTES_MAX};
 use std::sync::mpsc::channel;
@@ -276,4 +277,39 @@ fn an_answer_to_a_gate_that_does_not_wait_is_recorded_and_decides_nothing() {
     assert_eq!(rig.closing(stream), Some("accepted"));
     let said = answer(&mut rig, stream, "ended", second.sequence, Some(second.artifact));
     assert_eq!(said, "gate.answered, the run has ended");
+}
+
+#[test]
+fn an_answer_is_signed_only_where_its_signature_fits() {
+    let mut rig = Rig::new();
+    let (stream, gate) = parked(&mut rig, "signed");
+    let folder = tempfile::tempdir().unwrap();
+    let environment = loom_host::environment::Environment {
+        data_folder: folder.path().to_path_buf(),
+        ..loom_host::environment::Environment::read()
+    };
+    let key = Keys::of(&environment).make_person().unwrap();
+    let ask = |signed: Signed, artifact| Ask::Answer {
+        gate: gate.sequence,
+        answer: Answer::Accept,
+        note: None,
+        artifact,
+        signed: Some(Box::new(signed)),
+    };
+    let good = sign_answer(&key, &stream, gate.sequence, Answer::Accept, &gate.artifact);
+    let of_another = sign_answer(&key, &stream, gate.sequence, Answer::Reject, &gate.artifact);
+    let shown = Some(gate.artifact);
+    for (name, unfit) in [
+        ("another answer", ask(of_another, shown)),
+        ("another key", ask(Signed { signer: [9; 32], ..good }, shown)),
+        ("nothing it is bound to", ask(good, None)),
+    ] {
+        let refused = rig.request(stream, name, unfit).unwrap_err();
+        assert!(matches!(refused, HostError::SignatureUnfit), "{name}: {refused}");
+    }
+    assert_eq!(rig.count(stream, "gate.answered"), 0);
+    rig.request(stream, "good", ask(good, shown)).unwrap();
+    let answered = rig.events(stream).into_iter().find(|event| matches!(event.body, Event::GateAnswered(_))).unwrap();
+    let Actor::Person { assurance, .. } = answered.actor else { panic!("a person answers") };
+    assert_eq!(assurance, Assurance::Signed);
 }

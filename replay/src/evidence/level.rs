@@ -6,6 +6,7 @@ use super::history::History;
 use super::note::{PublicKey, is_signed};
 use super::receipt::About;
 use super::statement::answer_of;
+use crate::records::{BATCH, Records};
 use loom_core::event::Envelope;
 use loom_core::id::{Actor, Assurance, hex};
 use loom_core::keys::answer;
@@ -146,6 +147,24 @@ fn check_answer(envelope: &Envelope) -> Result<(), EvidenceError> {
             if is_signed(&signer, &message, &signature) { Ok(()) } else { wrong("its signature does not fit") }
         }
         _ => wrong("its actor and its signature do not belong together"),
+    }
+}
+
+/// Checks the signatures of a run's answers (SIGNED-2).
+///
+/// # Errors
+/// [`EvidenceError::Broken`], and what keeps the run from being read.
+pub fn check_run(records: &dyn Records) -> Result<(), EvidenceError> {
+    let mut sequence = 0;
+    loop {
+        let events = records.read(sequence, BATCH)?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        for event in events {
+            check_answer(&crate::refold::envelope(&event, sequence)?)?;
+            sequence += 1;
+        }
     }
 }
 

@@ -73,3 +73,21 @@ fn an_event_of_any_kind_is_an_event() {
     check("events.cddl", "vectors/events.jsonl", |_| "event".to_string());
     check("blobs.cddl", "vectors/blobs.jsonl", |_| "blob".to_string());
 }
+
+#[test]
+fn every_receipt_that_holds_is_of_the_grammar() {
+    let grammar = text("receipts.cddl");
+    let magic = b"loom-receipt\n";
+    let mut held = 0;
+    for line in text("vectors/receipts.jsonl").lines() {
+        let vector: Value = serde_json::from_str(line).expect("a vector is a JSON object");
+        let bytes = unhex(vector["receipt"].as_str().expect("a receipt is in hexadecimal"));
+        if vector["refused"].is_null() {
+            let item = bytes.strip_prefix(magic).expect("a receipt begins with its magic");
+            validate_cbor_bytes("receipt", &grammar, item)
+                .unwrap_or_else(|error| panic!("{}: {error}", vector["name"]));
+            held += 1;
+        }
+    }
+    assert!(held > 10, "there are receipts that hold");
+}
