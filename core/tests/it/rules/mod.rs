@@ -5,6 +5,7 @@ mod expression;
 mod fact;
 mod file;
 mod oracle;
+mod proof;
 mod property;
 mod worked;
 
