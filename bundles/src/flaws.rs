@@ -1,6 +1,6 @@
 //! What is wrong with a rule file, as `loom rules check` says it: what does not load, and what is proven of what does.
 //!
-//! An error is a rule or clause that cannot mean what it says (CHECK-2); the rest are warnings.
+//! An error is a rule or clause that cannot mean what it says (PROVE-2); the rest are warnings (PROVE-3).
 
 use loom_core::rules::{Place, Proof, Proven, RuleError, RuleSet};
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Runs the lowered form over what values can be, in place of values.
 //!
 //! What it says can be is at least what can be: a truth that it rules out is given by no event after any history
-//! (CHECK-1). Unknown and error are apart: it says which truths there can be, not that there is one.
+//! (PROVE-1). Unknown and error are apart: it says which truths there can be, not that there is one.
 
 use super::super::eval::Value;
 use super::super::facts::{Datum, ENTRIES_MAX};

@@ -1,7 +1,7 @@
 //! What can be said of a rule set before anything runs: rules that never refuse or always do, clauses that never apply,
 //! facts that nothing reads, rules that others make needless.
 //!
-//! Only what is proven is told (CHECK-1); silence proves nothing.
+//! Only what is proven is told (PROVE-1); silence proves nothing.
 
 mod held;
 mod interpret;
