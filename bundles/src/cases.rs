@@ -71,6 +71,8 @@ struct Case {
 #[derive(Debug, Clone)]
 struct Given {
     actor: Actor,
+    /// When it happens, where the case says so.
+    stamp_ms: Option<u64>,
     body: Event,
 }
 
@@ -187,7 +189,7 @@ fn run(rules: &Rules, set: &str, case: &Case) -> CaseResult {
 fn record(events: &[Given]) -> Vec<Recorded> {
     let hasher = EventHasher::default();
     let class = |event: &Given| event.body.schema().class;
-    let (mut head, mut input) = (Head::default(), 0);
+    let (mut head, mut input, mut now_ms) = (Head::default(), 0, 1_000_000);
     let mut recorded = Vec::new();
     for (index, event) in events.iter().enumerate() {
         let is_input = class(event) == Class::Input;
@@ -195,11 +197,13 @@ fn record(events: &[Given]) -> Vec<Recorded> {
             input = head.next;
         }
         let followers = events[index + 1..].iter().take_while(|event| class(event) != Class::Input).count();
+        // A millisecond later, or when the case says; never earlier.
+        now_ms = event.stamp_ms.unwrap_or(now_ms + 1).max(now_ms + 1);
         let envelope = Envelope {
             stream: StreamId([1; 16]),
             sequence: head.next,
             previous: head.last,
-            stamp: Stamp { ms: 1_000_000 + index as u64, counter: 0 },
+            stamp: Stamp { ms: now_ms, counter: 0 },
             actor: event.actor.clone(),
             input,
             count: is_input.then_some(1 + followers as u64),
@@ -271,7 +275,7 @@ fn event(section: &Section<'_>) -> Option<Given> {
     for (name, line, value) in &entries {
         match schema.field(name) {
             Some(field) => given.push((field, *value)),
-            None if name == "kind" || name == "actor" => {}
+            None if ["kind", "actor", "stamp_ms"].contains(&name.as_str()) => {}
             None => {
                 let names: Vec<&str> = schema.fields.iter().map(|field| field.name).collect();
                 let repair = format!("one of {}", names.join(", "));
@@ -281,7 +285,7 @@ fn event(section: &Section<'_>) -> Option<Given> {
         }
     }
     match body(schema, &given) {
-        Ok(body) => Some(Given { actor, body }),
+        Ok(body) => Some(Given { actor, stamp_ms: section.number("stamp_ms"), body }),
         Err(what) => told(format!("{kind}: {what}"), "write a value of the field's type and vocabulary"),
     }
 }

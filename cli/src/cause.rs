@@ -71,6 +71,8 @@ pub(crate) fn named(event: &Event) -> Vec<Cause> {
         | Event::WalkedBack(_)
         | Event::AgentEscalated(_)
         | Event::RunClosed(_)
-        | Event::StoreCreated(_) => Vec::new(),
+        | Event::StoreCreated(_)
+        | Event::RulesArmed(_)
+        | Event::RulesRetired(_) => Vec::new(),
     }
 }

@@ -113,6 +113,7 @@ impl Exit {
             CliError::Bundle(_)
             | CliError::Rules { .. }
             | CliError::OfSpawn { .. }
+            | CliError::NotArmed { .. }
             | CliError::TreesGone { .. }
             | CliError::NotAccepted { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,

@@ -164,7 +164,9 @@ impl Tale {
             | Event::FindingResolved(_)
             | Event::FindingWaived(_)
             | Event::AgentEscalated(_)
-            | Event::StoreCreated(_) => {}
+            | Event::StoreCreated(_)
+            | Event::RulesArmed(_)
+            | Event::RulesRetired(_) => {}
         }
     }
 

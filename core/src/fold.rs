@@ -74,7 +74,9 @@ pub fn fold(state: &mut State, event: &Envelope) {
         | Event::VerdictGiven(_)
         | Event::PathsChanged(_)
         | Event::Violation(_)
-        | Event::StoreCreated(_) => {}
+        | Event::StoreCreated(_)
+        | Event::RulesArmed(_)
+        | Event::RulesRetired(_) => {}
         Event::TimerFired(body) => {
             if let Some(timer) = state.timers.remove(&body.subject) {
                 // What was waited is used, as long as it was to be; what nobody drove the run for afterwards is not (BUDGET-3).

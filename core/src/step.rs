@@ -238,6 +238,7 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
         }
         Event::RequestRefused(_) => begin(input),
         Event::RunOpened(_) | Event::StoreCreated(_) => return malformed("the stream has begun already"),
+        Event::RulesArmed(_) | Event::RulesRetired(_) => return malformed("rules are armed in the store's stream"),
         derived!() => return malformed("what is derived is no input"),
     };
     Ok(driver.draft.finish())
@@ -304,6 +305,8 @@ fn request_of(body: &Event) -> Option<&[u8]> {
         | Event::RequestRefused(_)
         | Event::RunOpened(_)
         | Event::StoreCreated(_)
+        | Event::RulesArmed(_)
+        | Event::RulesRetired(_)
         | derived!() => None,
     }
 }
@@ -403,6 +406,8 @@ pub fn named_blobs(body: &Event) -> Vec<Digest> {
         | Event::TimerFired(_)
         | Event::EffectOrphaned(_)
         | Event::StoreCreated(_)
+        | Event::RulesArmed(_)
+        | Event::RulesRetired(_)
         | derived!() => Vec::new(),
     }
 }

@@ -25,6 +25,7 @@ pub use error::{Place, RuleError};
 pub use facts::{ENTRIES_MAX, Facts};
 pub use glob::Glob;
 pub use judge::{Condition, Judgement, Outcome, Rules};
+pub use lexer::TEXT_MAX;
 pub use parser::{canonical, file as parse};
 pub use proof::{Proof, Proven};
 pub use set::{COST_MAX, FactInfo, RuleInfo, RuleSet, Severity};

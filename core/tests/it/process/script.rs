@@ -241,7 +241,9 @@ impl World {
             | Event::RunResumed(_)
             | Event::TimerFired(_)
             | Event::EffectOrphaned(_)
-            | Event::StoreCreated(_) => return None,
+            | Event::StoreCreated(_)
+            | Event::RulesArmed(_)
+            | Event::RulesRetired(_) => return None,
         };
         Some(format!("{name} {text}"))
     }
