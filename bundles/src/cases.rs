@@ -9,7 +9,7 @@ use loom_core::commit::Head;
 use loom_core::event::{Envelope, Recorded, View};
 use loom_core::id::{Actor, Assurance, EventHasher, Stamp, StreamId, unhex};
 use loom_core::kind::{Event, schema_named};
-use loom_core::rules::{RuleSet, Rules};
+use loom_core::rules::{RuleError, RuleSet, Rules};
 use loom_core::schema::{Class, Field, KindSchema, Scalar, Type};
 use std::fmt;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ struct Case {
     name: String,
     /// `None`: the rule lets everything pass. Else the place of the event that it refuses.
     refused: Option<usize>,
-    events: Vec<Given>,
+    events: Vec<Recorded>,
     line: u64,
 }
 
@@ -71,6 +71,8 @@ struct Case {
 #[derive(Debug, Clone)]
 struct Given {
     actor: Actor,
+    /// When it happens, where the case says so.
+    stamp_ms: Option<u64>,
     body: Event,
 }
 
@@ -91,21 +93,17 @@ pub fn test_rules(file: &str, rule_text: &str, cases_text: &str) -> CaseReport {
         }
     };
     report.set = set.name().to_string();
-    let (cases, errors) = table::read(&cases_file, cases_text, read_cases);
-    report.problems.extend(errors.iter().map(ToString::to_string));
-    let rules = match Rules::new(vec![set.clone()]) {
-        Ok(rules) => rules,
+    let (cases, errors) = Cases::read(&cases_file, cases_text);
+    report.problems.extend(errors);
+    for case in cases.0.iter().filter(|case| !has_rule(&set, &case.rule)) {
+        report.problems.push(format!("{cases_file}:{}: there is no rule `{}` in the set", case.line, case.rule));
+    }
+    match cases.run(&set) {
+        Ok(results) => report.cases = results,
         Err(error) => {
             report.problems.push(format!("{file}: {}", error.message));
             return report;
         }
-    };
-    for case in &cases {
-        if !set.rules().any(|rule| rule.name == case.rule) {
-            report.problems.push(format!("{cases_file}:{}: there is no rule `{}` in the set", case.line, case.rule));
-            continue;
-        }
-        report.cases.push(run(&rules, &report.set, case));
     }
     for rule in set.rules() {
         let mut lack =
@@ -113,21 +111,52 @@ pub fn test_rules(file: &str, rule_text: &str, cases_text: &str) -> CaseReport {
         if rule.origin.as_ref().is_none_or(|origin| origin.trim().is_empty()) {
             lack(file, "origin: add `origin \"…\"`");
         }
-        if !cases.iter().any(|case| case.rule == rule.name && case.refused.is_none()) {
+        if !cases.0.iter().any(|case| case.rule == rule.name && case.refused.is_none()) {
             lack(&cases_file, &format!("case that passes: add [[rule.{}.passes]]", rule.name));
         }
-        if !cases.iter().any(|case| case.rule == rule.name && case.refused.is_some()) {
+        if !cases.0.iter().any(|case| case.rule == rule.name && case.refused.is_some()) {
             lack(&cases_file, &format!("case that it refuses: add [[rule.{}.refuses]]", rule.name));
         }
     }
     report
 }
 
+fn has_rule(set: &RuleSet, name: &str) -> bool {
+    set.rules().any(|rule| rule.name == name)
+}
+
+/// The cases of a file, their events on record.
+#[derive(Debug)]
+pub(crate) struct Cases(Vec<Case>);
+
+impl Cases {
+    /// Reads them; what is wrong with the file begins with it.
+    pub(crate) fn read(cases_file: &str, text: &str) -> (Cases, Vec<String>) {
+        let (cases, errors) = table::read(cases_file, text, read_cases);
+        (Cases(cases), errors.iter().map(ToString::to_string).collect())
+    }
+
+    /// Runs those of the set's rules, in order.
+    ///
+    /// # Errors
+    /// The set cannot judge a run.
+    pub(crate) fn run(&self, set: &Arc<RuleSet>) -> Result<Vec<CaseResult>, RuleError> {
+        let rules = Rules::new(vec![set.clone()])?;
+        Ok(self.0.iter().filter(|case| has_rule(set, &case.rule)).map(|case| run(&rules, set.name(), case)).collect())
+    }
+
+    /// Whether every case of the set holds; ends at the first that does not.
+    pub(crate) fn hold(&self, set: &Arc<RuleSet>) -> bool {
+        let Ok(rules) = Rules::new(vec![set.clone()]) else { return false };
+        self.0.iter().all(|case| has_rule(set, &case.rule) && run(&rules, set.name(), case).ok)
+    }
+}
+
 fn run(rules: &Rules, set: &str, case: &Case) -> CaseResult {
     let name = format!("{set}/{}", case.rule);
     let mut facts = rules.facts();
     let (mut refused, mut asked) = (None, false);
-    for (index, event) in record(&case.events).iter().enumerate() {
+    for (index, event) in case.events.iter().enumerate() {
         // The bytes come from our own encoder; a view of them exists.
         let Ok(view) = View::read(&event.bytes) else { continue };
         asked |= rules
@@ -160,7 +189,7 @@ fn run(rules: &Rules, set: &str, case: &Case) -> CaseResult {
 fn record(events: &[Given]) -> Vec<Recorded> {
     let hasher = EventHasher::default();
     let class = |event: &Given| event.body.schema().class;
-    let (mut head, mut input) = (Head::default(), 0);
+    let (mut head, mut input, mut now_ms) = (Head::default(), 0, 1_000_000);
     let mut recorded = Vec::new();
     for (index, event) in events.iter().enumerate() {
         let is_input = class(event) == Class::Input;
@@ -168,11 +197,13 @@ fn record(events: &[Given]) -> Vec<Recorded> {
             input = head.next;
         }
         let followers = events[index + 1..].iter().take_while(|event| class(event) != Class::Input).count();
+        // A millisecond later, or when the case says; never earlier.
+        now_ms = event.stamp_ms.unwrap_or(now_ms + 1).max(now_ms + 1);
         let envelope = Envelope {
             stream: StreamId([1; 16]),
             sequence: head.next,
             previous: head.last,
-            stamp: Stamp { ms: 1_000_000 + index as u64, counter: 0 },
+            stamp: Stamp { ms: now_ms, counter: 0 },
             actor: event.actor.clone(),
             input,
             count: is_input.then_some(1 + followers as u64),
@@ -209,7 +240,7 @@ fn read_cases(root: &Section<'_>) -> Vec<Case> {
                     rule: rule.clone(),
                     name: case.need_text("name"),
                     refused: refuses.then_some(at),
-                    events: all,
+                    events: record(&all),
                     line: case.line,
                 });
                 case.finish();
@@ -244,7 +275,7 @@ fn event(section: &Section<'_>) -> Option<Given> {
     for (name, line, value) in &entries {
         match schema.field(name) {
             Some(field) => given.push((field, *value)),
-            None if name == "kind" || name == "actor" => {}
+            None if ["kind", "actor", "stamp_ms"].contains(&name.as_str()) => {}
             None => {
                 let names: Vec<&str> = schema.fields.iter().map(|field| field.name).collect();
                 let repair = format!("one of {}", names.join(", "));
@@ -254,7 +285,7 @@ fn event(section: &Section<'_>) -> Option<Given> {
         }
     }
     match body(schema, &given) {
-        Ok(body) => Some(Given { actor, body }),
+        Ok(body) => Some(Given { actor, stamp_ms: section.number("stamp_ms"), body }),
         Err(what) => told(format!("{kind}: {what}"), "write a value of the field's type and vocabulary"),
     }
 }

@@ -1,6 +1,7 @@
 //! From a source to a bundle that runs may name: everything resolved, everything checked, or every flaw told.
 
 use crate::error::{LoadError, LoadErrors, nearest};
+use crate::flaws::rule_flaws;
 use crate::manifest::{self, AgentEntry, MANIFEST, Manifest};
 use crate::prompt::{Finding, PromptParts, Repair, render};
 use crate::reply::Schema;
@@ -8,7 +9,7 @@ use crate::source::Source;
 use loom_core::commit::Blob;
 use loom_core::id::Digest;
 use loom_core::process::{Agent, AgentKind, Bundle, Limits, Policy};
-use loom_core::rules::{RuleError, RuleSet, Rules, Severity};
+use loom_core::rules::{RuleSet, Rules, Severity};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -352,23 +353,11 @@ fn rules(source: &Source, manifest: &Manifest, errors: &mut Vec<LoadError>) -> V
             errors.push(missing("RULES_MISSING", source, path, line.unwrap_or(1), what));
             continue;
         };
-        match RuleSet::load(text) {
-            Err(wrong) => errors.extend(wrong.iter().map(|error| rule_flaw(path, error))),
-            Ok(set) => {
-                for rule in set.rules() {
-                    if let Some(always) = rule.always {
-                        let what = format!(
-                            "rule `{}` is proven to {} refuse",
-                            rule.name,
-                            if always { "never" } else { "always" }
-                        );
-                        let line = Some(u64::from(rule.place.line));
-                        errors.push(flaw("RULE_IDLE", path, line, what, "require something that can be true or false"));
-                    }
-                }
-                sets.push(Arc::new(set));
-            }
+        let (set, flaws) = rule_flaws(text, &[]);
+        for found in flaws.into_iter().filter(|found| found.is_error) {
+            errors.push(flaw(found.id, path, Some(u64::from(found.place.line)), found.what, found.repair));
         }
+        sets.extend(set.map(Arc::new));
     }
     if errors.len() > before {
         return sets;
@@ -392,11 +381,6 @@ fn rules(source: &Source, manifest: &Manifest, errors: &mut Vec<LoadError>) -> V
         }
     }
     sets
-}
-
-fn rule_flaw(path: &str, error: &RuleError) -> LoadError {
-    let repair = error.hint.clone().unwrap_or_else(|| "see specs/rules.md".to_string());
-    flaw("RULES_INVALID", path, Some(u64::from(error.place.line)), error.message.clone(), repair)
 }
 
 fn process_flaws(bundle: &Bundle, manifest: &Manifest) -> Vec<LoadError> {

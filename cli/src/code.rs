@@ -87,6 +87,7 @@ impl Code {
             CliError::NoSchema { .. } => 26,
             CliError::NotConfirmed => 27,
             CliError::OfSpawn { .. } => 28,
+            CliError::NotArmed { .. } => 29,
             CliError::Event { .. } => 40,
             CliError::Unrecorded { .. } => 41,
             CliError::NotABackup { .. } => 42,

@@ -324,6 +324,12 @@ pub(crate) enum CliError {
         /// What was asked.
         what: &'static str,
     },
+    /// A rule set is neither armed nor retired.
+    #[error("the rules stay as they are: {reason}")]
+    NotArmed {
+        /// Why.
+        reason: String,
+    },
     /// The trees of a run are kept nowhere.
     #[error("the trees of run {run} are gone: its workspace is removed, and it is {state}")]
     TreesGone {
@@ -488,6 +494,9 @@ impl CliError {
                 Some("`loom reset --dry-run` shows what would be done, `--yes` confirms it".to_string())
             }
             CliError::OfSpawn { .. } => Some("type it in a terminal of your own".to_string()),
+            CliError::NotArmed { .. } => Some(
+                "`loom rules check FILE` says what is wrong with rules, `loom rules list` what is armed".to_string(),
+            ),
             CliError::TreesGone { run, .. } => {
                 Some(format!("`loom log {run} --kind paths.changed` names the paths that changed"))
             }

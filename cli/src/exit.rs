@@ -119,6 +119,7 @@ impl Exit {
             CliError::Bundle(_)
             | CliError::Rules { .. }
             | CliError::OfSpawn { .. }
+            | CliError::NotArmed { .. }
             | CliError::TreesGone { .. }
             | CliError::NotAccepted { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,

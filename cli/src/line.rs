@@ -118,6 +118,8 @@ pub(crate) fn line(event: &Event) -> Line {
         Event::TimerSet(body) => Line::about(format!("{} again at {}", body.agent, time(body.due_ms))),
         Event::MergeIntended(body) => Line::about(&body.branch),
         Event::RunClosed(body) => Line::about(&body.reason).with(verdict_style(body.verdict), body.verdict.word()),
+        Event::RulesArmed(body) => Line::about(format!("rule set {} {}", body.name, short(&body.rules))),
+        Event::RulesRetired(body) => Line::about(format!("rule set {} {}", body.name, short(&body.rules))),
         Event::StoreCreated(body) => Line::about(format!("by loom {}", body.loom)),
         Event::KeyAdded(body) => Line::about(hex(&body.key)),
         Event::KeyRetired(body) => {

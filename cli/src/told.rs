@@ -166,7 +166,9 @@ impl Tale {
             | Event::AgentEscalated(_)
             | Event::StoreCreated(_)
             | Event::KeyAdded(_)
-            | Event::KeyRetired(_) => {}
+            | Event::KeyRetired(_)
+            | Event::RulesArmed(_)
+            | Event::RulesRetired(_) => {}
         }
     }
 

@@ -76,7 +76,9 @@ pub fn fold(state: &mut State, event: &Envelope) {
         | Event::Violation(_)
         | Event::StoreCreated(_)
         | Event::KeyAdded(_)
-        | Event::KeyRetired(_) => {}
+        | Event::KeyRetired(_)
+        | Event::RulesArmed(_)
+        | Event::RulesRetired(_) => {}
         Event::TimerFired(body) => {
             if let Some(timer) = state.timers.remove(&body.subject) {
                 // What was waited is used, as long as it was to be; what nobody drove the run for afterwards is not (BUDGET-3).

@@ -701,4 +701,22 @@ kinds! {
         /// Whether it signed its successor.
         1 handed_over: bool,
     }
+    /// A person arms a rule set: runs that are opened from now on are judged by it too.
+    96 RulesArmed = "rules.armed" Input v 1 {
+        /// Request id.
+        0 request: Bytes [max 128],
+        /// The rule set's text (blob).
+        1 rules: Digest,
+        /// The set's name.
+        2 name: String [max 120],
+    }
+    /// A person retires an armed rule set: runs that are opened from now on are not judged by it.
+    97 RulesRetired = "rules.retired" Input v 1 {
+        /// Request id.
+        0 request: Bytes [max 128],
+        /// The rule set's text (blob).
+        1 rules: Digest,
+        /// The set's name.
+        2 name: String [max 120],
+    }
 }

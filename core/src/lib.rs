@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod answer;
+pub mod arming;
 pub mod cbor;
 pub mod commit;
 mod draft;

@@ -242,6 +242,7 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
         Event::RequestRefused(_) => begin(input),
         Event::RunOpened(_) | Event::StoreCreated(_) => return malformed("the stream has begun already"),
         Event::KeyAdded(_) => return malformed("a run has no keys of the store"),
+        Event::RulesArmed(_) | Event::RulesRetired(_) => return malformed("rules are armed in the store's stream"),
         derived!() => return malformed("what is derived is no input"),
     };
     Ok(driver.draft.finish())
@@ -319,6 +320,8 @@ fn request_of(body: &Event) -> Option<&[u8]> {
         | Event::RunOpened(_)
         | Event::StoreCreated(_)
         | Event::KeyAdded(_)
+        | Event::RulesArmed(_)
+        | Event::RulesRetired(_)
         | derived!() => None,
     }
 }
@@ -419,6 +422,8 @@ pub fn named_blobs(body: &Event) -> Vec<Digest> {
         | Event::EffectOrphaned(_)
         | Event::StoreCreated(_)
         | Event::KeyAdded(_)
+        | Event::RulesArmed(_)
+        | Event::RulesRetired(_)
         | derived!() => Vec::new(),
     }
 }

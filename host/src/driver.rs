@@ -3,6 +3,7 @@
 //! Whatever they ask goes through the drive loop's inbox; what takes time, such as a workspace to be made, is done in
 //! the thread that asks.
 
+use crate::armed::{ArmError, Arming, armed_texts, put};
 use crate::error::HostError;
 use crate::live::Board;
 use crate::local::LocalExecutor;
@@ -51,6 +52,15 @@ impl Driver {
         answer.recv().ok()
     }
 
+    /// Puts a request about armed rule sets on record, and returns its sequence in the store's stream, and whether
+    /// it was on record before.
+    ///
+    /// # Errors
+    /// [`ArmError`].
+    pub fn arm(&self, request: &[u8], actor: &Actor, asked: &Arming) -> Result<(u64, bool), ArmError> {
+        put(self.store.as_ref(), request, actor, asked)
+    }
+
     /// Opens a run on the project's present commit and waits until it is on record; `None` where the driver ends before
     /// it can say. Asked again, the run is the one on record, wherever the project stands by then.
     pub fn open(
@@ -96,6 +106,10 @@ impl Driver {
             Some(ground) => ground,
             None => self.present_ground(stream).inspect_err(|_| self.executor.discard(stream))?,
         };
+        // What is armed already or comes with the bundle is not said twice.
+        let mut rules = armed_texts(self.store.as_ref(), stream)?;
+        rules.extend(wishes.rules.into_iter().filter(|text| !rules.contains(text)).collect::<Vec<_>>());
+        rules.retain(|text| !bundle.rule_texts.contains(text));
         let limits = &bundle.bundle.limits;
         let caps = wishes.caps.unwrap_or(Amount {
             spawns: limits.spawns,
@@ -109,7 +123,7 @@ impl Driver {
             actor,
             task: task.to_string(),
             bundle,
-            rules: wishes.rules,
+            rules,
             base_commit: ground.base_commit,
             base_tree: ground.base_tree,
             flow: wishes.flow,

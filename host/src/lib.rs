@@ -3,6 +3,7 @@
 //! It promises: persist, then tell, then act; nothing acknowledged is lost; no spawn whose outcome is recorded runs
 //! again. It never decides what a run does next (core does) and has no second loop.
 
+pub mod armed;
 mod atomic;
 pub mod bounds;
 pub mod caches;

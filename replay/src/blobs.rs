@@ -16,6 +16,8 @@ pub fn named(event: &Event) -> Vec<Digest> {
         Event::RunSteered(body) => vec![body.note],
         Event::RiskAccepted(body) => vec![body.reason],
         Event::RulesAdded(body) => vec![body.rules],
+        Event::RulesArmed(body) => vec![body.rules],
+        Event::RulesRetired(body) => vec![body.rules],
         Event::RunCancelled(body) => body.reason.into_iter().collect(),
         Event::SpawnFinished(body) => {
             [body.prompt, body.output, body.answer, body.delta, body.transcript].into_iter().flatten().collect()

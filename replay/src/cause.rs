@@ -75,7 +75,9 @@ pub fn named(event: &Event) -> Vec<Cause> {
         | Event::RunClosed(_)
         | Event::StoreCreated(_)
         | Event::KeyAdded(_)
-        | Event::KeyRetired(_) => Vec::new(),
+        | Event::KeyRetired(_)
+        | Event::RulesArmed(_)
+        | Event::RulesRetired(_) => Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ pub use follow::Told;
 
 use crate::wire::{
     AnsweredWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, OpenedWire, OpeningWire, RecordedWire,
-    RequestWire, ResolutionWire, RunWire, SizeWire, TreeWire, frames,
+    RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire, frames,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -17,6 +17,7 @@ use loom_core::commit::Head;
 use loom_core::event::Recorded;
 use loom_core::id::{Digest, EventHasher, StreamId, hex};
 use loom_core::tree::NodeHash;
+use loom_host::armed::Arming;
 use loom_host::request::Ask;
 use loom_host::session::Wishes;
 use loom_store::{
@@ -118,6 +119,19 @@ impl RemoteStore {
         };
         let opened: OpenedWire = self.put("/v1/runs", &wire)?;
         Ok(StreamId(opened.stream.0))
+    }
+
+    /// Arms or retires a rule set through the process that drives, and returns the request's sequence in the store's stream.
+    ///
+    /// # Errors
+    /// As [`RemoteStore::ask`].
+    pub fn arm(&self, id: &[u8], asked: &Arming) -> Result<u64, AskError> {
+        let (arm, retire) = match asked {
+            Arming::Arm(text) => (Some(text.clone()), None),
+            Arming::Retire(name) => (None, Some(name.clone())),
+        };
+        let recorded: RecordedWire = self.put("/v1/rules", &RulesWire { id: hex(id), arm, retire })?;
+        Ok(recorded.sequence)
     }
 
     fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, AskError> {

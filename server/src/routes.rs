@@ -10,13 +10,13 @@
 //! GET /v1/tree                             GET /v1/gates
 //! GET /v1/tree/HEIGHT/INDEX                POST /v1/streams/STREAM/requests
 //! GET /v1/follow?from=N                    GET /v1/streams/STREAM/follow?from=N
-//! POST /v1/runs
+//! POST /v1/runs                            POST /v1/rules
 //! ```
 
 use crate::follow::{Followers, Following};
 use crate::wire::{
     AnsweredWire, BYTES_MAX, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, OpenedWire, OpeningWire,
-    RecordedWire, RequestWire, ResolutionWire, RunWire, SizeWire, TreeWire, put_frame,
+    RecordedWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire, put_frame,
 };
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -25,6 +25,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use loom_core::id::{Actor, Digest, StreamId, unhex};
 use loom_core::state::Amount;
+use loom_host::armed::{ArmError, Arming};
 use loom_host::driver::{Driver, bundle};
 use loom_host::error::HostError;
 use loom_host::local::told;
@@ -73,6 +74,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/follow", get(follow_store))
         .route("/v1/runs", get(runs).post(put_run))
         .route("/v1/gates", get(gates))
+        .route("/v1/rules", post(put_rules))
         .route("/v1/tree", get(tree))
         .route("/v1/tree/{height}/{index}", get(tree_node))
         .fallback(|| async { Failed(StatusCode::NOT_FOUND, ErrorWire::sentence("there is nothing at this path")) })
@@ -293,6 +295,24 @@ async fn put_run(State(shared): State<Shared>, Json(asked): Json<OpeningWire>) -
         }
         Ok(Err(failed)) => Err(failed),
         Ok(Ok(None)) | Err(_) => Err(nobody()),
+    }
+}
+
+/// Arms or retires a rule set, in the name of the peer, and answers when that is on record.
+async fn put_rules(State(shared): State<Shared>, Json(asked): Json<RulesWire>) -> Answer<Json<RecordedWire>> {
+    let id = unhex(&asked.id).filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| bad("a request id is bytes in hexadecimal"))?;
+    let arming = match (asked.arm, asked.retire) {
+        (Some(text), None) => Arming::Arm(text),
+        (None, Some(name)) => Arming::Retire(name),
+        (Some(_), Some(_)) | (None, None) => return Err(bad("one of `arm` and `retire` is asked")),
+    };
+    let (Some(driver), Some(actor)) = (shared.driver.clone(), shared.actor.clone()) else { return Err(nobody()) };
+    match tokio::task::spawn_blocking(move || driver.arm(&id, &actor, &arming)).await {
+        Ok(Ok((sequence, again))) => Ok(Json(RecordedWire { sequence, again })),
+        Ok(Err(ArmError::Host(error))) => Err(refused(&error)),
+        Ok(Err(error)) => Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, ErrorWire::sentence(error.to_string()))),
+        Err(_) => Err(nobody()),
     }
 }
 

@@ -344,6 +344,20 @@ pub(crate) struct OpeningWire {
     pub(crate) rules: Vec<String>,
 }
 
+/// A request about armed rule sets: one of both.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RulesWire {
+    /// The request id, in hexadecimal.
+    pub(crate) id: String,
+    /// The text of the set to arm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) arm: Option<String>,
+    /// The name of the set to retire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retire: Option<String>,
+}
+
 /// Caps of a run.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

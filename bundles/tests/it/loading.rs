@@ -482,14 +482,22 @@ const FLAWS: &[Flaw] = &[
         "; repair: see specs/rules.md",
     ),
     (
-        "RULE_IDLE",
+        "RULE_VACUOUS",
         |it| change(it, "rules/budget.rules", "has(facts.cap_spawns) && facts.spawns < facts.cap_spawns", "1 == 1"),
-        "rule `spawns-within-cap` is proven to never refuse; repair: require something that can be true or false",
+        "rule `spawns-within-cap` is proven to never refuse: no spawn.requested makes it false; repair: require something \
+         that an event can make false, or remove the rule",
     ),
     (
-        "RULE_IDLE",
+        "RULE_FIRES",
         |it| change(it, "rules/budget.rules", "has(facts.cap_spawns) && facts.spawns < facts.cap_spawns", "1 == 2"),
-        "rule `spawns-within-cap` is proven to always refuse; repair: require something that can be true or false",
+        "rule `spawns-within-cap` is proven to always refuse: no spawn.requested makes it true; repair: require something \
+         that an event can make true, or leave out spawn.requested",
+    ),
+    (
+        "CLAUSE_DEAD",
+        |it| change(it, "rules/budget.rules", "event.outcome == \"limited\"", "1 == 2"),
+        "this clause of fact `spawns` is proven to never apply: no spawn.finished makes its condition true; \
+         repair: mend the condition, or remove the clause",
     ),
     (
         "RULES_NONE",
@@ -780,6 +788,7 @@ fn every_code_that_the_source_can_give_is_tested() {
         assert!(told.contains(&format!(": {code}: ")), "{code}: {told}");
         tested.insert(code.to_string());
     }
+    tested.extend(crate::flaws::FLAWS.iter().map(|(code, _, _)| (*code).to_string()));
     let room = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = vec![room.join("../core/src/process.rs")];
     files.extend(std::fs::read_dir(room.join("src")).unwrap().map(|entry| entry.unwrap().path()));

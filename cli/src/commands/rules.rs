@@ -1,21 +1,32 @@
 //! `loom rules`: the invariants, as they stand in the built-in bundles and in the runs of this store.
 
+mod add;
+mod check;
+mod explain;
+mod mutate;
+
+pub(super) use add::Document as ArmedDocument;
+pub(super) use check::Document as CheckDocument;
+pub(super) use explain::Document as ExplainDocument;
+pub(super) use mutate::Document as MutateDocument;
+
 use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify;
 use crate::output::{BAD, FAINT, GOOD, ID, Output, STRONG};
 use crate::project::{self, Opened};
-use crate::text::{clean, clean_block, clip, short};
+use crate::text::{clean, clean_block, clip, short, time};
 use loom_bundles::{CaseReport, Source, cases_of, test_rules};
+use loom_core::arming::ArmedSet;
 use loom_core::commit::Blob;
 use loom_core::event::Envelope;
 use loom_core::id::{Digest, hex};
 use loom_core::kind::{Event, RulesAdded, RunOpened};
-use loom_core::rules::{RuleInfo, RuleSet};
+use loom_core::rules::{RuleInfo, RuleSet, TEXT_MAX};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Lists, shows and tests rule sets.
@@ -35,6 +46,42 @@ enum RulesCommand {
         #[arg(value_name = "SET[/RULE]")]
         name: String,
     },
+    /// Says what is wrong with rule files before anything runs; without one, with those of the built-in bundles.
+    Check {
+        /// Rule files.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Changes rules a little and says which changes their cases do not notice; without a file, of the built-in bundles.
+    Mutate {
+        /// A rule file; its cases stand beside it, in `NAME.cases.toml`.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Ends with 1 where the cases notice a smaller part.
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(0..=100))]
+        min: Option<u64>,
+    },
+    /// Says in plain words what rules mean, with the last event of this store that each passed and refused.
+    Explain {
+        /// A set's name, SET/RULE, or a rule file.
+        #[arg(value_name = "SET[/RULE]|FILE")]
+        name: String,
+    },
+    /// Arms a rule set: every run that is opened from now on is judged by it too.
+    ///
+    /// Its text is taken as it is now; what becomes of the file changes nothing. Runs that are under way are judged as
+    /// they were.
+    Add {
+        /// A rule file, where no agent can write.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Retires an armed rule set: runs that are opened from now on are not judged by it.
+    Retire {
+        /// The set's name.
+        #[arg(value_name = "SET")]
+        name: String,
+    },
     /// Runs the cases beside a rule file; without a file, those of the built-in bundles.
     Test {
         /// A rule file; its cases stand beside it, in `NAME.cases.toml`.
@@ -49,6 +96,8 @@ pub(super) struct Known {
     /// The built-in bundles that have it.
     pub(super) bundles: Vec<String>,
     runs: u64,
+    /// Who armed it and when, where it is armed.
+    armed: Option<ArmedSet>,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -74,8 +123,19 @@ struct SetJson {
     digest: String,
     bundles: Vec<String>,
     runs: u64,
+    /// Where it is armed for new runs.
+    armed: Option<ArmedJson>,
     rule_count: usize,
     fact_count: usize,
+}
+
+#[derive(Serialize, schemars::JsonSchema)]
+struct ArmedJson {
+    by: String,
+    /// Milliseconds since the epoch.
+    since_ms: u64,
+    /// Sequence in the store's stream.
+    sequence: u64,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -125,6 +185,11 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     match &arguments.command {
         RulesCommand::List => list(global, output),
         RulesCommand::Show { name } => show(name, global, output),
+        RulesCommand::Check { files } => check::check(files, output),
+        RulesCommand::Mutate { file, min } => mutate::mutate(file.as_deref(), *min, output),
+        RulesCommand::Explain { name } => explain::explain(name, global, output),
+        RulesCommand::Add { file } => add::add(file, global, output),
+        RulesCommand::Retire { name } => add::retire(name, global, output),
         RulesCommand::Test { file } => test(file.as_deref(), output),
     }
 }
@@ -135,10 +200,14 @@ fn list(global: &Global, output: &mut Output) -> Result<Exit, CliError> {
         output.document(&ListDocument { loom: "rules-list/1", sets: known.iter().map(set_json).collect() })?;
         return Ok(Exit::Ok);
     }
-    for Known { set, bundles, runs } in &known {
+    for Known { set, bundles, runs, armed } in &known {
         let from = if bundles.is_empty() { String::new() } else { format!(", bundle {}", bundles.join(", ")) };
         let (id, name, rules) = (short(&set.digest()), clean(set.name()), set.rules().count());
         writeln!(output.out, "{ID}{id}{ID:#} {STRONG}{name:<14}{STRONG:#} {rules:>2} rules, {runs} runs{from}")?;
+        if let Some(armed) = armed {
+            let since = time(armed.since.ms);
+            writeln!(output.out, "         {GOOD}armed{GOOD:#} for new runs by {} at {since} UTC", clean(&armed.by))?;
+        }
         writeln!(output.out, "         {FAINT}{}{FAINT:#}", clip(set.about(), 90))?;
     }
     Ok(Exit::Ok)
@@ -244,23 +313,30 @@ fn test(file: Option<&Path>, output: &mut Output) -> Result<Exit, CliError> {
 }
 
 fn test_file(file: &Path) -> Result<CaseReport, CliError> {
-    let read = |path: &Path| {
-        std::fs::read_to_string(path).map_err(|source| CliError::File {
-            doing: "read",
-            path: path.to_path_buf(),
-            source,
-        })
-    };
+    let (rules, cases) = with_cases(file)?;
+    Ok(test_rules(&file.to_string_lossy(), &rules, &cases))
+}
+
+/// Reads a text file; of one that is too long for rules no more than shows that.
+fn read(path: &Path) -> Result<String, CliError> {
+    let failed = |source| CliError::File { doing: "read", path: path.to_path_buf(), source };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(TEXT_MAX as u64 + 4).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+/// Reads a rule file and the cases beside it.
+fn with_cases(file: &Path) -> Result<(String, String), CliError> {
     let rules = read(file)?;
     let beside = file.file_name().map(|name| cases_of(&name.to_string_lossy())).unwrap_or_default();
     let beside = file.with_file_name(beside);
-    let cases = match read(&beside) {
+    match read(&beside) {
         Err(CliError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
-            return Err(CliError::NoCases { rules: file.to_path_buf(), cases: beside });
+            Err(CliError::NoCases { rules: file.to_path_buf(), cases: beside })
         }
-        cases => cases?,
-    };
-    Ok(test_rules(&file.to_string_lossy(), &rules, &cases))
+        cases => Ok((rules, cases?)),
+    }
 }
 
 fn test_builtin() -> Vec<CaseReport> {
@@ -283,11 +359,14 @@ pub(super) fn known(global: &Global, output: &Output) -> Result<Vec<Known>, CliE
         for path in source.files.keys().filter(|path| path.ends_with(".rules")) {
             let Some(text) = source.text(path) else { continue };
             let set = RuleSet::load(text).map_err(|errors| CliError::Rules { file: PathBuf::from(path), errors })?;
-            add(&mut sets, set, Some(name), 0);
+            note(&mut sets, set, Some(name), 0);
         }
     }
     match project::open(global.dir.as_deref(), output) {
-        Ok(opened) => of_runs(&opened, &mut sets)?,
+        Ok(opened) => {
+            of_runs(&opened, &mut sets)?;
+            of_store(&opened, &mut sets)?;
+        }
         // Outside of a project there are only the built-in ones.
         Err(CliError::NoStore { .. }) if global.dir.is_none() => {}
         Err(error) => return Err(error),
@@ -317,31 +396,51 @@ fn of_runs(opened: &Opened, sets: &mut Vec<Known>) -> Result<(), CliError> {
         let text = Blob::content(&bytes).and_then(|content| std::str::from_utf8(content).ok()).unwrap_or_default();
         // A set that this Loom cannot load is one of another Loom; its runs say so when they are looked at.
         if let Ok(set) = RuleSet::load(text) {
-            add(sets, set, None, count);
+            note(sets, set, None, count);
         }
     }
     Ok(())
 }
 
-fn add(sets: &mut Vec<Known>, set: RuleSet, bundle: Option<&str>, runs: u64) {
+/// Adds the sets that are armed, and says of those there are that they are.
+fn of_store(opened: &Opened, sets: &mut Vec<Known>) -> Result<(), CliError> {
+    let store = opened.store.as_ref();
+    for armed in loom_host::armed::armed(store, None)?.sets() {
+        let text = loom_host::armed::text(store, armed.rules)?;
+        let Ok(set) = RuleSet::load(&text) else { continue };
+        let digest = set.digest();
+        note(sets, set, None, 0);
+        if let Some(known) = sets.iter_mut().find(|known| known.set.digest() == digest) {
+            known.armed = Some(armed.clone());
+        }
+    }
+    Ok(())
+}
+
+fn note(sets: &mut Vec<Known>, set: RuleSet, bundle: Option<&str>, runs: u64) {
     let bundle = bundle.map(str::to_string);
     match sets.iter_mut().find(|known| known.set.digest() == set.digest()) {
         Some(known) => {
             known.bundles.extend(bundle);
             known.runs += runs;
         }
-        None => sets.push(Known { set, bundles: bundle.into_iter().collect(), runs }),
+        None => sets.push(Known { set, bundles: bundle.into_iter().collect(), runs, armed: None }),
     }
 }
 
 fn set_json(known: &Known) -> SetJson {
-    let Known { set, bundles, runs } = known;
+    let Known { set, bundles, runs, armed } = known;
     SetJson {
         set: set.name().to_string(),
         about: set.about().to_string(),
         digest: hex(&set.digest().0),
         bundles: bundles.clone(),
         runs: *runs,
+        armed: armed.as_ref().map(|armed| ArmedJson {
+            by: armed.by.clone(),
+            since_ms: armed.since.ms,
+            sequence: armed.sequence,
+        }),
         rule_count: set.rules().count(),
         fact_count: set.facts().count(),
     }

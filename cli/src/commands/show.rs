@@ -275,6 +275,7 @@ fn parts(store: &dyn Store, event: &Event) -> Result<Vec<Part>, CliError> {
         Event::RiskAccepted(body) => vec![("reason", Some(body.reason))],
         Event::RunCancelled(body) => vec![("reason", body.reason)],
         Event::RulesAdded(body) => vec![("rules", Some(body.rules))],
+        Event::RulesArmed(body) => vec![("rules", Some(body.rules))],
         _ => Vec::new(),
     };
     let named = named.into_iter().filter_map(|(field, digest)| Some((field, digest?)));

@@ -96,6 +96,11 @@ fn writing_a_rule() {
 }
 
 #[test]
+fn rules_about_sequences() {
+    check("sequences.md");
+}
+
+#[test]
 fn unattended() {
     check("unattended.md");
 }

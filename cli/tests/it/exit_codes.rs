@@ -58,6 +58,17 @@ const CODES: &[(&str, i32)] = &[
     ("rules show no-such-set", 2),
     ("rules test", 0),
     ("rules test no-such-file.rules", 2),
+    ("rules check", 0),
+    ("rules explain floor", 0),
+    ("rules explain floor/no-blocker", 0),
+    ("rules explain no-such-set", 2),
+    ("rules check no-such-file.rules", 2),
+    ("rules mutate", 0),
+    ("rules mutate alone.rules", 2),
+    ("rules mutate --min 101", 2),
+    ("rules add no-such-file.rules", 2),
+    ("rules add broken.rules", 1),
+    ("rules retire no-such-set", 1),
     ("export run:last -o run.trace", 0),
     ("export run:last -o run.trace", 2),
     ("export run:last -o run.trace --force", 0),
@@ -167,7 +178,12 @@ const CODES: &[(&str, i32)] = &[
 ];
 
 /// What is found bad is an answer, too: it stands on stdout.
-const FOUND_BAD: &[(&str, i32)] = &[("rules test broken.rules", 1), ("rules test broken.rules --json", 1)];
+const FOUND_BAD: &[(&str, i32)] = &[
+    ("rules test broken.rules", 1),
+    ("rules test broken.rules --json", 1),
+    ("rules check broken.rules", 1),
+    ("rules mutate broken.rules", 1),
+];
 
 #[test]
 fn every_command_ends_with_its_code() {

@@ -17,6 +17,9 @@ fn every_document_names_its_command_and_version() {
         ("rules list", "rules-list/1"),
         ("rules show floor", "rules-show/1"),
         ("rules test", "rules-test/1"),
+        ("rules check", "rules-check/1"),
+        ("rules explain floor", "rules-explain/1"),
+        ("rules mutate", "rules-mutate/1"),
         ("export run:last -o a.trace", "export/1"),
         ("backup a.backup", "backup/1"),
         ("gc --quiet", "gc/1"),
@@ -226,10 +229,10 @@ fn documents_have_the_keys_that_scripts_know() {
         ("export run:last -o a.trace", "{absent_blobs, blobs, bytes, events, file, loom, run}"),
         ("backup a.backup", "{events, file, loom, root}"),
         ("gc --quiet", "{bytes, deleted, files[], loom}"),
-        ("rules list", "{loom, sets[{about, bundles[], digest, fact_count, rule_count, runs, set}]}"),
+        ("rules list", "{loom, sets[{about, armed, bundles[], digest, fact_count, rule_count, runs, set}]}"),
         (
             "rules show floor",
-            "{about, bundles[], digest, fact_count, facts[{fact, kinds[], line, type}], loom, rule_count, rules[{cost, \
+            "{about, armed, bundles[], digest, fact_count, facts[{fact, kinds[], line, type}], loom, rule_count, rules[{cost, \
              expression, kinds[], line, message, origin, rule, severity}], runs, set, text}",
         ),
         ("rules test", "{loom, ok, sets[{cases[{case, ok, rule, told}], problems[], set}]}"),

@@ -7,6 +7,7 @@
 mod missing;
 
 mod answering;
+mod arming;
 mod bad_input;
 mod configuring;
 mod damage;

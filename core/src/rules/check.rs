@@ -64,15 +64,13 @@ struct Typed {
     cost: u64,
     /// The truth that makes the rest of its expression dead code for this kind.
     fixed: Option<bool>,
-    /// The truth that holds whenever there is one.
-    always: Option<bool>,
     /// What is present when it is true, and when it is false, as printed.
     when: [Vec<String>; 2],
 }
 
 impl Typed {
     fn new(form: Form, cost: u64) -> Self {
-        Typed { form, cost, fixed: None, always: None, when: [Vec::new(), Vec::new()] }
+        Typed { form, cost, fixed: None, when: [Vec::new(), Vec::new()] }
     }
 
     fn test(test: Test, cost: u64) -> Self {
@@ -80,7 +78,7 @@ impl Typed {
     }
 
     fn fixed(value: bool) -> Self {
-        Typed { fixed: Some(value), always: Some(value), ..Typed::test(Test::Const(value), 1) }
+        Typed { fixed: Some(value), ..Typed::test(Test::Const(value), 1) }
     }
 
     fn words(&self) -> String {
@@ -108,8 +106,6 @@ pub(crate) struct CheckedTerm {
 pub(crate) struct CheckedTest {
     pub(crate) test: Test,
     pub(crate) cost: u64,
-    /// What it gives whenever it gives a truth, if that is proven.
-    pub(crate) always: Option<bool>,
 }
 
 /// What a clause adds or removes.
@@ -143,9 +139,9 @@ impl<'k> Checker<'k> {
     /// Checks a condition. What it guards stays guarded in what this checker checks afterwards.
     pub(crate) fn condition(&mut self, expr: &Expr) -> Result<CheckedTest> {
         let typed = self.check(expr)?;
-        let (cost, always) = (typed.cost, typed.always);
+        let cost = typed.cost;
         self.guards.extend(typed.when[0].iter().cloned());
-        Ok(CheckedTest { test: as_test(expr, typed, "a condition")?, cost, always })
+        Ok(CheckedTest { test: as_test(expr, typed, "a condition")?, cost })
     }
 
     /// Checks a scalar.
@@ -188,8 +184,7 @@ impl<'k> Checker<'k> {
     fn check(&mut self, expr: &Expr) -> Result<Typed> {
         match &expr.node {
             Node::Int(value) => {
-                let known = Known { range: (*value, *value), ..Known::of(Scalar::Int, 8) };
-                Ok(Typed::new(Form::Term(Term::Const(Value::Int(*value).owned()), known), 1))
+                Ok(Typed::new(Form::Term(Term::Const(Value::Int(*value).owned()), Known::of(Scalar::Int, 8)), 1))
             }
             Node::Bool(value) => Ok(Typed::fixed(*value)),
             Node::Text(text) => {
@@ -214,21 +209,14 @@ impl<'k> Checker<'k> {
             Node::Not(operand) => {
                 let mut typed = self.check(operand)?;
                 typed.when.swap(0, 1);
-                let (cost, fixed, always) = (typed.cost, typed.fixed, typed.always);
+                let (cost, fixed) = (typed.cost, typed.fixed);
                 let when = core::mem::take(&mut typed.when);
                 let test = as_test(operand, typed, "`!`")?;
-                Ok(Typed {
-                    fixed: fixed.map(|value| !value),
-                    always: always.map(|value| !value),
-                    when,
-                    ..Typed::test(Test::Not(Box::new(test)), cost + 1)
-                })
+                Ok(Typed { fixed: fixed.map(|value| !value), when, ..Typed::test(Test::Not(Box::new(test)), cost + 1) })
             }
             Node::Negate(operand) => {
                 let operand = self.integer(operand, "-")?;
-                let (low, high) = operand.known.range;
-                let range = high.checked_neg().zip(low.checked_neg()).unwrap_or((i64::MIN, i64::MAX));
-                let known = Known { range, ..Known::of(Scalar::Int, 8) };
+                let known = Known::of(Scalar::Int, 8);
                 Ok(Typed::new(Form::Term(Term::Negate(Box::new(operand.term)), known), operand.cost + 1))
             }
             Node::Binary(operator, left, right) => self.binary(expr, *operator, left, right),
@@ -327,17 +315,11 @@ impl<'k> Checker<'k> {
             Type::One(found) => {
                 let mut known = Known::of(found, bytes_max);
                 known.words = field.words.map(|words| words.iter().map(|word| word.to_string()).collect());
-                if found == Scalar::Int {
-                    known.range = (0, i64::MAX);
-                }
                 let cost = read_cost(&known);
                 scalar(Term::Field(field, found), known, cost)
             }
             Type::List(found) => {
-                let mut known = Known::of(found, bytes_max);
-                if found == Scalar::Int {
-                    known.range = (0, i64::MAX);
-                }
+                let known = Known::of(found, bytes_max);
                 let items = Items::Field(field, found);
                 Typed::new(Form::Items(items, Some(known), field.items_max as u64, Sort::List), 1)
             }
@@ -350,7 +332,7 @@ impl<'k> Checker<'k> {
         }
         self.uses.envelope.insert(name);
         let known = match part {
-            Envelope::Sequence | Envelope::StampMs => Known { range: (0, i64::MAX), ..Known::of(Scalar::Int, 8) },
+            Envelope::Sequence | Envelope::StampMs => Known::of(Scalar::Int, 8),
             Envelope::Actor => Known::of(Scalar::Text, crate::schema::BYTES_MAX as u64),
             Envelope::ActorClass => Known {
                 words: Some(["kernel", "host", "person", "spawn"].map(String::from).to_vec()),
@@ -507,18 +489,17 @@ impl<'k> Checker<'k> {
     fn size(&mut self, operand: &Expr) -> Result<Typed> {
         let typed = self.check(operand)?;
         let found = typed.words();
-        let (term, most, cost) = match typed.form {
-            Form::Items(items, _, most, _) => (Term::Count(Box::new(items)), most, 1),
+        let (term, cost) = match typed.form {
+            Form::Items(items, ..) => (Term::Count(Box::new(items)), 1),
             Form::Term(term, known) if matches!(known.scalar, Scalar::Text | Scalar::Bytes) => {
                 let cost = if known.scalar == Scalar::Text { 1 + known.bytes_max / 16 } else { 1 };
-                (Term::Size(Box::new(term)), known.bytes_max, cost)
+                (Term::Size(Box::new(term)), cost)
             }
             Form::Term(..) | Form::Test(_) => {
                 return Err(RuleError::new(operand.place, format!("{found} has no size")));
             }
         };
-        let known = Known { range: (0, i64::try_from(most).unwrap_or(i64::MAX)), ..Known::of(Scalar::Int, 8) };
-        Ok(Typed::new(Form::Term(term, known), typed.cost.saturating_add(cost)))
+        Ok(Typed::new(Form::Term(term, Known::of(Scalar::Int, 8)), typed.cost.saturating_add(cost)))
     }
 
     fn glob(&mut self, path: &Expr, pattern: &Expr) -> Result<Typed> {
@@ -653,13 +634,7 @@ impl<'k> Checker<'k> {
         };
         let left = self.integer(left, operator.word())?;
         let right = self.integer(right, operator.word())?;
-        let ((a, b), (c, d)) = (left.known.range, right.known.range);
-        let range = match arithmetic {
-            Arithmetic::Add => a.checked_add(c).zip(b.checked_add(d)),
-            Arithmetic::Subtract => a.checked_sub(d).zip(b.checked_sub(c)),
-            Arithmetic::Multiply | Arithmetic::Divide | Arithmetic::Remainder => None,
-        };
-        let known = Known { range: range.unwrap_or((i64::MIN, i64::MAX)), ..Known::of(Scalar::Int, 8) };
+        let known = Known::of(Scalar::Int, 8);
         let cost = left.cost.saturating_add(right.cost).saturating_add(1);
         Ok(Typed::new(Form::Term(Term::Arithmetic(arithmetic, Box::new([left.term, right.term])), known), cost))
     }
@@ -686,7 +661,7 @@ impl<'k> Checker<'k> {
             }
             (Form::Test(_) | Form::Term(..), Form::Test(_) | Form::Term(..)) => {}
         }
-        let (error, always) = (mismatch(), a.always.zip(b.always).map(|(a, b)| (a == b) == equal));
+        let error = mismatch();
         let (Some((x, known_x)), Some((y, known_y))) = (scalar_of(a.form), scalar_of(b.form)) else {
             return Err(error);
         };
@@ -699,18 +674,8 @@ impl<'k> Checker<'k> {
         if !matches!(right.node, Node::Text(_)) {
             vocabulary(left, &known_y)?;
         }
-        let (p, q) = (known_x.range, known_y.range);
-        let apart = known_x.scalar == Scalar::Int && (p.1 < q.0 || q.1 < p.0);
-        let same = known_x.scalar == Scalar::Int && p.0 == p.1 && p == q;
-        let always = if apart {
-            Some(!equal)
-        } else if same {
-            Some(equal)
-        } else {
-            always
-        };
         let cost = cost.saturating_add(known_x.bytes_max.min(known_y.bytes_max) / 32);
-        Ok(Typed { always, ..Typed::test(Test::Equal(equal, Box::new([x, y])), cost) })
+        Ok(Typed::test(Test::Equal(equal, Box::new([x, y])), cost))
     }
 
     fn order(&mut self, expr: &Expr, operator: Operator, order: Order, left: &Expr, right: &Expr) -> Result<Typed> {
@@ -724,26 +689,9 @@ impl<'k> Checker<'k> {
             );
             return Err(RuleError::new(expr.place, message));
         }
-        let ((a, b), (c, d)) = (left.known.range, right.known.range);
-        let decided = |yes: bool, no: bool| {
-            if yes {
-                Some(true)
-            } else if no {
-                Some(false)
-            } else {
-                None
-            }
-        };
-        let always = match order {
-            _ if left.known.scalar != Scalar::Int => None,
-            Order::Less => decided(b < c, a >= d),
-            Order::LessEqual => decided(b <= c, a > d),
-            Order::Greater => decided(a > d, b <= c),
-            Order::GreaterEqual => decided(a >= d, b < c),
-        };
         let bytes = left.known.bytes_max.min(right.known.bytes_max);
         let cost = left.cost.saturating_add(right.cost).saturating_add(1 + bytes / 32);
-        Ok(Typed { always, ..Typed::test(Test::Order(order, Box::new([left.term, right.term])), cost) })
+        Ok(Typed::test(Test::Order(order, Box::new([left.term, right.term])), cost))
     }
 
     fn membership(&mut self, expr: &Expr, left: &Expr, right: &Expr) -> Result<Typed> {
@@ -782,7 +730,6 @@ impl<'k> Checker<'k> {
     fn connective(&mut self, operands: &[Expr], absorbing: bool) -> Result<Typed> {
         let operator = if absorbing { "`||`" } else { "`&&`" };
         let (mut tests, mut cost, mut present) = (Vec::new(), 1u64, Vec::new());
-        let mut always = Some(!absorbing);
         for operand in operands {
             let known = present.clone();
             let typed = self.guarded(&known, |checker| checker.check(operand))?;
@@ -790,12 +737,6 @@ impl<'k> Checker<'k> {
             if typed.fixed == Some(absorbing) {
                 return Ok(Typed::fixed(absorbing));
             }
-            always = match (always, typed.always) {
-                (_, Some(value)) if value == absorbing => Some(absorbing),
-                (Some(value), _) if value == absorbing => Some(absorbing),
-                (Some(_), Some(_)) => Some(!absorbing),
-                (None, _) | (_, None) => None,
-            };
             present.extend_from_slice(&typed.when[usize::from(absorbing)]);
             let fixed = typed.fixed;
             let test = as_test(operand, typed, operator)?;
@@ -812,7 +753,6 @@ impl<'k> Checker<'k> {
             }
         };
         typed.when[usize::from(absorbing)] = present;
-        typed.always = always;
         Ok(typed)
     }
 
@@ -829,7 +769,6 @@ impl<'k> Checker<'k> {
         let no = self.guarded(&when_false, |checker| checker.check(no))?;
         let cost = cost.saturating_add(yes.cost.max(no.cost)).saturating_add(1);
         let words = (yes.words(), no.words());
-        let always = yes.always.filter(|_| yes.always == no.always);
         let mismatch = || RuleError::new(expr.place, format!("the branches of `?` are {} and {}", words.0, words.1));
         let form = match (yes.form, no.form) {
             (Form::Test(yes), Form::Test(no)) => Form::Test(Test::If(Box::new([lowered, yes, no]))),
@@ -849,7 +788,7 @@ impl<'k> Checker<'k> {
             }
             _ => return Err(mismatch()),
         };
-        Ok(Typed { always, ..Typed::new(form, cost) })
+        Ok(Typed::new(form, cost))
     }
 }
 

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 pub(crate) type Register = usize;
 
 /// Gives a truth.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Test {
     Const(bool),
     Not(Box<Test>),
@@ -54,7 +54,7 @@ pub(crate) enum Quantity {
 }
 
 /// Gives a scalar.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Term {
     Const(Datum),
     Field(&'static Field, Scalar),
@@ -102,7 +102,7 @@ pub(crate) enum Arithmetic {
 }
 
 /// Gives values to go through: a list, a set, or the keys of a keyed fact.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Items {
     Const(Vec<Datum>),
     Field(&'static Field, Scalar),

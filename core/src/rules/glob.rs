@@ -16,13 +16,13 @@ const STATES_MAX: usize = 126;
 const ALTERNATIVES_MAX: usize = 32;
 
 /// A compiled pattern.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Glob {
     alternatives: Vec<Automaton>,
 }
 
 /// State `i` waits before element `i`; the bit after the last element accepts.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Automaton {
     /// Which entry of `steps` a byte takes.
     class: Box<[u8; 256]>,

@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Longest rule file, in bytes.
-pub(crate) const TEXT_MAX: usize = 1 << 20;
+pub const TEXT_MAX: usize = 1 << 20;
 
 /// What a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,15 +16,18 @@ mod glob;
 mod judge;
 mod lexer;
 mod parser;
+mod proof;
 mod set;
-mod syntax;
+pub mod syntax;
 mod types;
 
 pub use error::{Place, RuleError};
 pub use facts::{ENTRIES_MAX, Facts};
 pub use glob::Glob;
 pub use judge::{Condition, Judgement, Outcome, Rules};
-pub use parser::canonical;
+pub use lexer::TEXT_MAX;
+pub use parser::{canonical, file as parse};
+pub use proof::{Proof, Proven};
 pub use set::{COST_MAX, FactInfo, RuleInfo, RuleSet, Severity};
 
 /// Version of the language's syntax and semantics; part of every digest.

@@ -15,6 +15,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Words that CEL reserves; they name nothing in an expression.
 const RESERVED: [&str; 20] = [
@@ -48,8 +49,8 @@ struct Parser<'p, 't> {
     depth: usize,
 }
 
-/// Parses a rule file; every statement that is wrong gives an error.
-pub(crate) fn file(text: &str) -> Result<File, Vec<RuleError>> {
+/// Parses a rule file; every statement that is wrong gives an error. Nothing is resolved or typed yet.
+pub fn file(text: &str) -> Result<File, Vec<RuleError>> {
     let tokens = tokens(text).map_err(|error| vec![error])?;
     let (mut header, mut set, mut facts, mut rules, mut errors) = (false, None, Vec::new(), Vec::new(), Vec::new());
     let mut rest = &tokens[..tokens.len() - 1];
@@ -111,6 +112,20 @@ impl<'t> Parser<'_, 't> {
 
     fn place(&self) -> Place {
         self.token().place
+    }
+
+    /// Returns where something begins: its place and first byte.
+    fn from(&self) -> (Place, usize) {
+        (self.token().place, self.token().start)
+    }
+
+    /// Returns the bytes from `start` to the end of the token before this one.
+    fn span(&self, start: usize) -> Range<usize> {
+        start..self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(start, |token| token.end)
+    }
+
+    fn node(&self, (place, start): (Place, usize), node: Node) -> Result<Expr, RuleError> {
+        Expr::new(place, self.span(start), node)
     }
 
     fn error(&self, message: impl Into<String>) -> RuleError {
@@ -218,7 +233,7 @@ impl<'t> Parser<'_, 't> {
         let ty = self.fact_type()?;
         let mut clauses = Vec::new();
         loop {
-            let place = self.place();
+            let (place, start) = self.from();
             let action = if self.word("add") {
                 Action::Add
             } else if self.word("remove") {
@@ -234,7 +249,7 @@ impl<'t> Parser<'_, 't> {
             let value = if self.mark(":") { Some(self.expr()?) } else { None };
             let key = if self.word("by") { Some(self.expr()?) } else { None };
             let when = if self.word("if") { Some(self.expr()?) } else { None };
-            clauses.push(Clause { place, action, kinds, value, key, when });
+            clauses.push(Clause { place, span: self.span(start), action, kinds, value, key, when });
         }
         if !clauses.iter().any(|clause| clause.action == Action::Add) {
             return Err(RuleError::new(name.place, format!("nothing is ever added to fact `{}`", name.text))
@@ -289,7 +304,7 @@ impl<'t> Parser<'_, 't> {
         self.need_word("require")?;
         let start = self.token().start;
         let require = self.expr()?;
-        let end = self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(start, |token| token.end);
+        let written = self.span(start);
         let (mut message, mut severity, mut origin) = (None, None, None);
         while self.at < self.tokens.len() {
             let place = self.place();
@@ -321,7 +336,7 @@ impl<'t> Parser<'_, 't> {
             name,
             kinds,
             require,
-            expression: String::from(self.text.get(start..end).unwrap_or("")),
+            expression: String::from(self.text.get(written).unwrap_or("")),
             message,
             severity: severity.unwrap_or(Severity::Error),
             origin,
@@ -334,7 +349,9 @@ impl<'t> Parser<'_, 't> {
             let mut kind = self.plain("an event kind")?;
             while self.mark(".") {
                 kind.text.push('.');
-                kind.text.push_str(&self.plain("the rest of the kind's name")?.text);
+                let rest = self.plain("the rest of the kind's name")?;
+                kind.text.push_str(&rest.text);
+                kind.span.end = rest.span.end;
             }
             kinds.push(kind);
             if !self.mark(",") {
@@ -346,7 +363,8 @@ impl<'t> Parser<'_, 't> {
     fn plain(&mut self, what: &str) -> Result<Name, RuleError> {
         match self.token().tok {
             Tok::Word(word) => {
-                let name = Name { place: self.place(), text: String::from(word) };
+                let Token { start, end, .. } = *self.token();
+                let name = Name { place: self.place(), span: start..end, text: String::from(word) };
                 self.at += 1;
                 Ok(name)
             }
@@ -371,6 +389,7 @@ impl<'t> Parser<'_, 't> {
             }
             name.text.push('-');
             name.text.push_str(self.text.get(part.start..part.end).unwrap_or(""));
+            name.span.end = part.end;
             self.at += 2;
         }
     }
@@ -382,13 +401,13 @@ impl<'t> Parser<'_, 't> {
             return Err(too_deep(self.place()));
         }
         self.depth += 1;
-        let place = self.place();
+        let from = self.from();
         let test = self.binary(0)?;
         let expr = if self.mark("?") {
             let yes = self.binary(0)?;
             self.need(":")?;
             let no = self.expr()?;
-            Expr::new(place, Node::If(Box::new([test, yes, no])))
+            self.node(from, Node::If(Box::new([test, yes, no])))
         } else {
             Ok(test)
         };
@@ -421,7 +440,7 @@ impl<'t> Parser<'_, 't> {
     }
 
     fn binary(&mut self, level: usize) -> Result<Expr, RuleError> {
-        let place = self.place();
+        let from = self.from();
         if level < 2 {
             let first = self.binary(level + 1)?;
             let mark = if level == 0 { "||" } else { "&&" };
@@ -432,14 +451,14 @@ impl<'t> Parser<'_, 't> {
             while self.mark(mark) {
                 operands.push(self.binary(level + 1)?);
             }
-            return Expr::new(place, if level == 0 { Node::Or(operands) } else { Node::And(operands) });
+            return self.node(from, if level == 0 { Node::Or(operands) } else { Node::And(operands) });
         }
         let operand = |parser: &mut Self| if level == 4 { parser.unary() } else { parser.binary(level + 1) };
         let mut left = operand(self)?;
         while let Some(operator) = self.operator(level) {
             self.at += 1;
             let right = operand(self)?;
-            left = Expr::new(place, Node::Binary(operator, Box::new(left), Box::new(right)))?;
+            left = self.node(from, Node::Binary(operator, Box::new(left), Box::new(right)))?;
         }
         Ok(left)
     }
@@ -447,51 +466,52 @@ impl<'t> Parser<'_, 't> {
     fn unary(&mut self) -> Result<Expr, RuleError> {
         let mut signs = Vec::new();
         while self.is_mark("!") || self.is_mark("-") {
-            signs.push((self.place(), self.is_mark("!")));
+            signs.push((self.from(), self.is_mark("!")));
             self.at += 1;
         }
         let literal = match (signs.last(), &self.token().tok) {
-            (Some((place, false)), Tok::Int(value)) => Some((*place, *value)),
+            (Some((from, false)), Tok::Int(value)) => Some((*from, *value)),
             _ => None,
         };
         let mut expr = match literal {
-            Some((place, value)) => {
+            Some((from, value)) => {
                 signs.pop();
                 self.at += 1;
-                let value = 0i64.checked_sub_unsigned(value).ok_or_else(|| out_of_range(place))?;
-                Expr::new(place, Node::Int(value))?
+                let value = 0i64.checked_sub_unsigned(value).ok_or_else(|| out_of_range(from.0))?;
+                self.node(from, Node::Int(value))?
             }
             None => self.member()?,
         };
-        while let Some((place, not)) = signs.pop() {
+        while let Some((from, not)) = signs.pop() {
             let node = match expr.node {
                 _ if not => Node::Not(Box::new(expr)),
                 // A literal has one spelling, however many signs it was written with.
-                Node::Int(value) => Node::Int(value.checked_neg().ok_or_else(|| out_of_range(place))?),
+                Node::Int(value) => Node::Int(value.checked_neg().ok_or_else(|| out_of_range(from.0))?),
                 _ => Node::Negate(Box::new(expr)),
             };
-            expr = Expr::new(place, node)?;
+            expr = self.node(from, node)?;
         }
         Ok(expr)
     }
 
     fn member(&mut self) -> Result<Expr, RuleError> {
+        let start = self.token().start;
         let mut expr = self.primary()?;
         loop {
-            let place = expr.place;
+            let from = (expr.place, start);
             if self.mark(".") {
                 let name = self.plain("a name after the dot")?.text;
                 let target = Box::new(expr);
                 expr = if self.mark("(") {
                     let arguments = self.list(")")?;
-                    Expr::new(place, Node::Call(Some(target), name, arguments))?
+                    self.node(from, Node::Call(Some(target), name, arguments))?
                 } else {
-                    Expr::new(place, Node::Select(target, name))?
+                    self.node(from, Node::Select(target, name))?
                 };
             } else if self.mark("[") {
                 let key = self.expr()?;
                 self.need("]")?;
-                expr = Expr::new(place, Node::Index(Box::new(expr), Box::new(key)))?;
+                expr = self.node(from, Node::Index(Box::new(expr), Box::new(key)))?;
             } else {
                 return Ok(expr);
             }
@@ -500,6 +520,7 @@ impl<'t> Parser<'_, 't> {
 
     fn primary(&mut self) -> Result<Expr, RuleError> {
         let token = self.token().clone();
+        let from = self.from();
         let node = match token.tok {
             Tok::Int(value) => Node::Int(i64::try_from(value).map_err(|_| out_of_range(token.place))?),
             Tok::Text(text) => Node::Text(text),
@@ -514,7 +535,7 @@ impl<'t> Parser<'_, 't> {
                 } else {
                     Node::Name(String::from(word))
                 };
-                return Expr::new(token.place, node);
+                return self.node(from, node);
             }
             Tok::Mark("(") => {
                 self.at += 1;
@@ -525,12 +546,12 @@ impl<'t> Parser<'_, 't> {
             Tok::Mark("[") => {
                 self.at += 1;
                 let items = self.list("]")?;
-                return Expr::new(token.place, Node::List(items));
+                return self.node(from, Node::List(items));
             }
             Tok::Mark(_) | Tok::End => return Err(self.expected("an expression")),
         };
         self.at += 1;
-        Expr::new(token.place, node)
+        self.node(from, node)
     }
 
     /// Reads expressions up to the closing mark.

@@ -59,8 +59,6 @@ pub struct RuleInfo {
     pub expression: String,
     /// The greatest cost bound over its kinds (RULE-11).
     pub cost: u64,
-    /// The truth that types and ranges prove for every kind: such a rule never fires, or always does.
-    pub always: Option<bool>,
 }
 
 /// A fact as its author wrote it.
@@ -77,7 +75,7 @@ pub struct FactInfo {
 }
 
 /// What a clause adds or removes.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Amount {
     /// An event, for counters and flags; a key, for keyed facts.
     Event,
@@ -89,6 +87,9 @@ pub(crate) enum Amount {
 #[derive(Debug)]
 pub(crate) struct Fold {
     pub(crate) register: usize,
+    /// Which of its fact's clauses.
+    pub(crate) clause: usize,
+    pub(crate) place: Place,
     pub(crate) ty: FactType,
     pub(crate) action: Action,
     pub(crate) amount: Amount,
@@ -107,8 +108,9 @@ pub(crate) struct Judge {
 }
 
 /// What a set does on one kind of event.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Plan {
+    pub(crate) kind: &'static KindSchema,
     /// Later facts first: a clause reads facts above its own as they were before the event (RULE-4).
     pub(crate) folds: Vec<Fold>,
     pub(crate) judges: Vec<Judge>,
@@ -121,8 +123,8 @@ pub struct RuleSet {
     about: String,
     text: String,
     digest: Digest,
-    facts: Vec<FactInfo>,
-    rules: Vec<RuleInfo>,
+    pub(crate) facts: Vec<FactInfo>,
+    pub(crate) rules: Vec<RuleInfo>,
     pub(crate) declared: Vec<Declared>,
     pub(crate) plans: BTreeMap<u64, Plan>,
 }
@@ -237,6 +239,10 @@ impl Builder {
         (found.len() == names.len()).then_some(found)
     }
 
+    fn plan(&mut self, kind: &'static KindSchema) -> &mut Plan {
+        self.plans.entry(kind.code).or_insert_with(|| Plan { kind, folds: Vec::new(), judges: Vec::new() })
+    }
+
     fn note_uses(&mut self, kind: &'static KindSchema, uses: &Uses) {
         if let Some((_, fields)) = self.named.get_mut(kind.name) {
             fields.extend(uses.fields.iter().cloned());
@@ -266,18 +272,18 @@ impl Builder {
             key: fact.ty.key().map(|key| Known::of(key, crate::schema::BYTES_MAX as u64)),
         };
         let (mut values, mut keys, mut failed, mut changed) = (Vec::new(), Vec::new(), false, Vec::new());
-        for clause in &fact.clauses {
+        for (index, clause) in fact.clauses.iter().enumerate() {
             let Some(kinds) = self.kinds(&clause.kinds) else {
                 failed = true;
                 continue;
             };
             for kind in &kinds {
                 changed.push(kind.name);
-                match self.clause(fact, clause, kind, &kinds, register) {
+                match self.clause(fact, (index, clause), kind, &kinds, register) {
                     Ok((fold, value, key)) => {
                         values.extend(value);
                         keys.extend(key);
-                        self.plans.entry(kind.code).or_default().folds.push(fold);
+                        self.plan(kind).folds.push(fold);
                     }
                     Err(error) => {
                         failed = true;
@@ -315,7 +321,7 @@ impl Builder {
     fn clause(
         &mut self,
         fact: &Fact,
-        clause: &Clause,
+        (index, clause): (usize, &Clause),
         kind: &'static KindSchema,
         kinds: &[&'static KindSchema],
         register: usize,
@@ -399,7 +405,17 @@ impl Builder {
         if clause.action != Action::Add {
             (value_known, key_known) = (None, None);
         }
-        Ok((Fold { register, ty: fact.ty, action: clause.action, amount, key, when }, value_known, key_known))
+        let fold = Fold {
+            register,
+            clause: index,
+            place: clause.place,
+            ty: fact.ty,
+            action: clause.action,
+            amount,
+            key,
+            when,
+        };
+        Ok((fold, value_known, key_known))
     }
 
     fn rule(&mut self, rule: &Rule) {
@@ -410,7 +426,7 @@ impl Builder {
         let Some(kinds) = self.kinds(&rule.kinds) else {
             return;
         };
-        let (mut cost, mut always) = (0, Vec::new());
+        let mut cost = 0;
         for kind in &kinds {
             let mut checker = Checker::new(Some(kind), &kinds, &self.declared);
             let checked = checker.condition(&rule.require);
@@ -422,9 +438,8 @@ impl Builder {
             match checked {
                 Ok(checked) => {
                     cost = cost.max(checked.cost);
-                    always.push(checked.always);
                     self.note_uses(kind, &uses);
-                    self.plans.entry(kind.code).or_default().judges.push(Judge {
+                    self.plan(kind).judges.push(Judge {
                         rule: index,
                         test: checked.test,
                         fields: kind.fields.iter().filter(|field| uses.fields.contains(field.name)).collect(),
@@ -444,7 +459,6 @@ impl Builder {
             place: rule.name.place,
             expression: rule.expression.clone(),
             cost,
-            always: always.first().copied().flatten().filter(|first| always.iter().all(|other| *other == Some(*first))),
         });
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! Trees are at most [`HEIGHT_MAX`] high, so every walk over one may recurse. Printing puts every compound operand
 //! in parentheses; printing what parsing gives is a fixed point (RULE-8).
+//!
+//! Who explains or mutates rules reads these trees; a judge reads the typed form alone. Spans are bytes of the text.
+
+pub use super::types::FactType;
 
 use super::error::{Place, RuleError};
 use alloc::boxed::Box;
@@ -9,37 +13,55 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 /// Highest syntax tree, and deepest nesting that the parser follows.
 pub(crate) const HEIGHT_MAX: usize = 64;
 
-/// An expression and where it begins.
+/// An expression and where it stands.
 #[derive(Debug, Clone)]
-pub(crate) struct Expr {
-    pub(crate) place: Place,
+pub struct Expr {
+    /// Where it begins.
+    pub place: Place,
+    /// The bytes that it covers; parentheses around it are none of them.
+    pub span: Range<usize>,
     pub(crate) height: usize,
-    pub(crate) node: Node,
+    /// What it is.
+    pub node: Node,
 }
 
 /// Operators with two operands and no absorption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operator {
+pub enum Operator {
+    /// `==`
     Equal,
+    /// `!=`
     NotEqual,
+    /// `<`
     Less,
+    /// `<=`
     LessEqual,
+    /// `>`
     Greater,
+    /// `>=`
     GreaterEqual,
+    /// `in`
     In,
+    /// `+`
     Add,
+    /// `-`
     Subtract,
+    /// `*`
     Multiply,
+    /// `/`
     Divide,
+    /// `%`
     Remainder,
 }
 
 impl Operator {
-    pub(crate) fn word(self) -> &'static str {
+    /// Returns the operator as written.
+    pub fn word(self) -> &'static str {
         match self {
             Operator::Equal => "==",
             Operator::NotEqual => "!=",
@@ -59,12 +81,18 @@ impl Operator {
 
 /// What an expression is.
 #[derive(Debug, Clone)]
-pub(crate) enum Node {
+pub enum Node {
+    /// A literal.
     Int(i64),
+    /// A literal.
     Bool(bool),
+    /// A literal.
     Text(String),
+    /// A literal.
     Bytes(Vec<u8>),
+    /// `[item, …]`
     List(Vec<Expr>),
+    /// A macro's variable, `event` or `facts`.
     Name(String),
     /// `target.name`
     Select(Box<Expr>, String),
@@ -72,8 +100,11 @@ pub(crate) enum Node {
     Index(Box<Expr>, Box<Expr>),
     /// `name(arguments)` or `target.name(arguments)`
     Call(Option<Box<Expr>>, String, Vec<Expr>),
+    /// `!operand`
     Not(Box<Expr>),
+    /// `-operand`
     Negate(Box<Expr>),
+    /// `left operator right`
     Binary(Operator, Box<Expr>, Box<Expr>),
     /// Two or more operands.
     And(Vec<Expr>),
@@ -85,7 +116,7 @@ pub(crate) enum Node {
 
 impl Expr {
     /// Returns the expression, unless the tree would be too high.
-    pub(crate) fn new(place: Place, node: Node) -> Result<Expr, RuleError> {
+    pub(crate) fn new(place: Place, span: Range<usize>, node: Node) -> Result<Expr, RuleError> {
         let highest = |items: &[Expr]| items.iter().map(|item| item.height).max().unwrap_or(0);
         let below = match &node {
             Node::Int(_) | Node::Bool(_) | Node::Text(_) | Node::Bytes(_) | Node::Name(_) => 0,
@@ -99,7 +130,7 @@ impl Expr {
         if below >= HEIGHT_MAX {
             return Err(too_deep(place));
         }
-        Ok(Expr { place, height: below + 1, node })
+        Ok(Expr { place, span, height: below + 1, node })
     }
 }
 
@@ -217,55 +248,84 @@ pub(crate) fn quote_bytes(f: &mut impl fmt::Write, bytes: &[u8]) -> fmt::Result 
 
 /// A name and where it stands.
 #[derive(Debug, Clone)]
-pub(crate) struct Name {
-    pub(crate) place: Place,
-    pub(crate) text: String,
+pub struct Name {
+    /// Where it begins.
+    pub place: Place,
+    /// The bytes that it covers.
+    pub span: Range<usize>,
+    /// The name.
+    pub text: String,
 }
 
 /// A parsed file.
-#[derive(Debug)]
-pub(crate) struct File {
-    pub(crate) name: Name,
-    pub(crate) about: String,
-    pub(crate) facts: Vec<Fact>,
-    pub(crate) rules: Vec<Rule>,
+#[derive(Debug, Clone)]
+pub struct File {
+    /// The set's name.
+    pub name: Name,
+    /// What it is for.
+    pub about: String,
+    /// Its facts, in order.
+    pub facts: Vec<Fact>,
+    /// Its rules, in order.
+    pub rules: Vec<Rule>,
 }
 
 /// A parsed fact: what folds into it.
-#[derive(Debug)]
-pub(crate) struct Fact {
-    pub(crate) name: Name,
-    pub(crate) ty: super::types::FactType,
-    pub(crate) clauses: Vec<Clause>,
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// Name within the set.
+    pub name: Name,
+    /// What it holds.
+    pub ty: FactType,
+    /// Its clauses, in order.
+    pub clauses: Vec<Clause>,
 }
 
 /// What a clause does to its register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
+    /// Counts, sets, puts in.
     Add,
+    /// Takes back what `add` did.
     Remove,
+    /// Makes it unset.
     Reset,
 }
 
 /// A parsed clause of a fact.
-#[derive(Debug)]
-pub(crate) struct Clause {
-    pub(crate) place: Place,
-    pub(crate) action: Action,
-    pub(crate) kinds: Vec<Name>,
-    pub(crate) value: Option<Expr>,
-    pub(crate) key: Option<Expr>,
-    pub(crate) when: Option<Expr>,
+#[derive(Debug, Clone)]
+pub struct Clause {
+    /// Where it begins.
+    pub place: Place,
+    /// The bytes that it covers.
+    pub span: Range<usize>,
+    /// What it does.
+    pub action: Action,
+    /// On which kinds.
+    pub kinds: Vec<Name>,
+    /// What is added or removed.
+    pub value: Option<Expr>,
+    /// Under which key.
+    pub key: Option<Expr>,
+    /// Only where this is true.
+    pub when: Option<Expr>,
 }
 
 /// A parsed rule.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    pub(crate) name: Name,
-    pub(crate) kinds: Vec<Name>,
-    pub(crate) require: Expr,
-    pub(crate) expression: String,
-    pub(crate) message: String,
-    pub(crate) severity: super::set::Severity,
-    pub(crate) origin: Option<String>,
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Name within the set.
+    pub name: Name,
+    /// The kinds that it judges.
+    pub kinds: Vec<Name>,
+    /// What has to be true.
+    pub require: Expr,
+    /// The same as written.
+    pub expression: String,
+    /// What a person reads when it refuses.
+    pub message: String,
+    /// What it means that it is broken.
+    pub severity: super::set::Severity,
+    /// The incident or promise it comes from.
+    pub origin: Option<String>,
 }

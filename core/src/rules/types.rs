@@ -19,7 +19,7 @@ pub(crate) fn scalar_word(scalar: Scalar) -> &'static str {
 
 /// The type of a fact's register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FactType {
+pub enum FactType {
     /// Counts events; unset is 0.
     Counter,
     /// Adds integers; unset is 0.
@@ -42,7 +42,7 @@ pub(crate) enum FactType {
 
 impl FactType {
     /// Returns the type of the keys of a keyed fact.
-    pub(crate) fn key(self) -> Option<Scalar> {
+    pub fn key(self) -> Option<Scalar> {
         match self {
             FactType::CounterBy(key) | FactType::SumBy(key) | FactType::LastBy(_, key) => Some(key),
             FactType::Counter
@@ -77,8 +77,6 @@ pub(crate) struct Known {
     pub(crate) scalar: Scalar,
     /// Most bytes, for text and bytes.
     pub(crate) bytes_max: u64,
-    /// Least and greatest value, for integers.
-    pub(crate) range: (i64, i64),
     /// The only words it can hold, if they are known.
     pub(crate) words: Option<Vec<String>>,
 }
@@ -90,7 +88,7 @@ impl Known {
             Scalar::Int | Scalar::Bool => 8,
             Scalar::Text | Scalar::Bytes => bytes_max,
         };
-        Known { scalar, bytes_max, range: (i64::MIN, i64::MAX), words: None }
+        Known { scalar, bytes_max, words: None }
     }
 
     /// Returns what holds of a value that is one or the other.
@@ -104,11 +102,6 @@ impl Known {
             }
             (Some(_), None) | (None, Some(_) | None) => None,
         };
-        Known {
-            scalar: self.scalar,
-            bytes_max: self.bytes_max.max(other.bytes_max),
-            range: (self.range.0.min(other.range.0), self.range.1.max(other.range.1)),
-            words,
-        }
+        Known { scalar: self.scalar, bytes_max: self.bytes_max.max(other.bytes_max), words }
     }
 }

@@ -243,7 +243,9 @@ impl World {
             | Event::EffectOrphaned(_)
             | Event::StoreCreated(_)
             | Event::KeyAdded(_)
-            | Event::KeyRetired(_) => return None,
+            | Event::KeyRetired(_)
+            | Event::RulesArmed(_)
+            | Event::RulesRetired(_) => return None,
         };
         Some(format!("{name} {text}"))
     }

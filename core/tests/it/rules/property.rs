@@ -67,7 +67,7 @@ fn soup() -> impl Strategy<Value = String> {
 }
 
 /// Expressions that are well formed and mostly well typed.
-fn truth() -> impl Strategy<Value = String> {
+pub(super) fn truth() -> impl Strategy<Value = String> {
     let number = prop_oneof![
         Just("event.round".to_string()),
         Just("facts.n".to_string()),
@@ -100,7 +100,7 @@ fn truth() -> impl Strategy<Value = String> {
     })
 }
 
-fn with(expression: &str) -> String {
+pub(super) fn with(expression: &str) -> String {
     format!(
         "loom rules 1\nset s \"\"\nfact n sum\n add budget.settled: event.tokens\nfact open set of int\n add budget.settled: event.tokens\n\
          fact trees last bytes by string\n add verdict.given: event.tree by event.agent\nfact last last int\n add budget.settled: event.effect\n\
