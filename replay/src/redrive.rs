@@ -133,7 +133,7 @@ fn take_commit(
 }
 
 /// Returns a recorded input as it was given to core; `None` when a blob that core reads is missing.
-fn given(records: &dyn Records, envelope: Envelope) -> Result<Option<Input>, ReplayError> {
+pub(crate) fn given(records: &dyn Records, envelope: Envelope) -> Result<Option<Input>, ReplayError> {
     let mut blobs = Vec::new();
     for digest in named_blobs(&envelope.body) {
         if let Some(bytes) = records.blob(&digest)? {

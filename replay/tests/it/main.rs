@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod diffing;
 mod drifting;
 mod evidence;
 mod made;
@@ -11,3 +12,4 @@ mod redriving;
 mod tracing;
 mod vectors;
 mod verifying;
+mod what_if;
