@@ -20,6 +20,7 @@ mod records;
 mod redrive;
 mod refold;
 mod resumed;
+pub mod shrink;
 mod spot;
 mod stretch;
 mod timeline;

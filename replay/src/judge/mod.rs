@@ -5,7 +5,7 @@
 //! It never decides and never guesses: what cannot be known is said to be so.
 
 mod judgement;
-mod run;
+pub(crate) mod run;
 mod scan;
 mod sources;
 #[cfg(test)]

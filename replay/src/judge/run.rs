@@ -68,6 +68,11 @@ impl<'r> Bench<'r> {
         bench
     }
 
+    /// Returns every rule, `set/rule`, in order of sets and files.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Whether chains are checked.
     pub(crate) fn is_verified(&self) -> bool {
         self.is_verified

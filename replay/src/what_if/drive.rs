@@ -221,8 +221,8 @@ impl Drive<'_> {
             Event::SpawnFinished(body) => SpawnFinished { spawn: is_open(place(body.spawn)?)?, ..body }.into(),
             Event::CheckFinished(body) => CheckFinished { request: is_open(place(body.request)?)?, ..body }.into(),
             Event::MergeFinished(body) => MergeFinished { merge: is_open(place(body.merge)?)?, ..body }.into(),
-            Event::EffectOrphaned(body) => EffectOrphaned { effect: is_open(place(body.effect)?)?, ..body }.into(),
-            Event::TimerFired(body) => TimerFired { subject: place(body.subject)?, ..body }.into(),
+            Event::EffectOrphaned(body) => EffectOrphaned { effect: is_open(place(body.effect)?)? }.into(),
+            Event::TimerFired(body) => TimerFired { subject: place(body.subject)? }.into(),
             Event::GateAnswered(body) => {
                 let gate = place(body.gate)?;
                 if is_turned && state.gate.as_ref().is_none_or(|found| found.sequence != gate) {

@@ -9,6 +9,7 @@ mod made;
 #[path = "../../../core/tests/it/plain.rs"]
 mod plain;
 mod redriving;
+mod shrinking;
 mod tracing;
 mod vectors;
 mod verifying;
