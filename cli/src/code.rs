@@ -27,14 +27,15 @@ pub(crate) struct Page {
 }
 
 /// The pages, by what they are about: what was asked, the history, the project, shipping, settings,
-/// evidence.
-const PAGES: [&str; 6] = [
+/// evidence, asking recorded runs.
+const PAGES: [&str; 7] = [
     include_str!("pages/asking.md"),
     include_str!("pages/history.md"),
     include_str!("pages/project.md"),
     include_str!("pages/shipping.md"),
     include_str!("pages/settings.md"),
     include_str!("pages/evidence.md"),
+    include_str!("pages/replaying.md"),
 ];
 
 /// Returns every page, in the order of the codes.
@@ -110,6 +111,10 @@ impl Code {
             CliError::Evidence(error) => return Code::of_evidence(error),
             CliError::NotAPublicKey { .. } => 125,
             CliError::NoCheckpoint { .. } => 126,
+            CliError::NotOneRun { .. } => 127,
+            CliError::WhatIf(_) => 128,
+            CliError::Query(_) => 129,
+            CliError::NothingToShrink { .. } => 130,
             CliError::Store(error) => return Code::of_store(error),
             CliError::Replay(error) => return Code::of_replay(error),
             CliError::Host(error) => return Code::of_host(error),

@@ -11,6 +11,8 @@ use loom_host::settings::{EditError, KEYS, SettingsErrors};
 use loom_providers::NoProvider;
 use loom_replay::ReplayError;
 use loom_replay::evidence::EvidenceError;
+use loom_replay::query::QueryError;
+use loom_replay::what_if::WhatIfError;
 use loom_store::{AppendError, StoreError};
 use loom_tools::Error as ToolError;
 use std::io;
@@ -344,6 +346,28 @@ pub(crate) enum CliError {
         /// The text.
         text: String,
     },
+    /// One run was to be named, and none or several were.
+    #[error("{}", match .count { 0 => "no run is named".to_string(), count => format!("{count} runs are named: {}", .runs.join(", ")) })]
+    NotOneRun {
+        /// How many.
+        count: usize,
+        /// The first of them, in short.
+        runs: Vec<String>,
+    },
+    /// What was to be changed in a run cannot be.
+    #[error(transparent)]
+    WhatIf(WhatIfError),
+    /// What was asked is no question.
+    #[error(transparent)]
+    Query(QueryError),
+    /// No run breaks what was named.
+    #[error("nothing to shrink: none of {runs} runs breaks it, and {left_out} sources could not be looked at")]
+    NothingToShrink {
+        /// Runs that were looked at.
+        runs: usize,
+        /// Sources that were not.
+        left_out: usize,
+    },
     /// Only accepted runs are shipped.
     #[error("run {run} is {state}, not accepted")]
     NotAccepted {
@@ -375,6 +399,16 @@ impl From<ReplayError> for CliError {
             // A trace goes to standard output like any other result.
             ReplayError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => CliError::ClosedPipe,
             error => CliError::Replay(error),
+        }
+    }
+}
+
+impl From<WhatIfError> for CliError {
+    /// What keeps a run from being read is told as that.
+    fn from(error: WhatIfError) -> Self {
+        match error {
+            WhatIfError::Replay(error) => error.into(),
+            error => CliError::WhatIf(error),
         }
     }
 }
@@ -501,6 +535,11 @@ impl CliError {
                 Some(format!("`loom log {run} --kind paths.changed` names the paths that changed"))
             }
             CliError::NotASpawn { .. } => Some("`loom log --kind spawn` lists them".to_string()),
+            CliError::NotOneRun { .. } => Some("name one with --run and 4 or more of its first digits".to_string()),
+            CliError::NothingToShrink { .. } => Some(
+                "`loom-replay judge` says which rules are broken where, `loom-replay redrive` what comes out otherwise"
+                    .to_string(),
+            ),
             CliError::NotAccepted { run, .. } => {
                 Some(format!("`loom gates` shows what waits, `loom show {run}` how the run stands"))
             }
@@ -521,6 +560,8 @@ impl CliError {
             | CliError::Evidence(_)
             | CliError::NotAPublicKey { .. }
             | CliError::NoCheckpoint { .. }
+            | CliError::WhatIf(_)
+            | CliError::Query(_)
             | CliError::Projects(_)
             | CliError::NoValue
             | CliError::BundleUnknown(_)

@@ -10,6 +10,7 @@ use loom_host::settings::EditError;
 use loom_providers::NoProvider;
 use loom_replay::ReplayError;
 use loom_replay::evidence::EvidenceError;
+use loom_replay::what_if::WhatIfError;
 use loom_store::{AppendError, StoreError};
 use loom_tools::Error as ToolError;
 use std::io::ErrorKind;
@@ -90,7 +91,15 @@ impl Exit {
             | CliError::NotConfirmed
             | CliError::NotAPublicKey { .. }
             | CliError::NoCheckpoint { .. }
+            | CliError::NotOneRun { .. }
+            | CliError::Query(_)
             | CliError::NotASpawn { .. } => Exit::Usage,
+            CliError::WhatIf(error) => match error {
+                WhatIfError::Replay(error) => Exit::of_replay(error),
+                WhatIfError::NoEvent { .. } | WhatIfError::NotHere { .. } | WhatIfError::Declined { .. } => Exit::Usage,
+                WhatIfError::Diverged { .. } => Exit::Diverged,
+                WhatIfError::Unknowable { .. } => Exit::Unknowable,
+            },
             CliError::Store(error) => Exit::of_store(error),
             CliError::Replay(error) => Exit::of_replay(error),
             CliError::Unrecorded { source, .. } => match source.as_ref() {
@@ -120,6 +129,7 @@ impl Exit {
             | CliError::Rules { .. }
             | CliError::OfSpawn { .. }
             | CliError::NotArmed { .. }
+            | CliError::NothingToShrink { .. }
             | CliError::TreesGone { .. }
             | CliError::NotAccepted { .. } => Exit::Failed,
             CliError::Event { .. } | CliError::NotABackup { .. } => Exit::Damaged,

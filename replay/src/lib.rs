@@ -16,6 +16,7 @@ mod field;
 mod inspect;
 pub mod judge;
 mod judged;
+pub mod query;
 mod records;
 mod redrive;
 mod refold;

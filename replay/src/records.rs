@@ -18,6 +18,20 @@ pub trait Records {
     fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReplayError>;
 }
 
+impl<R: Records> Records for &R {
+    fn stream(&self) -> StreamId {
+        (**self).stream()
+    }
+
+    fn read(&self, sequence: u64, max: usize) -> Result<Vec<Recorded>, ReplayError> {
+        (**self).read(sequence, max)
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReplayError> {
+        (**self).blob(digest)
+    }
+}
+
 /// A run in a store.
 pub struct StoredRun<'s> {
     store: &'s dyn Store,

@@ -6,7 +6,10 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::json::EventJson;
 use crate::output::{ErrorDocument, ID, Output};
-use crate::replaying::{JudgeDocument, RedriveDocument, RefoldDocument, VerifyDocument};
+use crate::replaying::{
+    DiffDocument, JudgeDocument, QueryDocument, QueryLine, RedriveDocument, RefoldDocument, ShrinkDocument,
+    VerifyDocument, WhatIfDocument,
+};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
@@ -22,7 +25,7 @@ use super::{
 /// Prints the JSON Schema of a document; without a name, lists them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The command whose document it is, `rules list` for one below another; or `error`, `log-line`, `version`.
+    /// The command whose document it is, `rules list` for one below another; or `error`, `log-line`, `query-line`, `version`.
     #[arg(value_name = "DOCUMENT")]
     name: Vec<String>,
 }
@@ -30,7 +33,7 @@ pub(crate) struct Arguments {
 #[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Document {
     loom: &'static str,
-    /// The documents, as their `loom` fields name them. A line of `log --jsonl` has no such field.
+    /// The documents, as their `loom` fields name them. A line of `log --jsonl` or `query --jsonl` has no such field.
     documents: Vec<&'static str>,
 }
 
@@ -49,6 +52,7 @@ const DOCUMENTS: &[(&str, Make)] = &[
     ("config-path/1", of::<config::Paths>),
     ("demo/1", of::<demo::Document>),
     ("diff/1", of::<diff::Document>),
+    ("diff-runs/1", of::<DiffDocument>),
     ("doctor/1", of::<doctor::Document>),
     ("error/1", of::<ErrorDocument>),
     ("explain/1", of::<explain::Document>),
@@ -68,6 +72,8 @@ const DOCUMENTS: &[(&str, Make)] = &[
     ("pause/1", of::<asking::Document>),
     ("projects/1", of::<projects::Document>),
     ("prove/1", of::<prove::Document>),
+    ("query/1", of::<QueryDocument<'_>>),
+    ("query-line", of::<QueryLine>),
     ("queue/1", of::<queue::Document>),
     ("recover/1", of::<asking::Document>),
     ("redrive/1", of::<RedriveDocument>),
@@ -89,12 +95,14 @@ const DOCUMENTS: &[(&str, Make)] = &[
     ("secrets/1", of::<secrets::Document>),
     ("ship/1", of::<ship::Document>),
     ("show/1", shown),
+    ("shrink/1", of::<ShrinkDocument>),
     ("status/1", of::<status::Document>),
     ("steer/1", of::<asking::Document>),
     ("verify/1", of::<verify::Document>),
     ("verify-sources/1", of::<VerifyDocument>),
     ("version/1", of::<Version>),
     ("watch/1", of::<watch::Document>),
+    ("what-if/1", of::<WhatIfDocument<'_>>),
     ("why/1", of::<why::Document>),
     ("witness/1", of::<witness::Document>),
 ];

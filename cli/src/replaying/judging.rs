@@ -82,7 +82,7 @@ pub(super) fn run(
 }
 
 /// Loads the rule files, in order.
-fn load(files: &[PathBuf]) -> Result<Rules, CliError> {
+pub(super) fn load(files: &[PathBuf]) -> Result<Rules, CliError> {
     let mut sets = Vec::new();
     let wrong = |file: &Path, errors| CliError::Rules { file: file.to_path_buf(), errors };
     for file in files {

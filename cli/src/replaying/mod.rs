@@ -1,19 +1,29 @@
 //! `loom-replay`: asks recorded runs, of one store or of many sources, whether they are whole, and what other rules would
 //! have made of them. Nothing is written but the answer.
 
+mod comparing;
 mod format;
 mod judged;
 mod judging;
 mod junit;
+mod one;
+mod querying;
 mod redriving;
 mod refolding;
 mod sarif;
+mod shrinking;
+mod sides;
 mod sources;
+mod supposing;
 mod verifying;
 
+pub(crate) use comparing::Document as DiffDocument;
 pub(crate) use judged::Document as JudgeDocument;
+pub(crate) use querying::{Document as QueryDocument, MatchJson as QueryLine};
 pub(crate) use redriving::Document as RedriveDocument;
 pub(crate) use refolding::Document as RefoldDocument;
+pub(crate) use shrinking::Document as ShrinkDocument;
+pub(crate) use supposing::Document as WhatIfDocument;
 pub(crate) use verifying::Document as VerifyDocument;
 
 use crate::app::{Global, end, not_parsed};
@@ -40,6 +50,10 @@ enum Command {
     Judge(judging::Arguments),
     Redrive(redriving::Arguments),
     Refold(refolding::Arguments),
+    WhatIf(supposing::Arguments),
+    Diff(comparing::Arguments),
+    Shrink(shrinking::Arguments),
+    Query(querying::Arguments),
 }
 
 impl Command {
@@ -48,7 +62,12 @@ impl Command {
         let wanted = match self {
             Command::Verify(arguments) => arguments.format,
             Command::Judge(arguments) => arguments.format,
-            Command::Redrive(_) | Command::Refold(_) => None,
+            Command::Redrive(_)
+            | Command::Refold(_)
+            | Command::WhatIf(_)
+            | Command::Diff(_)
+            | Command::Shrink(_)
+            | Command::Query(_) => None,
         };
         match wanted {
             Some(format) => format,
@@ -77,6 +96,10 @@ fn answer(command: &Command, global: &Global, format: Format, output: &mut Outpu
         Command::Judge(arguments) => judging::run(arguments, global, format, output),
         Command::Redrive(arguments) => redriving::run(arguments, global, output),
         Command::Refold(arguments) => refolding::run(arguments, global, output),
+        Command::WhatIf(arguments) => supposing::run(arguments, global, output),
+        Command::Diff(arguments) => comparing::run(arguments, global, output),
+        Command::Shrink(arguments) => shrinking::run(arguments, global, output),
+        Command::Query(arguments) => querying::run(arguments, global, output),
     }
 }
 

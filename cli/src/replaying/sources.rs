@@ -46,6 +46,11 @@ pub(crate) struct Runs {
 }
 
 impl Sources {
+    /// Returns sources that were named.
+    pub(crate) fn of(sources: Vec<PathBuf>) -> Self {
+        Sources { sources }
+    }
+
     /// Finds the sources, and tells what below the folders is not looked at.
     pub(crate) fn find(&self, global: &Global) -> Result<Corpus, CliError> {
         let named = match self.sources.is_empty() {

@@ -61,6 +61,9 @@ fn check(page: &str) {
                 let mut command = Command::new("/bin/sh");
                 driven.prepare(&mut command);
                 let loom = format!("loom() {{ '{}' \"$@\"; }}\n", env!("CARGO_BIN_EXE_loom"));
+                // A function cannot have this name; what stands first on the search path stays first.
+                let replay = Path::new(env!("CARGO_BIN_EXE_loom-replay")).parent().unwrap();
+                let loom = format!("PATH=\"$PATH:{}\"\n{loom}", replay.display());
                 command.args(["-c", &(loom + &scripted(&line, &script))]).env("LOOM_RUN_POLICY", "review-final");
                 for who in ["AUTHOR", "COMMITTER"] {
                     command.env(format!("GIT_{who}_NAME"), "u").env(format!("GIT_{who}_EMAIL"), "u@example.com");
@@ -108,6 +111,11 @@ fn unattended() {
 #[test]
 fn receipts_and_witnesses() {
     check("receipts.md");
+}
+
+#[test]
+fn asking_recorded_runs() {
+    check("replay.md");
 }
 
 #[test]

@@ -210,6 +210,89 @@ fn every_command_ends_with_its_code() {
     }
 }
 
+/// The same of `loom-replay`, in order. The first run has ended, the second waits at its gate, the third works.
+const REPLAY_CODES: &[(&str, i32)] = &[
+    ("--version", 0),
+    ("", 2),
+    ("judge", 2),
+    ("judge --rules broken.rules", 1),
+    ("redrive", 0),
+    ("refold", 0),
+    ("verify", 0),
+    ("what-if --run FIRST --at 0 --cap spawns=40", 0),
+    ("what-if --run FIRST --at 0 --cap spawns=3", 0),
+    ("what-if --run FIRST --at 0 --cap spawns=0", 2),
+    ("what-if --run FIRST --at 0 --cap cakes=3", 2),
+    ("what-if --run FIRST --at 0 --cap spawns=3 --answer accept", 2),
+    ("what-if --run FIRST --at 0", 2),
+    ("what-if --run FIRST --cap spawns=3", 2),
+    ("what-if --run FIRST --at 0 --rules later.rules", 8),
+    ("what-if --run FIRST --at 0 --rules broken.rules", 1),
+    ("what-if --run FIRST --at 0 --rules nowhere.rules", 2),
+    ("what-if --run FIRST --at 0 --policy final=auto", 2),
+    ("what-if --run FIRST --at 0 --policy final=on-blockers", 0),
+    ("what-if --run FIRST --at 1 --outcome ok", 2),
+    ("what-if --run FIRST --at 99999 --outcome ok", 2),
+    ("what-if --at 0 --cap spawns=3", 2),
+    ("what-if --run ffff --at 0 --cap spawns=3", 2),
+    ("what-if --run FIRST --at 0 --cap spawns=3 garbage.trace", 6),
+    ("what-if --run FIRST --at 0 --cap spawns=3 nowhere.trace", 2),
+    ("diff FIRST FIRST", 0),
+    ("diff FIRST SECOND", 1),
+    ("diff .loom#FIRST run:last", 1),
+    ("diff FIRST ffffffff", 2),
+    ("diff FIRST xyz", 2),
+    ("diff FIRST garbage.trace", 6),
+    ("diff FIRST nowhere/one.trace", 2),
+    ("diff FIRST .loom", 2),
+    ("shrink --rules later.rules -o small.trace", 0),
+    ("shrink --rules later.rules -o small.trace", 2),
+    ("shrink --rules later.rules --rule later/never-over-a-blocker --keep-as-fixture kept", 0),
+    ("shrink --rules later.rules --keep-as-fixture kept", 2),
+    ("shrink --rules later.rules --rule nobody -o none.trace", 1),
+    ("shrink --crash -o none.trace", 1),
+    ("shrink --rules later.rules", 2),
+    ("shrink -o none.trace", 2),
+    ("judge --rules kept/rule.rules kept/run.trace", 4),
+    ("redrive kept/run.trace small.trace", 0),
+    ("verify kept small.trace", 0),
+    ("query --on refused true", 0),
+    ("query --on refused false", 0),
+    ("query --on key.added true", 8),
+    ("query --on check.finished 1/(event.duration_ms-40)>0", 8),
+    ("query --on no.kind true", 2),
+    ("query --on refused event.nothing", 2),
+    ("query true", 2),
+    ("query", 2),
+    ("query --facts runs facts.accepted", 0),
+    ("query --facts runs --group-by nothing facts.accepted", 2),
+    ("query --facts broken.rules true", 1),
+    ("query --facts nowhere.rules true", 2),
+    ("query --on refused nowhere true", 2),
+    ("query --on refused garbage.trace true", 6),
+    ("query --on refused true --json --jsonl", 2),
+];
+
+#[test]
+fn every_command_of_loom_replay_ends_with_its_code() {
+    let place = Place::usual();
+    for (name, text) in [
+        ("garbage.trace", "something else"),
+        ("broken.rules", "loom rules 1\nno such word\n"),
+        ("later.rules", crate::replaying::LATER),
+    ] {
+        fs::write(place.path().join(name), text).unwrap();
+    }
+    let runs = place.store().runs(9).unwrap();
+    let name = |place: usize| runs[place].stream.to_string()[..8].to_string();
+    for (arguments, code) in REPLAY_CODES {
+        let arguments = arguments.replace("FIRST", &name(2)).replace("SECOND", &name(1));
+        let Ran { code: found, out, err } = place.replay(&arguments);
+        assert_eq!(found, *code, "loom-replay {arguments}\n{out}\n{err}");
+        assert!(!err.contains("panicked"), "loom-replay {arguments}: {err}");
+    }
+}
+
 #[test]
 fn outside_of_a_project_only_what_needs_no_store_works() {
     let place = Place::empty();

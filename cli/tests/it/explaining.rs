@@ -199,7 +199,7 @@ fn every_document_has_a_schema_that_names_it() {
     let listed = json(&place.loom("schema --json").out);
     for name in listed["documents"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()) {
         let schema = json(&place.loom(&format!("schema {name}")).out);
-        assert!(schema.to_string().contains(&format!("{{\"const\":\"{name}\"}}")) != (name == "log-line"), "{name}");
+        assert!(schema.to_string().contains(&format!("{{\"const\":\"{name}\"}}")) != name.ends_with("-line"), "{name}");
     }
     // The source names every document; each is listed.
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src");

@@ -42,4 +42,5 @@ mod running;
 mod samples;
 mod shipping;
 mod signals;
+mod supposing;
 mod watching;

@@ -8,6 +8,7 @@ mod evidence;
 mod made;
 #[path = "../../../core/tests/it/plain.rs"]
 mod plain;
+mod querying;
 mod redriving;
 mod shrinking;
 mod tracing;

@@ -1,0 +1,231 @@
+//! `loom-replay shrink`: the smallest run that still breaks a rule, as a trace.
+
+use super::judging::{load, why};
+use super::one::{One, all};
+use super::sources::{Runs, Sources, path};
+use crate::app::Global;
+use crate::commands::export::to_file;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{GOOD, Output, STRONG, WARN};
+use crate::text::{clean, run8, shown};
+use loom_core::id::hex;
+use loom_core::rules::Rules;
+use loom_replay::judge::{Place, Why, why_not};
+use loom_replay::shrink::{How, Shrunk, shrink, shrink_divergence};
+use loom_replay::{Records, trace};
+use serde::Serialize;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Leaves out the inputs that a rule is broken without, and writes what core derives from the rest as a trace.
+///
+/// Takes the first run that breaks the rule. The trace is judged as any other; it belongs to no store.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("breaks").required(true).multiple(true))]
+#[command(group = clap::ArgGroup::new("result").required(true).multiple(true))]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    sources: Sources,
+    #[command(flatten)]
+    runs: Runs,
+    /// A rule set that is broken. May be given several times.
+    #[arg(long, value_name = "FILE", group = "breaks")]
+    rules: Vec<PathBuf>,
+    /// The rule that is to be broken still, RULE or SET/RULE [default: the first that a run breaks].
+    #[arg(long, value_name = "NAME", requires = "rules")]
+    rule: Option<String>,
+    /// A run that comes out otherwise when it is driven again, cut off behind the commit where it does.
+    #[arg(long, group = "breaks", conflicts_with = "rules")]
+    crash: bool,
+    /// Most runs that are derived and judged on the way.
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    budget: u64,
+    /// The trace to write; it must not be there yet.
+    #[arg(short, long, value_name = "FILE", group = "result")]
+    output: Option<PathBuf>,
+    /// A new folder for run.trace, rule.rules and a README.md that says what it shows.
+    #[arg(long, value_name = "FOLDER", group = "result")]
+    keep_as_fixture: Option<PathBuf>,
+}
+
+#[derive(Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    loom: &'static str,
+    /// The recorded run.
+    run: String,
+    /// The smaller one; the same stream where it was only cut.
+    shrunk: String,
+    /// `derived` from some of the inputs, or `cut` off.
+    how: &'static str,
+    /// Absent for a run that comes out otherwise.
+    rule: Option<String>,
+    kind: Option<&'static str>,
+    /// `event`, or `proposal` for a decision that was dropped.
+    place: Option<&'static str>,
+    /// Sequence in the smaller run where it breaks the rule, or comes out otherwise.
+    sequence: u64,
+    commits_before: u64,
+    commits: u64,
+    events_before: u64,
+    events: u64,
+    /// Runs that were derived and judged.
+    judgements: u64,
+    /// Whether no single input more can be left out.
+    smallest: bool,
+    files: Vec<String>,
+    left_out: Vec<LeftOutJson>,
+}
+
+#[derive(Serialize, schemars::JsonSchema)]
+struct LeftOutJson {
+    source: String,
+    /// `damaged`, `newer` or `unread`.
+    why: &'static str,
+    what: String,
+}
+
+/// Answers `loom-replay shrink`.
+pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+    let rules = if arguments.crash { None } else { Some(load(&arguments.rules)?) };
+    let filter = arguments.runs.filter(output)?;
+    let (runs, failed) = all(&arguments.sources.find(global)?, &filter);
+    let left_out: Vec<(PathBuf, Why)> = failed.into_iter().map(|(source, error)| (source, why_not(error))).collect();
+    for run in &runs {
+        let records = run.records();
+        let Some(found) = smaller(arguments, rules.as_ref(), run, records.as_ref())? else { continue };
+        let files = write(arguments, rules.as_ref(), &found)?;
+        match output.json {
+            true => output.document(&document(run, &found, &files, &left_out))?,
+            false => print(run, &found, &files, output)?,
+        }
+        return Ok(Exit::Ok);
+    }
+    Err(CliError::NothingToShrink { runs: runs.len(), left_out: left_out.len() })
+}
+
+fn smaller<'r>(
+    arguments: &Arguments,
+    rules: Option<&Rules>,
+    run: &One,
+    records: &'r dyn Records,
+) -> Result<Option<Shrunk<'r>>, CliError> {
+    let origin = run.origin()?;
+    Ok(match rules {
+        Some(rules) => shrink(records, origin, rules, arguments.rule.as_deref(), arguments.budget)?,
+        None => shrink_divergence(records, origin)?,
+    })
+}
+
+fn write(arguments: &Arguments, rules: Option<&Rules>, found: &Shrunk<'_>) -> Result<Vec<PathBuf>, CliError> {
+    let mut files = Vec::new();
+    let trace = |file: &Path| -> Result<(), CliError> {
+        to_file(file, false, |sink| Ok(trace::write(&found.run, found.origin, false, sink)?)).map(drop)
+    };
+    if let Some(file) = &arguments.output {
+        trace(file)?;
+        files.push(file.clone());
+    }
+    let Some(folder) = &arguments.keep_as_fixture else { return Ok(files) };
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => CliError::FileExists { path: folder.clone() },
+        _ => CliError::File { doing: "create", path: folder.clone(), source },
+    };
+    std::fs::create_dir(folder).map_err(failed)?;
+    trace(&folder.join("run.trace"))?;
+    let mut texts = vec![("README.md", shows(rules, found))];
+    let set_of = |rule: &str| rule.split_once('/').map_or("", |(set, _)| set).to_string();
+    let set = found.target.as_ref().map(|target| set_of(&target.rule));
+    let set = rules.and_then(|rules| rules.sets().iter().find(|known| Some(known.name()) == set.as_deref()));
+    texts.extend(set.map(|set| ("rule.rules", set.text().to_string())));
+    files.push(folder.join("run.trace"));
+    for (name, text) in texts {
+        let file = folder.join(name);
+        to_file(&file, false, |sink| Ok(sink.write_all(text.as_bytes())?))?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// Says in a few lines what a kept run shows.
+fn shows(rules: Option<&Rules>, found: &Shrunk<'_>) -> String {
+    let Some(target) = &found.target else {
+        return format!(
+            "The run comes out otherwise at event {} when it is driven again.\n\n    loom-replay redrive run.trace\n",
+            found.sequence
+        );
+    };
+    let is_rule = |set: &str, name: &str| target.rule == format!("{set}/{name}");
+    let message = rules
+        .into_iter()
+        .flat_map(|rules| rules.sets())
+        .find_map(|set| set.rules().find(|rule| is_rule(set.name(), &rule.name)).map(|rule| rule.message.clone()));
+    let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+    let (rule, kind, at) = (&target.rule, target.kind, found.sequence);
+    format!(
+        "`{rule}` is violated at {kind}, event {at}{message}.\n\n    loom-replay judge --rules rule.rules run.trace\n"
+    )
+}
+
+fn place(place: Place) -> &'static str {
+    match place {
+        Place::Event => "event",
+        Place::Proposal => "proposal",
+    }
+}
+
+fn document(run: &One, found: &Shrunk<'_>, files: &[PathBuf], left_out: &[(PathBuf, Why)]) -> Document {
+    let target = found.target.as_ref();
+    Document {
+        loom: "shrink/1",
+        run: hex(&run.records().stream().0),
+        shrunk: hex(&found.run.stream().0),
+        how: found.how.word(),
+        rule: target.map(|target| target.rule.clone()),
+        kind: target.map(|target| target.kind),
+        place: target.map(|target| place(target.place)),
+        sequence: found.sequence,
+        commits_before: found.before.commits,
+        commits: found.after.commits,
+        events_before: found.before.events,
+        events: found.after.events,
+        judgements: found.judgements,
+        smallest: found.is_smallest,
+        files: files.iter().map(|file| path(file)).collect(),
+        left_out: left_out
+            .iter()
+            .map(|(source, left)| {
+                let (why, what) = why(left);
+                LeftOutJson { source: path(source), why, what }
+            })
+            .collect(),
+    }
+}
+
+fn print(run: &One, found: &Shrunk<'_>, files: &[PathBuf], output: &mut Output) -> Result<(), CliError> {
+    let out = &mut output.out;
+    let run = run8(&run.records().stream());
+    let (before, after) = (found.before, found.after);
+    match &found.target {
+        Some(target) => {
+            writeln!(out, "{STRONG}{}{STRONG:#} is violated at {} by run {run}", clean(&target.rule), target.kind)?;
+        }
+        None => writeln!(out, "run {run} comes out otherwise when it is driven again")?,
+    }
+    let sizes =
+        format!("{} of {} commits, {} of {} events", after.commits, before.commits, after.events, before.events);
+    writeln!(out, "{GOOD}{sizes}{GOOD:#}, at event {}", found.sequence)?;
+    let judged = found.judgements;
+    match (found.how, found.is_smallest) {
+        (How::Derived, true) => {
+            writeln!(out, "derived anew; no single input more can be left out; {judged} runs were judged")?;
+        }
+        (How::Derived, false) => {
+            writeln!(out, "{WARN}derived anew; the budget ended the search after {judged} runs{WARN:#}")?;
+        }
+        (How::Cut, _) => writeln!(out, "{WARN}cut off, not derived: what made it is not here{WARN:#}")?,
+    }
+    files.iter().try_for_each(|file| writeln!(out, "{}", shown(file)))?;
+    Ok(())
+}
