@@ -15,3 +15,4 @@ mod tracing;
 mod vectors;
 mod verifying;
 mod what_if;
+mod wild;
