@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// The kinds of events that it is about, with commas between them.
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     on: Vec<String>,
-    /// Facts: a rule file, or ready-made ones by name: runs, spending.
+    /// Facts: a rule file, or ready-made ones by name: runs, spending (a file of that name is ./runs).
     #[arg(long, value_name = "FILE|NAME")]
     facts: Option<PathBuf>,
     /// Counts alone, without the matches.

@@ -13,7 +13,7 @@ use loom_core::id::hex;
 use loom_core::rules::Rules;
 use loom_replay::judge::{Place, Why, why_not};
 use loom_replay::shrink::{How, Shrunk, shrink, shrink_divergence};
-use loom_replay::{Records, trace};
+use loom_replay::{Records, ReplayError, trace};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -80,6 +80,7 @@ pub(crate) struct Document {
 
 #[derive(Serialize, schemars::JsonSchema)]
 struct LeftOutJson {
+    /// A source's path, or a run.
     source: String,
     /// `damaged`, `newer` or `unread`.
     why: &'static str,
@@ -90,32 +91,51 @@ struct LeftOutJson {
 pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let rules = if arguments.crash { None } else { Some(load(&arguments.rules)?) };
     let filter = arguments.runs.filter(output)?;
-    let (runs, failed) = all(&arguments.sources.find(global)?, &filter);
-    let left_out: Vec<(PathBuf, Why)> = failed.into_iter().map(|(source, error)| (source, why_not(error))).collect();
+    let corpus = arguments.sources.find(global)?;
+    let (runs, failed) = all(&corpus, &filter);
+    let unread = corpus.unread.into_iter().map(|unread| (unread.path, Why::Unread(unread.error.to_string())));
+    let mut left_out: Vec<(String, Why)> = unread.map(|(source, why)| (path(&source), why)).collect();
+    left_out.extend(failed.into_iter().map(|(source, error)| (path(&source), why_not(error))));
     for run in &runs {
         let records = run.records();
-        let Some(found) = smaller(arguments, rules.as_ref(), run, records.as_ref())? else { continue };
+        let found = match smaller(arguments, rules.as_ref(), run.origin()?, records.as_ref()) {
+            Ok(Some(found)) => found,
+            Ok(None) => continue,
+            Err(error) => {
+                left_out.push((format!("run {}", run8(&records.stream())), why_not(error)));
+                continue;
+            }
+        };
         let files = write(arguments, rules.as_ref(), &found)?;
         match output.json {
             true => output.document(&document(run, &found, &files, &left_out))?,
             false => print(run, &found, &files, output)?,
         }
+        tell(&left_out, output);
         return Ok(Exit::Ok);
     }
+    tell(&left_out, output);
     Err(CliError::NothingToShrink { runs: runs.len(), left_out: left_out.len() })
+}
+
+/// Warns of what could not be looked at.
+fn tell(left_out: &[(String, Why)], output: &Output) {
+    for (source, left) in left_out {
+        let (word, what) = why(left);
+        output.warn(&format!("left out, {word}: {source}: {what}"));
+    }
 }
 
 fn smaller<'r>(
     arguments: &Arguments,
     rules: Option<&Rules>,
-    run: &One,
+    origin: [u8; 16],
     records: &'r dyn Records,
-) -> Result<Option<Shrunk<'r>>, CliError> {
-    let origin = run.origin()?;
-    Ok(match rules {
-        Some(rules) => shrink(records, origin, rules, arguments.rule.as_deref(), arguments.budget)?,
-        None => shrink_divergence(records, origin)?,
-    })
+) -> Result<Option<Shrunk<'r>>, ReplayError> {
+    match rules {
+        Some(rules) => shrink(records, origin, rules, arguments.rule.as_deref(), arguments.budget),
+        None => shrink_divergence(records, origin),
+    }
 }
 
 fn write(arguments: &Arguments, rules: Option<&Rules>, found: &Shrunk<'_>) -> Result<Vec<PathBuf>, CliError> {
@@ -175,7 +195,7 @@ fn place(place: Place) -> &'static str {
     }
 }
 
-fn document(run: &One, found: &Shrunk<'_>, files: &[PathBuf], left_out: &[(PathBuf, Why)]) -> Document {
+fn document(run: &One, found: &Shrunk<'_>, files: &[PathBuf], left_out: &[(String, Why)]) -> Document {
     let target = found.target.as_ref();
     Document {
         loom: "shrink/1",
@@ -197,7 +217,7 @@ fn document(run: &One, found: &Shrunk<'_>, files: &[PathBuf], left_out: &[(PathB
             .iter()
             .map(|(source, left)| {
                 let (why, what) = why(left);
-                LeftOutJson { source: path(source), why, what }
+                LeftOutJson { source: source.clone(), why, what }
             })
             .collect(),
     }

@@ -94,6 +94,19 @@ fn what_is_on_record_is_told_to_be() {
 }
 
 #[test]
+fn what_cannot_be_driven_has_no_changed_timeline() {
+    let place = place(&[Until::End]);
+    assert_eq!(place.loom("export run:last --no-blobs -o slim.trace").code, 0);
+    let (code, document) = told(&place, &["what-if", "slim.trace", "--at", "0", "--cap", "spawns=3"]);
+    assert_eq!((code, &document["code"]), (8, &"LOOM-E128".into()));
+    let ran = text(&place, &["what-if", "--at", "3", "--cap", "spawns=3"]);
+    assert_eq!(ran.code, 2);
+    let why = "error: --cap spawns=3 is not possible at event 3, spawn.requested: it is answered at 4 (--at 4); it follows from the \
+               input at 0: --at 0";
+    assert_eq!(ran.err.lines().next(), Some(why));
+}
+
+#[test]
 fn two_runs_are_compared_wherever_they_are_kept() {
     let place = place(&[Until::End, Until::Gate]);
     let (one, other) = (run(&place, 0), run(&place, 1));
@@ -136,6 +149,13 @@ fn a_shrunk_run_is_judged_the_same_and_kept_as_a_fixture() {
     assert_eq!(place.replay("redrive kept/run.trace").code, 0);
     let (code, verified) = told(&place, &["verify", "kept/run.trace"]);
     assert_eq!((code, &verified["whole"]), (0, &true.into()));
+
+    // What is damaged is left out and told, and the others are looked at.
+    fs::write(place.path().join("damaged.trace"), "loom-trace\nnothing").unwrap();
+    let ran =
+        text(&place, &["shrink", "damaged.trace", "kept/run.trace", "--rules", "later.rules", "-o", "other.trace"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("left out, damaged: damaged.trace"), "{}", ran.err);
 
     let bounded = told(&place, &["shrink", "--rules", "later.rules", "--budget", "2", "-o", "bounded.trace"]).1;
     assert_eq!((&bounded["smallest"], &bounded["judgements"]), (&false.into(), &2.into()));
