@@ -14,6 +14,8 @@ pub mod evidence;
 mod inspect;
 pub mod judge;
 mod judged;
+pub mod moves;
+pub mod reach;
 mod records;
 mod redrive;
 mod refold;
