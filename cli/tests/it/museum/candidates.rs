@@ -185,3 +185,19 @@ fn the_museum_is_judged_as_the_golden_files_say() {
     let (_, told) = judged_json(&place, "fixtures/incidents", &candidates());
     is_golden("judged.golden.json", &format!("{:#}\n", gist(&told)));
 }
+
+#[test]
+fn the_readme_shows_the_museum_as_it_is_judged() {
+    let readme = fs::read_to_string(fixtures().join("../README.md")).unwrap();
+    let (_, rest) =
+        readme.split_once("$ loom-replay judge fixtures/incidents --rules …\n").expect("the README shows it");
+    let (shown, _) = rest.split_once("```").unwrap();
+    let ran = judged(&Place::empty(), "fixtures/incidents --quiet", &candidates());
+    let mut told = ran.out.lines();
+    let mut count = 0;
+    for line in shown.lines().filter(|line| *line != "…") {
+        assert!(told.any(|found| found == line), "not told, or not in this order: {line}");
+        count += 1;
+    }
+    assert!(count > 5, "{shown}");
+}
