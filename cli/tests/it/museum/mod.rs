@@ -9,6 +9,7 @@ mod outline;
 mod pages;
 mod play;
 
+use crate::rig::{Place, Ran};
 use exhibit::{Exhibit, exhibits, fixtures};
 use loom_core::id::hex;
 use outline::outline;
@@ -90,6 +91,22 @@ fn traces_are_whole_small_and_what_they_were_when_they_were_recorded() {
         fs::write(&path, &sums).unwrap();
     } else {
         assert_eq!(known, sums, "{SUMS} is not of these traces; traces are never edited");
+    }
+}
+
+#[test]
+fn recorded_runs_verify_and_come_out_again_byte_by_byte() {
+    let place = Place::empty();
+    let count = exhibits("incidents").len() + exhibits("runs").len();
+    for (command, told) in [
+        ("verify", format!("{count} of {count} sources are whole\n")),
+        ("redrive", format!("{count} of {count} runs come out again byte by byte\n")),
+        ("refold", format!("{count} runs folded from their first event; from snapshots 0 equal, 0 other\n")),
+    ] {
+        let mut asked = place.replay_command(command);
+        asked.arg("--quiet").arg(fixtures().join("incidents")).arg(fixtures().join("runs"));
+        let ran: Ran = asked.output().unwrap().into();
+        assert!(ran.code == 0 && ran.out.ends_with(&told), "{command}: {} {}{}", ran.code, ran.out, ran.err);
     }
 }
 
