@@ -36,8 +36,8 @@ pub(crate) struct Record {
 pub(crate) enum Step {
     /// The driver dies while something is under way, and another one goes on.
     Crash,
-    /// A person answers the gate that waits.
-    Answer { by: String, answer: String },
+    /// A person answers the gate that waits; or somebody does who descends from the spawn of that sequence.
+    Answer { by: String, answer: String, descends: Option<u64> },
     /// A person takes the risk of the last finding of this category.
     Risk { by: String, category: String, reason: String },
     /// A person asks for a way out.

@@ -111,7 +111,7 @@ impl Played {
     fn take(&mut self, exhibit: &str, step: &Step) {
         let (by, ask) = match step {
             Step::Crash => return,
-            Step::Answer { by, answer } => {
+            Step::Answer { by, answer, .. } => {
                 let stream = self.stream;
                 let gate = self.session().engine().run(stream).and_then(|run| run.state.gate.clone());
                 let gate = gate.unwrap_or_else(|| panic!("{exhibit}: no gate waits for {answer} by {by}"));
@@ -131,7 +131,11 @@ impl Played {
             }
             Step::Cancel { by } => (by, Ask::Cancel { reason: None }),
         };
-        let request = Request { stream: self.stream, id: request_id(), actor: person(by), ask };
+        let mut actor = person(by);
+        if let (Actor::Person { descends, .. }, Step::Answer { descends: Some(spawn), .. }) = (&mut actor, step) {
+            *descends = Some(*spawn);
+        }
+        let request = Request { stream: self.stream, id: request_id(), actor, ask };
         self.session().request(request).unwrap();
     }
 
