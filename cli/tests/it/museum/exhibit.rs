@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// A folder of `fixtures/incidents` or `fixtures/runs`.
+#[derive(Debug, Clone)]
 pub(crate) struct Exhibit {
     pub(crate) folder: PathBuf,
     /// `incidents/01-…` or `runs/01-…`.
@@ -15,7 +16,7 @@ pub(crate) struct Exhibit {
 }
 
 /// `record.toml`: what is asked for, and what people do when the run waits for one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Record {
     pub(crate) task: String,
