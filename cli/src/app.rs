@@ -133,7 +133,9 @@ mod tests {
         let law = include_str!("../../specs/cli.md");
         let rows = law.lines().filter(|line| line.starts_with("| `loom "));
         let name = |line: &'static str| line.split("`loom ").nth(1)?.split([' ', '`']).next();
-        let written: Vec<String> = rows.filter_map(name).map(str::to_string).collect();
+        let mut written: Vec<String> = rows.filter_map(name).map(str::to_string).collect();
+        // A command with many faces has a row for each.
+        written.dedup();
         let known: Vec<String> =
             Arguments::command().get_subcommands().map(|command| command.get_name().to_string()).collect();
         assert_eq!(written, known);

@@ -210,7 +210,8 @@ impl Exit {
             KeysError::Open { .. }
             | KeysError::Wrong { .. }
             | KeysError::Gone { .. }
-            | KeysError::Held
+            | KeysError::Unfit(_)
+            | KeysError::Unheard(_)
             | KeysError::Random
             | KeysError::File { .. } => Exit::Unavailable,
         }

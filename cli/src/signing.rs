@@ -4,12 +4,14 @@ use crate::app::Global;
 use crate::configuring::by_person;
 use crate::error::CliError;
 use crate::output::Output;
-use crate::project::{self, Opened};
+use crate::project::{self, Opened, ask_holder};
+use loom_core::kind::KeyAdded;
 use loom_host::engine::origin;
 use loom_host::environment::Environment;
-use loom_host::keys::{Key, Keys, KeysError, on_record};
+use loom_host::keys::{self, Key, Keys, KeysError, Record, on_record};
 use loom_host::world::{Machine, World};
-use loom_store::{RedbStore, StoreError};
+use loom_store::{RedbStore, Store, StoreError};
+use std::path::Path;
 
 /// A store that can be signed for.
 pub(crate) struct Signing {
@@ -27,22 +29,25 @@ pub(crate) fn open(global: &Global, output: &Output) -> Result<Signing, CliError
     if on_record(opened.store.as_ref())?.is_empty() {
         let folder = opened.folder.clone();
         drop(opened);
-        writing(&folder, |store| keys.of_store(store, Machine.now_ms()).map(drop))?;
+        recording(&folder, |store, record| keys.of_store(store, record).map(drop))?;
         opened = project::open(global.dir.as_deref(), output)?;
     }
-    let key = keys.of_store(opened.store.as_ref(), Machine.now_ms())?;
+    let key = keys.of_store(opened.store.as_ref(), &|_| Err(KeysError::Store(StoreError::ReadOnly)))?;
     let origin = origin(opened.store.as_ref())?;
     Ok(Signing { opened, origin, key })
 }
 
-/// Takes the store for writing, for as long as a key is put on record.
-pub(crate) fn writing<T>(
-    folder: &std::path::Path,
-    put: impl FnOnce(&RedbStore) -> Result<T, KeysError>,
+/// Lets `put` put a key on record: through the process that holds the store, or with the store in this hand.
+pub(crate) fn recording<T>(
+    folder: &Path,
+    put: impl Fn(&dyn Store, &Record<'_>) -> Result<T, KeysError>,
 ) -> Result<T, CliError> {
-    let store = match RedbStore::open(folder) {
-        Err(StoreError::Held { .. }) => return Err(KeysError::Held.into()),
-        opened => opened?,
+    let held = match RedbStore::open(folder) {
+        Ok(store) => return Ok(put(&store, &|added| keys::put(&store, added, Machine.now_ms()))?),
+        Err(held @ StoreError::Held { .. }) => held,
+        Err(error) => return Err(error.into()),
     };
-    Ok(put(&store)?)
+    let holder = ask_holder(folder).ok_or(held)?;
+    let ask = |added: KeyAdded| holder.add_key(&added).map_err(|error| KeysError::Unheard(error.to_string()));
+    Ok(put(&holder, &ask)?)
 }

@@ -5,15 +5,18 @@
 
 use crate::armed::{ArmError, Arming, armed_texts, put};
 use crate::error::HostError;
+use crate::keys::{self, KeysError};
 use crate::live::Board;
 use crate::local::LocalExecutor;
 use crate::order::{Message, Outbox};
 use crate::orders::Orders;
 use crate::request::{Answered, Ground, Opening, Request};
 use crate::session::Wishes;
+use crate::world::{Machine, World};
 use loom_bundles::{LoadedBundle, Source, discover, load};
 use loom_core::answer::CheckCommand;
 use loom_core::id::{Actor, StreamId};
+use loom_core::kind::KeyAdded;
 use loom_core::state::Amount;
 use loom_store::Store;
 use loom_tools::Project;
@@ -59,6 +62,14 @@ impl Driver {
     /// [`ArmError`].
     pub fn arm(&self, request: &[u8], actor: &Actor, asked: &Arming) -> Result<(u64, bool), ArmError> {
         put(self.store.as_ref(), request, actor, asked)
+    }
+
+    /// Puts a key that the store signs with on record (KEYS-1).
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub fn add_key(&self, added: KeyAdded) -> Result<(), KeysError> {
+        keys::put(self.store.as_ref(), added, Machine.now_ms())
     }
 
     /// Opens a run on the project's present commit and waits until it is on record; `None` where the driver ends before

@@ -72,9 +72,12 @@ pub enum KeysError {
         /// Where it is.
         path: PathBuf,
     },
-    /// The store is held by another process, which does not put keys on record.
-    #[error("no key can be put on record while another process holds the store; try again when it has ended")]
-    Held,
+    /// The key does not follow those on record (KEYS-1, KEYS-2).
+    #[error("the key is not put on record: {0}")]
+    Unfit(&'static str),
+    /// The process that holds the store put no key on record.
+    #[error("the process that holds the store put no key on record: {0}")]
+    Unheard(String),
     /// The operating system has no randomness.
     #[error("the operating system gives no randomness")]
     Random,
@@ -174,8 +177,8 @@ impl Keys {
         self.folder.join("person.key")
     }
 
-    /// Returns the key that the store signs with, which is made and put on record at its first use (KEYS-1).
-    pub fn of_store(&self, store: &dyn Store, now_ms: u64) -> Result<Key, KeysError> {
+    /// Returns the key that the store signs with, which is made at its first use, and put on record by `record` (KEYS-1).
+    pub fn of_store(&self, store: &dyn Store, record: &Record<'_>) -> Result<Key, KeysError> {
         let origin = origin(store).map_err(|_| KeysError::Nameless)?;
         let path = self.store_path(&origin);
         let found = Key::read(&path)?;
@@ -189,7 +192,7 @@ impl Keys {
                     Some(key) => key,
                     None => kept(&path)?,
                 };
-                put(store, KeyAdded { key: key.public(), before: None, signature: None }, now_ms)?;
+                record(KeyAdded { key: key.public(), before: None, signature: None })?;
                 Ok(key)
             }
         }
@@ -199,13 +202,13 @@ impl Keys {
     ///
     /// The new key is on record before the old one's file is replaced: a crash between them leaves the new key beside
     /// it, as `.next`, and the next rotation begins there.
-    pub fn rotate(&self, store: &dyn Store, now_ms: u64) -> Result<OnRecord, KeysError> {
+    pub fn rotate(&self, store: &dyn Store, record: &Record<'_>) -> Result<OnRecord, KeysError> {
         let origin = origin(store).map_err(|_| KeysError::Nameless)?;
         let path = self.store_path(&origin);
         let recorded = match on_record(store)?.last() {
             Some(recorded) => *recorded,
             None => {
-                self.of_store(store, now_ms)?;
+                self.of_store(store, record)?;
                 return on_record(store)?.last().copied().ok_or(KeysError::Nameless);
             }
         };
@@ -219,7 +222,7 @@ impl Keys {
         let key = kept(&next)?;
         let public = key.public();
         let signature = old.map(|old| old.sign(&handover(&origin, &recorded.key, &public)));
-        put(store, KeyAdded { key: public, before: Some(recorded.key), signature }, now_ms)?;
+        record(KeyAdded { key: public, before: Some(recorded.key), signature })?;
         std::fs::rename(&next, &path).map_err(|source| KeysError::File { doing: "replace", path, source })?;
         on_record(store)?.last().copied().ok_or(KeysError::Nameless)
     }
@@ -274,17 +277,51 @@ pub fn on_record(store: &dyn Store) -> Result<Vec<OnRecord>, KeysError> {
     }
 }
 
-/// Appends a key; whoever appends at the same time makes it begin anew at the new end.
-fn put(store: &dyn Store, added: KeyAdded, now_ms: u64) -> Result<(), KeysError> {
-    let head = store.head(StreamId::STORE)?;
-    let last = store.read(StreamId::STORE, head.next.saturating_sub(1), 1)?.pop().ok_or(KeysError::Nameless)?;
-    let stamp = Stamp::after(Envelope::decode(&last.event.bytes)?.stamp, now_ms);
-    match store.append(vec![Append::from(&add(added, head, stamp))]).pop() {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(AppendError::Store(StoreError::ReadOnly))) => Err(KeysError::Held),
-        Some(Err(AppendError::Store(error))) => Err(error.into()),
-        Some(Err(AppendError::HeadMoved { .. })) | None => Err(KeysError::Held),
+/// Puts a key of a store on record: into a store that is held here, or through the process that holds it.
+pub type Record<'r> = dyn Fn(KeyAdded) -> Result<(), KeysError> + 'r;
+
+/// How often an append begins anew because somebody else's came first.
+const TRIES: usize = 8;
+
+/// Appends a key to the store's own stream, if it follows those on record: whoever asks, what comes behind a key that does
+/// not would be no history any more. One that is the last on record already is not added again.
+///
+/// # Errors
+/// [`KeysError::Unfit`]; what the store says.
+pub fn put(store: &dyn Store, added: KeyAdded, now_ms: u64) -> Result<(), KeysError> {
+    let origin = origin(store).map_err(|_| KeysError::Nameless)?;
+    for _ in 0..TRIES {
+        let recorded = on_record(store)?;
+        if recorded.last().is_some_and(|last| last.key == added.key) {
+            return Ok(());
+        }
+        if recorded.iter().any(|known| known.key == added.key) {
+            return Err(KeysError::Unfit("it was on record before"));
+        }
+        if recorded.last().map(|last| last.key) != added.before {
+            return Err(KeysError::Unfit("it does not name the one on record last as the one before it"));
+        }
+        let fits = match (added.before, added.signature) {
+            (None, signature) => signature.is_none(),
+            (Some(_), None) => true,
+            (Some(old), Some(signature)) => VerifyingKey::from_bytes(&old).is_ok_and(|key| {
+                let message = handover(&origin, &old, &added.key);
+                key.verify_strict(&message, &Signature::from_bytes(&signature)).is_ok()
+            }),
+        };
+        if !fits {
+            return Err(KeysError::Unfit("the signature of its hand-over does not fit"));
+        }
+        let head = store.head(StreamId::STORE)?;
+        let last = store.read(StreamId::STORE, head.next.saturating_sub(1), 1)?.pop().ok_or(KeysError::Nameless)?;
+        let stamp = Stamp::after(Envelope::decode(&last.event.bytes)?.stamp, now_ms);
+        match store.append(vec![Append::from(&add(added.clone(), head, stamp))]).pop() {
+            Some(Ok(_)) => return Ok(()),
+            Some(Err(AppendError::Store(error))) => return Err(error.into()),
+            Some(Err(AppendError::HeadMoved { .. })) | None => {}
+        }
     }
+    Err(KeysError::Unfit("others write to the store's stream all the time"))
 }
 
 /// Checks the signature of an answer and says so of its actor; what does not fit is refused (SIGNED-2).

@@ -202,19 +202,21 @@ impl Shared {
         };
         // Here, because it takes a while for a long output, and the drive loop never waits (REDACT-1).
         self.settings.redactor.report(&mut report);
-        let mut running = self.lock();
         self.board.clear(stream, id);
-        running.tokens.remove(&(stream, id));
+        // Before the next order of the run may begin: outcomes come in the order of their orders. Where the drive loop has
+        // ended, what was under way is orphaned and found by the next one.
+        let _gone = outbox.send(Message::Finished { stream, id, report: Box::new(report) });
+        let mut running = self.lock();
         running.busy.remove(&stream);
-        let forgotten =
-            running.forgotten.contains(&stream) && !running.tokens.keys().any(|(other, _)| *other == stream);
+        let is_last = !running.tokens.keys().any(|(other, number)| *other == stream && *number != id);
+        let forgotten = is_last && running.forgotten.contains(&stream);
         drop(running);
-        self.turn.notify_all();
         if forgotten {
             self.remove_workspace(stream);
         }
-        // The drive loop has ended: what was under way is orphaned and found by the next one.
-        let _gone = outbox.send(Message::Finished { stream, id, report: Box::new(report) });
+        // Whoever waits for all orders to end waits for what they leave to be gone, too.
+        self.lock().tokens.remove(&(stream, id));
+        self.turn.notify_all();
     }
 
     /// Waits until no other order of the run is under way, those asked for before are done, and a job is free.

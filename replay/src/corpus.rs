@@ -93,6 +93,8 @@ pub struct Corpus {
     pub sources: Vec<Source>,
     /// What was met and is not looked at.
     pub passed_by: Vec<PassedBy>,
+    /// How many files were met that are no traces; they are not looked at either.
+    pub foreign: u64,
     /// What could not be looked into.
     pub unread: Vec<Unread>,
 }
@@ -193,13 +195,11 @@ impl Corpus {
 
     fn file(&mut self, path: &Path) -> Result<(), ReplayError> {
         let is_called_so = path.extension() == Some(OsStr::new(TRACE_ENDING));
-        match is_called_so || begins_as_trace(path) {
-            true => self.add(path, Kind::Trace),
-            false => {
-                self.pass(path, "it is no trace");
-                Ok(())
-            }
+        if is_called_so || begins_as_trace(path) {
+            return self.add(path, Kind::Trace);
         }
+        self.foreign += 1;
+        Ok(())
     }
 }
 

@@ -5,8 +5,8 @@ mod follow;
 pub use follow::Told;
 
 use crate::wire::{
-    AnsweredWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, OpenedWire, OpeningWire, RecordedWire,
-    RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire, frames,
+    AnsweredWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, KeyWire, OpenedWire, OpeningWire,
+    RecordedWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire, frames,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use loom_core::commit::Head;
 use loom_core::event::Recorded;
 use loom_core::id::{Digest, EventHasher, StreamId, hex};
+use loom_core::kind::KeyAdded;
 use loom_core::tree::NodeHash;
 use loom_host::armed::Arming;
 use loom_host::request::Ask;
@@ -132,6 +133,16 @@ impl RemoteStore {
         };
         let recorded: RecordedWire = self.put("/v1/rules", &RulesWire { id: hex(id), arm, retire })?;
         Ok(recorded.sequence)
+    }
+
+    /// Puts a key of the store on record through the process that drives.
+    ///
+    /// # Errors
+    /// As [`RemoteStore::ask`].
+    pub fn add_key(&self, added: &KeyAdded) -> Result<(), AskError> {
+        let KeyAdded { key, before, signature } = added;
+        let wire = KeyWire { key: Hex(*key), before: before.map(Hex), signature: signature.map(Hex) };
+        self.put("/v1/keys", &wire)
     }
 
     fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, AskError> {

@@ -11,12 +11,13 @@
 //! GET /v1/tree/HEIGHT/INDEX                POST /v1/streams/STREAM/requests
 //! GET /v1/follow?from=N                    GET /v1/streams/STREAM/follow?from=N
 //! POST /v1/runs                            POST /v1/rules
+//! POST /v1/keys
 //! ```
 
 use crate::follow::{Followers, Following};
 use crate::wire::{
-    AnsweredWire, BYTES_MAX, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, OpenedWire, OpeningWire,
-    RecordedWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire, put_frame,
+    AnsweredWire, BYTES_MAX, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, KeyWire, OpenedWire,
+    OpeningWire, RecordedWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire, put_frame,
 };
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -24,10 +25,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use loom_core::id::{Actor, Digest, StreamId, unhex};
+use loom_core::kind::KeyAdded;
 use loom_core::state::Amount;
 use loom_host::armed::{ArmError, Arming};
 use loom_host::driver::{Driver, bundle};
 use loom_host::error::HostError;
+use loom_host::keys::KeysError;
 use loom_host::local::told;
 use loom_host::request::{Answered, Ask, Request};
 use loom_host::session::Wishes;
@@ -75,6 +78,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/runs", get(runs).post(put_run))
         .route("/v1/gates", get(gates))
         .route("/v1/rules", post(put_rules))
+        .route("/v1/keys", post(put_key))
         .route("/v1/tree", get(tree))
         .route("/v1/tree/{height}/{index}", get(tree_node))
         .fallback(|| async { Failed(StatusCode::NOT_FOUND, ErrorWire::sentence("there is nothing at this path")) })
@@ -311,6 +315,23 @@ async fn put_rules(State(shared): State<Shared>, Json(asked): Json<RulesWire>) -
     match tokio::task::spawn_blocking(move || driver.arm(&id, &actor, &arming)).await {
         Ok(Ok((sequence, again))) => Ok(Json(RecordedWire { sequence, again })),
         Ok(Err(ArmError::Host(error))) => Err(refused(&error)),
+        Ok(Err(error)) => Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, ErrorWire::sentence(error.to_string()))),
+        Err(_) => Err(nobody()),
+    }
+}
+
+async fn put_key(State(shared): State<Shared>, Json(asked): Json<KeyWire>) -> Answer<Json<()>> {
+    let added = KeyAdded {
+        key: asked.key.0,
+        before: asked.before.map(|key| key.0),
+        signature: asked.signature.map(|signature| signature.0),
+    };
+    let (Some(driver), Some(Actor::Person { descends: None, .. })) = (shared.driver.clone(), &shared.actor) else {
+        return Err(nobody());
+    };
+    match tokio::task::spawn_blocking(move || driver.add_key(added)).await {
+        Ok(Ok(())) => Ok(Json(())),
+        Ok(Err(KeysError::Store(error))) => Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, ErrorWire::from(&error))),
         Ok(Err(error)) => Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, ErrorWire::sentence(error.to_string()))),
         Err(_) => Err(nobody()),
     }

@@ -344,6 +344,20 @@ pub(crate) struct OpeningWire {
     pub(crate) rules: Vec<String>,
 }
 
+/// A key that the store signs with from now on.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyWire {
+    /// Its public half.
+    pub(crate) key: Hex<32>,
+    /// The one before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<Hex<32>>,
+    /// The signature of that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signature: Option<Hex<64>>,
+}
+
 /// A request about armed rule sets: one of both.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

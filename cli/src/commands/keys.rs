@@ -6,13 +6,12 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{FAINT, GOOD, Output, WARN};
 use crate::project;
-use crate::signing::writing;
+use crate::signing::recording;
 use crate::text::{rfc3339, shown};
 use loom_core::id::hex;
 use loom_host::engine::origin;
 use loom_host::environment::Environment;
 use loom_host::keys::{Keys, OnRecord, on_record};
-use loom_host::world::{Machine, World};
 use loom_replay::evidence::Verifier;
 use serde::Serialize;
 use std::io::Write;
@@ -77,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     }
     if let What::Rotate = arguments.what {
         by_person(&environment)?;
-        writing(&project::find(global.dir.as_deref())?, |store| keys.rotate(store, Machine.now_ms()))?;
+        recording(&project::find(global.dir.as_deref())?, |store, record| keys.rotate(store, record))?;
     }
     let opened = project::open(global.dir.as_deref(), output)?;
     let origin = origin(opened.store.as_ref())?;

@@ -51,6 +51,9 @@ enum RulesCommand {
         /// Rule files.
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Moves of a walk through the bundle's process, by which is seen whether a rule is ever asked.
+        #[arg(long, value_name = "COUNT", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        depth: u16,
     },
     /// Changes rules a little and says which changes their cases do not notice; without a file, of the built-in bundles.
     Mutate {
@@ -185,7 +188,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     match &arguments.command {
         RulesCommand::List => list(global, output),
         RulesCommand::Show { name } => show(name, global, output),
-        RulesCommand::Check { files } => check::check(files, output),
+        RulesCommand::Check { files, depth } => check::check(files, usize::from(*depth), output),
         RulesCommand::Mutate { file, min } => mutate::mutate(file.as_deref(), *min, output),
         RulesCommand::Explain { name } => explain::explain(name, global, output),
         RulesCommand::Add { file } => add::add(file, global, output),

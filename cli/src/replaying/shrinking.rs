@@ -244,7 +244,9 @@ fn print(run: &One, found: &Shrunk<'_>, files: &[PathBuf], output: &mut Output) 
         (How::Derived, false) => {
             writeln!(out, "{WARN}derived anew; the budget ended the search after {judged} runs{WARN:#}")?;
         }
-        (How::Cut, _) => writeln!(out, "{WARN}cut off, not derived: what made it is not here{WARN:#}")?,
+        (How::Cut, _) => {
+            writeln!(out, "{WARN}cut off behind that commit: core derives no such run from its inputs{WARN:#}")?
+        }
     }
     files.iter().try_for_each(|file| writeln!(out, "{}", shown(file)))?;
     Ok(())

@@ -65,6 +65,11 @@ impl Sources {
             if corpus.passed_by.len() > TOLD_MAX {
                 note(&format!("{} more are not looked at", corpus.passed_by.len() - TOLD_MAX));
             }
+            match corpus.foreign {
+                0 => {}
+                1 => note("1 file is no trace and is not looked at"),
+                foreign => note(&format!("{foreign} files are no traces and are not looked at")),
+            }
         }
         Ok(corpus)
     }

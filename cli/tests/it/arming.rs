@@ -141,6 +141,28 @@ idle.rules:5:6: error RULE_VACUOUS: rule `few-spawns` is proven to never refuse:
 }
 
 #[test]
+fn a_rule_that_no_walk_comes_to_is_warned_of() {
+    let place = Place::empty();
+    let rule = |name: &str, kind: &str| {
+        let asked = "require facts.opened == 1\n  message \"m\"\n  origin \"o\"";
+        format!("rule {name} on {kind}\n  {asked}\n")
+    };
+    let rules = ["late", "merge.intended", "first", "spawn.requested", "never", "key.added"];
+    let rules: String = rules.chunks(2).map(|pair| rule(pair[0], pair[1])).collect();
+    let head = "loom rules 1\nset walked \"What walks come to.\"\nfact opened counter\n  add run.opened\n";
+    fs::write(place.path().join("walked.rules"), format!("{head}{rules}")).unwrap();
+    let warned = |arguments: &str| -> Vec<String> {
+        let ran = place.loom(&format!("rules check walked.rules {arguments}"));
+        assert_eq!(ran.code, 0, "a warning is no error: {}{}", ran.out, ran.err);
+        let lines = ran.out.lines().filter(|line| line.contains("RULE_UNREACHED"));
+        lines.map(|line| line.split('`').nth(1).unwrap().to_string()).collect()
+    };
+    assert_eq!(warned("--depth 2"), ["late", "never"]);
+    assert_eq!(warned(""), ["never"], "no run has a key");
+    assert_eq!(warned(""), ["never"]);
+}
+
+#[test]
 fn hostile_rule_files_are_refused_with_their_bound_and_place() {
     let place = Place::empty();
     let rule = |require: &str| {

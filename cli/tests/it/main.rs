@@ -29,6 +29,7 @@ mod kill;
 mod made;
 mod modelless;
 mod models;
+mod museum;
 mod odd_places;
 mod pty;
 mod reading;

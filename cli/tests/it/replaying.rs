@@ -231,7 +231,7 @@ fn of_a_folder_what_is_damaged_newer_or_elsewhere_is_told_and_the_rest_is_judged
 
     let ran = place.replay("judge --rules later.rules incidents");
     assert!(ran.err.contains("link.trace is not looked at: it is a link; name what it leads to"), "{}", ran.err);
-    assert!(ran.err.contains("notes.txt is not looked at: it is no trace"), "{}", ran.err);
+    assert!(ran.err.contains("1 file is no trace and is not looked at"), "{}", ran.err);
     assert!(!ran.out.contains('\u{1b}') && !ran.err.contains('\u{1b}'), "{}{}", ran.out, ran.err);
     // What is newer alone is no damage.
     assert_eq!(place.replay("judge --rules later.rules --fail-on never incidents/3.trace incidents/4.trace").code, 9);

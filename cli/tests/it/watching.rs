@@ -2,7 +2,10 @@
 
 use crate::driven::{Driven, until};
 use crate::rig::Ran;
+use loom_core::id::unhex;
+use loom_core::kind::KeyAdded;
 use loom_providers::demo;
+use loom_server::{AskError, RemoteStore, socket_of};
 use serde_json::Value;
 use std::fs;
 use std::process::Command;
@@ -99,6 +102,52 @@ fn detached_it_goes_on_by_itself() {
     assert!(until(|| !alive()));
     let log = fs::read_to_string(told["log"].as_str().unwrap()).unwrap();
     assert!(log.contains("watching"), "{log}");
+}
+
+#[test]
+fn a_key_is_put_on_record_through_the_process_that_watches() {
+    needs!("git", "sh");
+    let driven = project();
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    assert_eq!(watched(&driven, "--until-idle").code, 0);
+    let mut driver = driven.follows(watch(&driven, ""));
+    driver.reads_until("watching");
+    let heads = driven.path("heads").display().to_string();
+    fs::create_dir(&heads).unwrap();
+    let keys = || -> Vec<Value> {
+        let listed: Value = serde_json::from_str(&driven.loom("keys list --json").out).unwrap();
+        listed["keys"].as_array().unwrap().clone()
+    };
+    for (asked, known) in
+        [(format!("witness {heads}"), 1), ("keys rotate".to_string(), 2), (format!("witness {heads}"), 2)]
+    {
+        let ran = driven.loom(&asked);
+        assert_eq!((ran.code, keys().len()), (0, known), "{asked}: {}", ran.err);
+    }
+    assert_eq!(keys()[1]["handed_over"], true);
+    let verified = driven.loom(&format!("verify --checkpoint {heads}"));
+    assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
+
+    // Who can speak to it is the same user, and yet what does not follow is never on record.
+    let holder = RemoteStore::connect(&socket_of(&driven.path("state"), &driven.store_folder()).unwrap()).unwrap();
+    let key_of =
+        |index: usize| -> [u8; 32] { unhex(keys()[index]["key"].as_str().unwrap()).unwrap().try_into().unwrap() };
+    let (first, last) = (key_of(0), key_of(1));
+    for (before, signature, key, why) in [
+        (None, None, [7; 32], "does not name the one on record last"),
+        (Some(first), None, [7; 32], "does not name the one on record last"),
+        (Some(last), Some([0; 64]), [7; 32], "hand-over does not fit"),
+        (Some(last), None, first, "on record before"),
+    ] {
+        let refused = holder.add_key(&KeyAdded { key, before, signature });
+        assert!(matches!(&refused, Err(AskError::Refused(said)) if said.contains(why)), "{why}: {refused:?}");
+    }
+    assert_eq!(keys().len(), 2);
+    drop(holder);
+    let ended = Command::new("/bin/sh").args(["-c", &format!("kill -TERM {}", driver.id())]).status().unwrap();
+    assert!(ended.success());
+    assert_eq!(driver.ends(), Some(143));
+    assert_eq!(driven.loom("verify").code, 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The syntax tree of expressions and files, and the canonical way to print an expression.
 //!
-//! Trees are at most [`HEIGHT_MAX`] high, so every walk over one may recurse. Printing puts every compound operand
+//! Trees are at most `HEIGHT_MAX` high, so every walk over one may recurse. Printing puts every compound operand
 //! in parentheses; printing what parsing gives is a fixed point (RULE-8).
 //!
 //! Who explains or mutates rules reads these trees; a judge reads the typed form alone. Spans are bytes of the text.

@@ -128,7 +128,7 @@ fn ends(one: &Move, next: &Run) -> bool {
 /// Moves that must leave a commit: everything well formed that has not been said before.
 fn expects_commit(run: &Run, one: &Move) -> bool {
     match one {
-        Move::AddRules => run.state.closed.is_none(),
+        Move::AddRules(_) => run.state.closed.is_none(),
         _ => true,
     }
 }

@@ -2,13 +2,14 @@
 //! whatever happens.
 //!
 //! It promises that equal arguments explore the same states in the same order. [`explore`] and [`walk`] rely on core
-//! alone, [`simulate`] on the host, the store and the shipped bundle as well. It takes nothing from their insides,
+//! and on the moves that replay knows, [`simulate`] on the host, the store and the shipped bundle as well. It takes nothing from their insides,
 //! recomputes what it compares, and must never ship.
 
 pub mod explore;
 pub mod law;
-pub mod moves;
 pub mod process;
 pub mod shape;
 pub mod simulate;
 pub mod walk;
+
+pub use loom_replay::moves;

@@ -2,9 +2,9 @@
 //!
 //! Names are short because they are printed in counterexamples: `w` works, `a` and `b` review, `p` advises.
 
-use crate::moves::Repertoire;
+use crate::moves::{Repertoire, person, tree};
 use loom_core::commit::{Blob, Checked};
-use loom_core::id::{Actor, Assurance, Digest, Stamp, StreamId};
+use loom_core::id::{Digest, Stamp, StreamId};
 use loom_core::kind::RunOpened;
 use loom_core::process::{Agent, AgentKind, Bundle, Flow, Limits, OnRefused, Policy, Role, Stage, StageKind};
 use loom_core::run::{Run, Terms};
@@ -44,11 +44,6 @@ impl Process {
         };
         loom_core::open(self.terms.clone(), StreamId::of_run(b"sim", &self.opened.request), input)
     }
-}
-
-/// Returns the person who asks for everything.
-pub fn person() -> Actor {
-    Actor::Person { id: "uid:1000".into(), assurance: Assurance::Asserted, descends: None }
 }
 
 /// Returns every process that is explored.
@@ -153,8 +148,8 @@ pub fn all() -> Vec<Process> {
         process.opened.cap_spawns = spawns;
         process
     };
-    let with = |process: Process, every_end, notes_and_rules| Process {
-        repertoire: Repertoire { every_end, notes_and_rules },
+    let with = |process: Process, every_end, has_more: bool| Process {
+        repertoire: Repertoire { every_end, more: has_more.then_some(MORE_RULES) },
         ..process
     };
     vec![
@@ -298,15 +293,8 @@ pub fn process(name: &'static str, bundle: &Bundle, rules: &[&str], spawns: u64)
         checks: None,
     };
     let blobs = [vec![task, bundle_blob], rule_blobs].concat();
-    let repertoire = Repertoire { every_end: false, notes_and_rules: false };
+    let repertoire = Repertoire { every_end: false, more: None };
     Process { name, terms: Arc::new(terms), opened, blobs, repertoire }
-}
-
-/// Returns the name of the `n`th tree.
-pub fn tree(n: u64) -> Vec<u8> {
-    let mut name = vec![0x7e; 20];
-    name[12..].copy_from_slice(&n.to_be_bytes());
-    name
 }
 
 fn agent(name: &str) -> Agent {

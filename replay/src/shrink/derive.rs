@@ -6,9 +6,11 @@ use crate::records::Records;
 use crate::timeline::{Fed, Timeline};
 use crate::whole::Whole;
 use loom_core::event::Envelope;
-use loom_core::id::StreamId;
+use loom_core::id::{Actor, Digest, StreamId};
 use loom_core::kind::*;
+use loom_core::schema::List;
 use loom_core::state::{Asked, State};
+use loom_core::word::{Answer, Recovery};
 
 /// The run, and for each input that was given its recorded sequence and its own.
 type Derived<'r> = (Timeline<'r>, Vec<(u64, u64)>);
@@ -31,7 +33,7 @@ pub(super) fn derive<'r>(
     let mut given = Vec::new();
     for sequence in chosen {
         let Some(input) = whole.at(*sequence) else { continue };
-        let Some(body) = fitted(whole, timeline.whole.state(), &input.body) else { continue };
+        let Some(body) = fitted(whole, timeline.whole.state(), &input.actor, &input.body) else { continue };
         match timeline.feed(Envelope { body, ..input.clone() })? {
             Fed::Committed(at) => given.push((*sequence, at)),
             Fed::Declined(_) | Fed::Missing(_) => {}
@@ -41,7 +43,7 @@ pub(super) fn derive<'r>(
 }
 
 /// Returns an input with the references and starting trees of this state; `None` where there is nothing that it fits.
-fn fitted(whole: &Whole, state: &State, body: &Event) -> Option<Event> {
+fn fitted(whole: &Whole, state: &State, actor: &Actor, body: &Event) -> Option<Event> {
     Some(match body.clone() {
         Event::SpawnFinished(body) => {
             let (spawn, tree) = state.pending.iter().find_map(|(id, pending)| match &pending.what {
@@ -91,9 +93,30 @@ fn fitted(whole: &Whole, state: &State, body: &Event) -> Option<Event> {
             let spawns: Option<Vec<u64>> = body.spawns.iter().map(|spawn| like(whole, state, *spawn)).collect();
             RecoveryRequested { spawns: spawns?.into(), ..body }.into()
         }
-        // The request that a descendant of a spawn made is not on record, only that it was refused.
-        Event::RequestRefused(_) => return None,
+        Event::RequestRefused(body) if matches!(actor, Actor::Person { .. }) => asked(&body)?,
         other => other,
+    })
+}
+
+/// Returns a request of the kind and id that were refused to a descendant of a spawn: nothing else of it is on record, and nothing
+/// else is looked at before it is refused again (COMMIT-6).
+fn asked(refused: &RequestRefused) -> Option<Event> {
+    let (request, none) = (refused.request.clone(), Digest::default());
+    Some(match schema_named(&refused.what)?.code {
+        code if code == GateAnswered::SCHEMA.code => {
+            let (answer, note, artifact, signature, signer) = (Answer::Abandon, None, None, None, None);
+            GateAnswered { request, gate: 0, answer, note, artifact, signature, signer }.into()
+        }
+        code if code == RunSteered::SCHEMA.code => RunSteered { request, note: none }.into(),
+        code if code == RecoveryRequested::SCHEMA.code => {
+            RecoveryRequested { request, choice: Recovery::Abandon, spawns: List::default() }.into()
+        }
+        code if code == RiskAccepted::SCHEMA.code => RiskAccepted { request, finding: 0, reason: none }.into(),
+        code if code == RunCancelled::SCHEMA.code => RunCancelled { request, reason: None }.into(),
+        code if code == RunPaused::SCHEMA.code => RunPaused { request }.into(),
+        code if code == RunResumed::SCHEMA.code => RunResumed { request }.into(),
+        // A rule set that was to be added would have to be there.
+        _ => return None,
     })
 }
 

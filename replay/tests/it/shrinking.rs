@@ -6,10 +6,11 @@ use loom_core::id::{Digest, EventHasher, StreamId};
 use loom_core::kind::Event;
 use loom_core::rules::{RuleSet, Rules};
 use loom_replay::corpus::{Corpus, Filter};
-use loom_replay::judge::{Judgement, Options, Place, judge};
+use loom_replay::judge::{Finding, Judgement, Options, Place, judge};
 use loom_replay::shrink::{How, Shrunk, shrink, shrink_divergence};
 use loom_replay::{Records, Redriven, ReplayError, StoredRun, redrive, trace};
 use loom_store::{MemoryStore, Store};
+use std::path::Path;
 use std::sync::Arc;
 
 const LATER: &str = r#"loom rules 1
@@ -173,4 +174,32 @@ fn what_core_would_not_derive_is_only_cut() {
     assert_eq!((found.how, found.judgements, found.after < found.before), (How::Cut, 1, true));
     let (_, judgement) = read_back(&found, &words);
     assert_eq!(judgement.findings.first().map(|finding| finding.sequence), Some(found.sequence));
+}
+
+#[test]
+fn every_recorded_incident_has_a_smaller_run_that_its_rule_finds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/incidents");
+    let (mut incidents, mut smaller) = (0, 0);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let place = entry.unwrap().path();
+        let (Ok(bytes), Ok(text)) =
+            (std::fs::read(place.join("trace.loom")), std::fs::read_to_string(place.join("candidate.rules")))
+        else {
+            continue;
+        };
+        let (trace, candidate) = (trace::read(&mut &bytes[..]).unwrap(), rules(&text));
+        let found = shrink(&trace, trace.origin, &candidate, None, 200).unwrap();
+        let found = found.unwrap_or_else(|| panic!("{}: its rule finds nothing", place.display()));
+        let (_, judgement) = read_back(&found, &candidate);
+        let target = found.target.clone().unwrap();
+        assert_eq!(found.how, How::Derived, "{}", place.display());
+        let is_same = |finding: &Finding| {
+            let name = &judgement.rules[finding.rule].name;
+            (name, finding.kind, finding.sequence) == (&target.rule, target.kind, found.sequence)
+        };
+        assert!(judgement.findings.iter().any(is_same), "{}", place.display());
+        incidents += 1;
+        smaller += usize::from(found.after < found.before);
+    }
+    assert!(incidents >= 10 && smaller >= 10, "{smaller} of {incidents} are smaller");
 }

@@ -5,8 +5,11 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{BAD, GOOD, Output, WARN};
 use crate::text::clean;
-use loom_bundles::{RuleFlaw, Source, load, rule_flaws};
+use loom_bundles::{LoadedBundle, RuleFlaw, Source, load, rule_flaws};
+use loom_core::rules::RuleSet;
+use loom_replay::reach::unreached;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -37,9 +40,13 @@ struct FindingJson {
     repair: String,
 }
 
+/// A file, its set where it loads, and what is wrong with it.
+type Checked = (String, Option<RuleSet>, Vec<RuleFlaw>);
+
 /// Answers `loom rules check`.
-pub(super) fn check(files: &[PathBuf], output: &mut Output) -> Result<Exit, CliError> {
+pub(super) fn check(files: &[PathBuf], depth: usize, output: &mut Output) -> Result<Exit, CliError> {
     let mut checked = Vec::new();
+    let mut bundles = Vec::new();
     for file in files {
         let (set, flaws) = rule_flaws(&read(file)?, &[]);
         checked.push((file.to_string_lossy().into_owned(), set, flaws));
@@ -56,6 +63,10 @@ pub(super) fn check(files: &[PathBuf], output: &mut Output) -> Result<Exit, CliE
             }
         }
     }
+    for source in Source::builtin_names().iter().filter_map(|name| Source::builtin(name).ok()) {
+        bundles.push(load(&source)?);
+    }
+    add_unreached(&mut checked, &bundles, depth)?;
     let all = || checked.iter().flat_map(|(_, _, flaws)| flaws);
     let errors = all().filter(|flaw| flaw.is_error).count();
     let warnings = all().count() - errors;
@@ -75,6 +86,35 @@ pub(super) fn check(files: &[PathBuf], output: &mut Output) -> Result<Exit, CliE
         writeln!(output.out, "{style}{files} files, {errors} errors, {warnings} warnings{style:#}")?;
     }
     Ok(if errors == 0 { Exit::Ok } else { Exit::Failed })
+}
+
+/// Adds the rules that no walk through a bundle comes to ask (PROVE-4).
+fn add_unreached(checked: &mut [Checked], bundles: &[LoadedBundle], depth: usize) -> Result<(), CliError> {
+    let mut missing: BTreeSet<&'static str> = checked
+        .iter()
+        .flat_map(|(_, set, _)| set)
+        .flat_map(RuleSet::rules)
+        .flat_map(|rule| rule.kinds.clone())
+        .collect();
+    for bundle in bundles {
+        missing = unreached(bundle, &missing, depth).map_err(|reason| CliError::NotArmed { reason })?;
+    }
+    for (_, set, flaws) in checked {
+        let rules = set.iter().flat_map(RuleSet::rules);
+        flaws.extend(rules.filter(|rule| rule.kinds.iter().all(|kind| missing.contains(kind))).map(|rule| RuleFlaw {
+            id: "RULE_UNREACHED",
+            is_error: false,
+            place: rule.place,
+            what: format!(
+                "rule `{}` is asked by no walk of at most {depth} moves through the process: none came to {}",
+                rule.name,
+                rule.kinds.join(", ")
+            ),
+            repair: "ask about a kind that runs come to, or look further by --depth".to_string(),
+        }));
+        flaws.sort_by_key(|flaw| (flaw.place.line, flaw.place.column));
+    }
+    Ok(())
 }
 
 /// Writes what is wrong at one place.

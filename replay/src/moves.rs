@@ -1,14 +1,16 @@
 //! Every move that the world can make on a run: outcomes good and bad, people, time, crashes, late and stale news.
+//!
+//! Nothing is done: a move is the input that it would be. A move is made on the run that it was listed for; on another
+//! one it may panic.
 
-use crate::process::{MORE_RULES, person, tree};
 use loom_core::answer::{Change, Claim, Found, encode_delta};
 use loom_core::commit::Blob;
 use loom_core::id::{Actor, Assurance, Digest, Stamp};
 use loom_core::kind::*;
-use loom_core::process::AgentKind;
+use loom_core::process::{Agent, AgentKind};
 use loom_core::run::Run;
 use loom_core::schema::List;
-use loom_core::state::{Asked, Pending};
+use loom_core::state::Asked;
 use loom_core::step::Input;
 use loom_core::word::{Answer, CheckOutcome, MergeOutcome, Recovery, SpawnOutcome};
 use std::fmt;
@@ -18,8 +20,8 @@ use std::fmt;
 pub struct Repertoire {
     /// Every way in which a spawn can end, not one of each sort.
     pub every_end: bool,
-    /// Notes and added rule sets.
-    pub notes_and_rules: bool,
+    /// Notes, pauses, and this rule set to be added.
+    pub more: Option<&'static str>,
 }
 
 /// One move.
@@ -51,8 +53,8 @@ pub enum Move {
     Recover(Recovery, Vec<u64>),
     /// A note is given.
     Steer,
-    /// A rule set is added.
-    AddRules,
+    /// This rule set is added.
+    AddRules(&'static str),
     /// The run is cancelled.
     Cancel,
     /// Somebody holds the run.
@@ -64,7 +66,7 @@ pub enum Move {
 }
 
 /// How a spawn ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpawnEnd {
     /// Well, with a new tree.
     Edited,
@@ -89,7 +91,7 @@ pub enum SpawnEnd {
     /// With the passing word and a new tree.
     PassEdited,
     /// With the choice of this flow.
-    Flow(&'static str),
+    Flow(String),
     /// With bytes that are no answer.
     Garbage,
     /// Unreadable.
@@ -115,13 +117,13 @@ pub fn all(run: &Run, repertoire: Repertoire) -> Vec<Move> {
     let state = &run.state;
     let mut moves = Vec::new();
     if state.closed.is_some() {
-        return closed(run);
+        return closed(run, repertoire);
     }
     // What is held was never begun.
     for (id, pending) in state.pending.iter().filter(|(id, _)| !state.is_held(**id)) {
         match &pending.what {
             Asked::Spawn { agent, .. } => {
-                moves.extend(ends(run, agent, repertoire.every_end).iter().map(|end| Move::Spawn(*id, *end)));
+                moves.extend(ends(run, agent, repertoire.every_end).into_iter().map(|end| Move::Spawn(*id, end)));
                 moves.push(Move::Orphan(*id));
                 moves.push(Move::Timer(*id));
                 moves.push(Move::Recover(Recovery::RetryFailed, vec![*id]));
@@ -143,7 +145,7 @@ pub fn all(run: &Run, repertoire: Repertoire) -> Vec<Move> {
         for answer in [Answer::Accept, Answer::Revise, Answer::Reject, Answer::Abandon] {
             moves.push(Move::Answer(gate.sequence, answer));
         }
-        if repertoire.notes_and_rules && state.notes.is_empty() {
+        if repertoire.more.is_some() && state.notes.is_empty() {
             moves.push(Move::AnswerWithNote(gate.sequence, Answer::Revise));
         }
         moves.push(Move::StaleArtifact(gate.sequence));
@@ -158,14 +160,13 @@ pub fn all(run: &Run, repertoire: Repertoire) -> Vec<Move> {
         moves.push(Move::Recover(choice, Vec::new()));
     }
     moves.push(Move::Recover(Recovery::RetryFailed, vec![0]));
-    if repertoire.notes_and_rules && state.notes.is_empty() {
+    if repertoire.more.is_some() && state.notes.is_empty() {
         moves.push(Move::Steer);
     }
-    if repertoire.notes_and_rules && state.rules.len() < 2 {
-        moves.push(Move::AddRules);
-    }
+    let is_new = |text: &&str| !state.rules.contains(&Blob::plain(text.as_bytes()).digest);
+    moves.extend(repertoire.more.filter(is_new).map(Move::AddRules));
     moves.push(Move::Cancel);
-    if repertoire.notes_and_rules {
+    if repertoire.more.is_some() {
         moves.extend([Move::Pause, Move::Resume]);
     }
     moves.extend(state.given_up.first().map(|id| Move::Late(*id)));
@@ -191,7 +192,7 @@ pub fn ends_a_run(run: &Run, one: &Move) -> bool {
         | Move::SpawnAnswers(_)
         | Move::Risk(_)
         | Move::Steer
-        | Move::AddRules
+        | Move::AddRules(_)
         | Move::Pause
         | Move::Resume
         | Move::Late(_) => false,
@@ -199,25 +200,31 @@ pub fn ends_a_run(run: &Run, one: &Move) -> bool {
 }
 
 /// What may still arrive when all is over.
-fn closed(run: &Run) -> Vec<Move> {
+fn closed(run: &Run, repertoire: Repertoire) -> Vec<Move> {
     let late = run.state.given_up.first().map(|id| Move::Late(*id));
     late.into_iter()
-        .chain([Move::StaleGate(1), Move::Steer, Move::AddRules, Move::Cancel])
+        .chain([Move::StaleGate(1), Move::Steer])
+        .chain(repertoire.more.map(Move::AddRules))
+        .chain([Move::Cancel])
         .chain([Move::Recover(Recovery::Retry, Vec::new())])
         .collect()
 }
 
-fn ends(run: &Run, agent: &str, every_end: bool) -> &'static [SpawnEnd] {
+fn ends(run: &Run, agent: &str, every_end: bool) -> Vec<SpawnEnd> {
     use SpawnEnd::*;
-    match run.terms.bundle().agents.get(agent).map(|agent| agent.kind) {
-        Some(AgentKind::Worker) if !every_end => &[Edited, EditedTests, Silent, Broken, Limited],
-        Some(AgentKind::Reviewer) if !every_end => &[Pass, Block, BlockElsewhere, OddWord, Unparsable, Broken],
+    let bundle = run.terms.bundle();
+    match bundle.agents.get(agent).map(|agent| agent.kind) {
+        Some(AgentKind::Worker) if !every_end => vec![Edited, EditedTests, Silent, Broken, Limited],
+        Some(AgentKind::Reviewer) if !every_end => vec![Pass, Block, BlockElsewhere, OddWord, Unparsable, Broken],
         Some(AgentKind::Worker) => {
-            &[Edited, EditedTests, Silent, Unparsable, UnparsableEdited, Failed, Broken, Limited]
+            vec![Edited, EditedTests, Silent, Unparsable, UnparsableEdited, Failed, Broken, Limited]
         }
-        Some(AgentKind::Adviser) => &[Silent, PassEdited, Garbage, Broken],
-        Some(AgentKind::Classifier) => &[Flow("work"), Flow("ask"), Flow("unheard-of"), Silent, Unparsable, Broken],
-        Some(AgentKind::Reviewer) | None => &[
+        Some(AgentKind::Adviser) => vec![Silent, PassEdited, Garbage, Broken],
+        Some(AgentKind::Classifier) => {
+            let flows = bundle.flows.keys().cloned().chain(["unheard-of".to_string()]).map(Flow);
+            flows.chain([Silent, Unparsable, Broken]).collect()
+        }
+        Some(AgentKind::Reviewer) | None => vec![
             Pass,
             Warn,
             Block,
@@ -252,8 +259,7 @@ pub fn input(run: &Run, one: &Move) -> Input {
     let asked = |actor: &mut Actor| *actor = person();
     let body: Event = match one {
         Move::Spawn(id, end) => {
-            let pending = &state.pending[id];
-            let (body, named) = spawn_finished(*id, pending, *end, now_ms);
+            let (body, named) = spawn_finished(run, *id, end, now_ms);
             return Input { stamp: Stamp::after(state.stamp, now_ms), actor, body: body.into(), blobs: named };
         }
         Move::Check(id, outcome) => {
@@ -351,9 +357,9 @@ pub fn input(run: &Run, one: &Move) -> Input {
             asked(&mut actor);
             RunSteered { request, note: typed(b"steer") }.into()
         }
-        Move::AddRules => {
+        Move::AddRules(text) => {
             asked(&mut actor);
-            let text = Blob::plain(MORE_RULES.as_bytes());
+            let text = Blob::plain(text.as_bytes());
             let rules = text.digest;
             blobs.push(text);
             RulesAdded { request, rules }.into()
@@ -423,9 +429,15 @@ fn check_finished(id: u64, check: &str, tree: &[u8], outcome: CheckOutcome) -> C
 }
 
 /// Returns the outcome of a pending spawn that ends in this way, and the blobs it names.
-pub fn spawn_finished(id: u64, pending: &Pending, end: SpawnEnd, now_ms: u64) -> (SpawnFinished, Vec<Blob>) {
+fn spawn_finished(run: &Run, id: u64, end: &SpawnEnd, now_ms: u64) -> (SpawnFinished, Vec<Blob>) {
     use SpawnEnd::*;
-    let Asked::Spawn { agent, tree: before, .. } = &pending.what else { panic!("the move is on a spawn") };
+    let Asked::Spawn { agent, tree: before, .. } = &run.state.pending[&id].what else {
+        panic!("the move is on a spawn")
+    };
+    let known = run.terms.bundle().agents.get(agent);
+    let word = |words: fn(&Agent) -> &[String], usual: &str| {
+        known.and_then(|agent| words(agent).first().cloned()).unwrap_or_else(|| usual.to_string())
+    };
     let outcome = match end {
         Edited | EditedTests | Silent | Pass | Warn | Block | BlockElsewhere | PassBlocked | FailBare | OddWord
         | PassEdited | Flow(_) | Garbage => SpawnOutcome::Ok,
@@ -436,9 +448,9 @@ pub fn spawn_finished(id: u64, pending: &Pending, end: SpawnEnd, now_ms: u64) ->
     };
     let edited = matches!(end, Edited | EditedTests | PassEdited | UnparsableEdited);
     let verdict = match end {
-        Pass | Warn | PassBlocked | PassEdited => Some("pass"),
-        Block | BlockElsewhere | FailBare => Some("fail"),
-        OddWord => Some("excellent"),
+        Pass | Warn | PassBlocked | PassEdited => Some(word(|agent| &agent.passes, "pass")),
+        Block | BlockElsewhere | FailBare => Some(word(|agent| &agent.fails, "fail")),
+        OddWord => Some("excellent".to_string()),
         Edited | EditedTests | Silent | Flow(_) | Garbage | Unparsable | UnparsableEdited | Failed | Broken
         | Limited => None,
     };
@@ -457,8 +469,8 @@ pub fn spawn_finished(id: u64, pending: &Pending, end: SpawnEnd, now_ms: u64) ->
         Edited | EditedTests | Silent | Pass | FailBare | OddWord | PassEdited | Flow(_) | Garbage | Unparsable
         | UnparsableEdited | Failed | Broken | Limited => Vec::new(),
     };
-    let flow = if let Flow(name) = end { Some(name.to_string()) } else { None };
-    let claim = Claim { flow, verdict: verdict.map(Into::into), findings, summary: "done".into() };
+    let flow = if let Flow(name) = end { Some(name.clone()) } else { None };
+    let claim = Claim { flow, verdict, findings, summary: "done".into() };
     let mut blobs = Vec::new();
     let mut named = |blob: Blob| {
         let digest = blob.digest;
@@ -470,7 +482,7 @@ pub fn spawn_finished(id: u64, pending: &Pending, end: SpawnEnd, now_ms: u64) ->
         (SpawnOutcome::Ok, _) => Some(named(Blob::salted([4; 16], &claim.encode()))),
         _ => None,
     };
-    let path = if end == EditedTests { b"tests/x".to_vec() } else { b"src/x".to_vec() };
+    let path = if *end == EditedTests { b"tests/x".to_vec() } else { b"src/x".to_vec() };
     let delta = edited.then(|| named(Blob::plain(&encode_delta(&[Change { path, how: "modified".into() }]))));
     let body = SpawnFinished {
         spawn: id,
@@ -483,13 +495,13 @@ pub fn spawn_finished(id: u64, pending: &Pending, end: SpawnEnd, now_ms: u64) ->
         tree_before: before.clone(),
         tree_after: if edited { next_tree(before) } else { before.clone() },
         tokens_in: Some(1),
-        tokens_out: (end != Broken).then_some(1),
+        tokens_out: (*end != Broken).then_some(1),
         money_micro: Some(1),
         duration_ms: 1,
         model: None,
         session: None,
         detail: None,
-        wake_ms: (end == Limited).then_some(now_ms + 50),
+        wake_ms: (*end == Limited).then_some(now_ms + 50),
         provider: None,
         chosen: None,
         requests: None,
@@ -504,4 +516,16 @@ fn next_tree(before: &[u8]) -> Vec<u8> {
     let mut number = [0; 8];
     number.copy_from_slice(&before[12..20]);
     tree(u64::from_be_bytes(number) + 1)
+}
+
+/// Returns the person who asks for everything.
+pub fn person() -> Actor {
+    Actor::Person { id: "uid:1000".into(), assurance: Assurance::Asserted, descends: None }
+}
+
+/// Returns the name of the `n`th tree.
+pub fn tree(n: u64) -> Vec<u8> {
+    let mut name = vec![0x7e; 20];
+    name[12..].copy_from_slice(&n.to_be_bytes());
+    name
 }
