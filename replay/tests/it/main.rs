@@ -10,4 +10,5 @@ mod plain;
 mod redriving;
 mod tracing;
 mod vectors;
+mod verdicts;
 mod verifying;
