@@ -470,7 +470,6 @@ def uint(data, at, what):
         return first, at + 1
     major, value, after = head(data, at)
     if major != 0:
-        item(data, at)
         raise Refused("SCHEMA-4", f"{what}: an integer expected", at)
     return value, after
 
@@ -478,7 +477,6 @@ def uint(data, at, what):
 def array(data, at, low, high, what):
     major, count, after = head(data, at)
     if major != 4:
-        item(data, at)
         raise Refused("SCHEMA-4", f"{what}: an array expected", at)
     if not low <= count <= high:
         raise Refused("SCHEMA-4", f"{what}: {low} to {high} items expected", at)
@@ -489,7 +487,6 @@ def string(data, at, text, low, high, what):
     """Text or bytes within its bounds."""
     major, size, after = head(data, at)
     if major != (3 if text else 2):
-        item(data, at)
         raise Refused("SCHEMA-4", f"{what}: {'text' if text else 'bytes'} expected", at)
     end = after + size
     if end > len(data):
@@ -511,7 +508,6 @@ def value_of(data, at, field):
     if field.type == "bool":
         major, value, after = head(data, at)
         if major != 7:
-            item(data, at)
             raise Refused("SCHEMA-4", f"{field.name}: a boolean expected", at)
         return value == 21, after
     if field.words is not None:
@@ -548,7 +544,6 @@ def parse_event(data):
     event.data, event.position = data, None
     major, entries, at = head(data, 0)
     if major != 5:
-        item(data, 0)
         raise Refused("SCHEMA-4", "a map expected", 0)
 
     def key(expected):
@@ -576,7 +571,7 @@ def parse_event(data):
     counter, at = uint(data, at, "stamp")
     event.stamp = (ms, counter)
     key(5)
-    event.actor, at = parse_actor(data, at)
+    actor_at, (_, at) = at, item(data, at)
     key(6)
     event.input, at = uint(data, at, "input")
     key(7)
@@ -590,7 +585,7 @@ def parse_event(data):
     if version != 1:
         raise Refused("KIND-2", f"version {version} of {kind.name}: a newer Loom can read it", at)
     key(9)
-    event.body, at = parse_body(data, at, kind)
+    body_at, at = at, parse_keys(data, at, kind)
     event.count = None
     if entries == 11:
         key(10)
@@ -598,48 +593,63 @@ def parse_event(data):
     if at != len(data):
         raise Refused("CBOR-2", "goes on behind the event", at)
     if kind.sort == "input":
-        if event.count is None or event.count == 0 or event.input != event.sequence or event.actor[0] == 0:
-            raise Refused("COMMIT-1", "an input names itself, counts its commit, and is not the kernel's")
-    elif event.count is not None or event.input >= event.sequence or event.actor[0] != 0:
-        raise Refused("COMMIT-1", "what is no input names an earlier one, counts nothing, and is the kernel's")
+        if event.count is None or event.count == 0 or event.input != event.sequence:
+            raise Refused("COMMIT-1", "an input names itself and counts its commit")
+    elif event.count is not None or event.input >= event.sequence:
+        raise Refused("COMMIT-1", "what is no input names an earlier one and counts nothing")
+    event.body = parse_body(data, body_at, kind)
+    event.actor, _ = parse_actor(data, actor_at)
+    if (event.actor[0] == 0) == (kind.sort == "input"):
+        raise Refused("COMMIT-1", "an input is not the kernel's, and everything else is")
     event.id = event_id(data)
     return event
 
 
-def parse_body(data, at, kind):
+def parse_keys(data, at, kind):
+    """The keys of a body, and what stands behind it; of its values only that they are CBOR."""
     start = at
     major, entries, at = head(data, at)
     if major != 5:
-        item(data, start)
         raise Refused("SCHEMA-4", "a body is a map", start)
-    body, last = {}, -1
+    found, last = set(), -1
     for _ in range(entries):
         key_at = at
         key, at = uint(data, at, "key")
         if key <= last:
             raise Refused("CBOR-2", "body keys that do not ascend", key_at)
         last = key
-        field = kind.by_key.get(key)
-        if field is None:
+        if key not in kind.by_key:
             raise Refused("SCHEMA-3", f"{kind.name} has no key {key}", key_at)
-        if field.many:
-            list_at = at
-            count, at = array(data, at, 0, MAX64, field.name)
-            if count == 0:
-                raise Refused("SCHEMA-1", f"{field.name}: an empty list that is written", list_at)
-            if count > field.items:
-                raise Refused("SCHEMA-4", f"{field.name}: more than {field.items} items", list_at)
-            values = []
-            for _ in range(count):
-                one, at = value_of(data, at, field)
-                values.append(one)
-            body[key] = values
-        else:
-            body[key], at = value_of(data, at, field)
+        found.add(key)
+        _, at = item(data, at, 1)
     for key in kind.required:
-        if key not in body:
+        if key not in found:
             raise Refused("SCHEMA-3", f"{kind.name} without {kind.by_key[key].name}", start)
-    return body, at
+    return at
+
+
+def parse_body(data, at, kind):
+    """The values of a body whose keys are those of its kind."""
+    _, entries, at = head(data, at)
+    body = {}
+    for _ in range(entries):
+        key, at = uint(data, at, "key")
+        field = kind.by_key[key]
+        if not field.many:
+            body[key], at = value_of(data, at, field)
+            continue
+        list_at = at
+        count, at = array(data, at, 0, MAX64, field.name)
+        if count == 0:
+            raise Refused("SCHEMA-1", f"{field.name}: an empty list that is written", list_at)
+        if count > field.items:
+            raise Refused("SCHEMA-4", f"{field.name}: more than {field.items} items", list_at)
+        values = []
+        for _ in range(count):
+            one, at = value_of(data, at, field)
+            values.append(one)
+        body[key] = values
+    return body
 
 
 # ------------------------------------------------------------------------------------------------------------ streams
@@ -652,42 +662,42 @@ class Stream:
 
     def __init__(self, name, origin=None):
         self.name, self.origin = name, origin
-        self.last = None
-        self.left = 0
-        self.decided = False
-        self.requests = set()
+        self.first = self.last = self.input = None
+        self.left, self.decided = 0, False
+        self.requests, self.repeated = set(), False
 
     def push(self, event):
-        last = self.last
-        if event.stream != self.name:
-            raise Refused("CHAIN-1", f"{event.name()}: of another stream")
-        if self.left == 0 and event.kind.sort != "input":
-            raise Refused("COMMIT-1", f"{event.name()}: a commit begins with an input")
-        if event.sequence != (0 if last is None else last.sequence + 1):
-            raise Refused("CHAIN-1", f"{event.name()}: a gap in the sequence")
-        if event.before != (ZERO32 if last is None else last.id):
-            raise Refused("CHAIN-1", f"{event.name()}: follows another event")
-        kind = event.kind
+        """One event. Where it breaks several laws the first in the order of trace.md is named."""
+        last, kind = self.last, event.kind
+        if (self.left == 0) != (event.count is not None):
+            raise Refused("COMMIT-1", f"{event.name()}: not where its commit has it")
         if self.left == 0:
+            if event.stream != self.name:
+                raise Refused("CHAIN-1", f"{event.name()}: of another stream")
+            if last is not None and (event.sequence != last.sequence + 1 or event.before != last.id):
+                raise Refused("CHAIN-1", f"{event.name()}: follows another event")
             if last is not None and event.stamp <= last.stamp:
                 raise Refused("STAMP-1", f"{event.name()}: a stamp that does not grow")
-            self.left, self.decided = event.count - 1, False
-            self.input = event
-            self.begin(event)
+            self.left, self.decided, self.input = event.count, False, event
         else:
-            if kind.sort == "input" or event.input != self.input.sequence:
-                raise Refused("COMMIT-1", f"{event.name()}: another commit begins inside of one")
+            if event.stream != self.name or event.sequence != last.sequence + 1 or event.input != self.input.sequence:
+                raise Refused("CHAIN-1", f"{event.name()}: does not follow the event before it")
+            if event.before != last.id:
+                raise Refused("CHAIN-1", f"{event.name()}: follows another event")
             if event.stamp != self.input.stamp:
                 raise Refused("STAMP-1", f"{event.name()}: two stamps in a commit")
             if kind.sort == "decision":
                 self.decided = True
             elif self.decided:
                 raise Refused("COMMIT-1", f"{event.name()}: a record behind a decision")
-            self.left -= 1
+        self.left -= 1
         self.speaker(event)
-        own = self.name == ZERO16
-        if (kind.code >= 80) != own:
-            raise Refused("KIND-1", f"{event.name()}: {kind.name} in this stream")
+        self.begin(event)
+        if kind.asks:
+            request = event.get("request")
+            self.repeated = self.repeated or request in self.requests
+            self.requests.add(request)
+        self.first = self.first or event
         self.last = event
 
     def speaker(self, event):
@@ -706,22 +716,24 @@ class Stream:
             raise Refused("COMMIT-1", f"{event.name()}: an actor that may not cause {event.kind.name}")
 
     def begin(self, event):
+        """KIND-1, ID-4."""
         own = self.name == ZERO16
         first = "store.created" if own else "run.opened"
-        if (event.kind.name == first) != (self.last is None):
-            raise Refused("KIND-1", f"{event.name()}: a stream begins with {first}, once")
-        if event.kind.asks:
-            request = event.get("request")
-            if request in self.requests:
-                raise Refused("LEDGER-1", f"{event.name()}: a request id twice")
-            self.requests.add(request)
-        if self.last is None and not own and self.origin is not None:
+        if event.sequence == 0 and event.kind.name != first:
+            raise Refused("KIND-1", f"{event.name()}: a stream begins with {first}")
+        if event.sequence == 0 and not own and self.origin is not None:
             if run_stream(self.origin, event.get("request")) != self.name:
                 raise Refused("ID-4", f"{event.name()}: a stream that its request does not name")
+        if (event.kind.code >= 80) != own or (event.sequence != 0 and event.kind.name == first):
+            raise Refused("KIND-1", f"{event.name()}: {event.kind.name} does not belong here")
 
     def end(self):
         if self.left:
             raise Refused("COMMIT-1", f"{self.name.hex()}: ends inside a commit")
+        if self.first is not None and (self.first.sequence, self.first.before) != (0, ZERO32):
+            raise Refused("CHAIN-1", f"{self.first.name()}: the stream does not begin at sequence 0")
+        if self.repeated:
+            raise Refused("LEDGER-1", f"{self.name.hex()}: a request id twice")
 
 
 # --------------------------------------------------------------------------------------------------------------- tree
@@ -897,7 +909,8 @@ class Trace:
                     if refused.law == "KIND-2":
                         refused = Refused("TRACE-1", refused.why)
                     raise Refused(refused.law, refused.why, start) from None
-                self.layout(start, event.stream == self.stream, "an event of another stream")
+                foreign = event.stream != self.stream and stream.left == 0 and event.count is not None
+                self.layout(start, not foreign, "an event of another stream")
                 stream.push(event)
                 self.place(event, waiting, named)
                 waiting = []
@@ -1098,7 +1111,7 @@ def key_history(events, origin):
             if awaiting is None or event.get("key") != keys[-2].key or event.input != awaiting[0].sequence:
                 raise Refused("KEYS-1", "a key retired without a successor")
             if event.get("handed_over") != awaiting[1]:
-                raise Refused("KEYS-2", "says otherwise whether the key was handed over")
+                raise Refused("KEYS-1", "says otherwise whether the key was handed over")
             keys[-2].retired, awaiting = event.position, None
     if awaiting is not None:
         raise Refused("KEYS-1", "a key that follows another, which is not retired")
@@ -1438,9 +1451,6 @@ class Receipt:
         """LEVEL-1."""
         if not (self.pinned and witnessed):
             return 2
-        # Nothing is fulfilled by what is not there: without a run's events there is no effect to witness.
-        if self.subject.stream == ZERO16:
-            return 3
         outcome = {"spawn.requested": ("spawn.finished", "spawn"), "check.requested": ("check.finished", "request"), "merge.intended": ("merge.finished", "merge")}
         done = set()
         for event in self.others:
@@ -2770,10 +2780,15 @@ def rules_digest_case(row):
 def log_case(row):
     """A whole store's events in the order of positions, with checkpoints of it: chains, keys, the tree, consistency."""
     origin = unhex(row["origin"])
-    events, streams, own = [], {}, []
+    events, streams, own, stream = [], {}, [], None
     for position, data in enumerate(row["events"]):
         event = parse_event(unhex(data))
         event.position = position
+        if position == 0 and event.kind.name != "store.created":
+            raise Refused("KIND-1", "the log does not begin with the store's origin")
+        # A commit's events stand one behind the other.
+        if stream is not None and stream.left and event.stream != stream.name:
+            raise Refused("COMMIT-1" if event.count is not None else "CHAIN-1", f"{event.name()}: inside of a commit")
         stream = streams.setdefault(event.stream, Stream(event.stream, origin))
         stream.push(event)
         events.append(event)
@@ -2781,13 +2796,17 @@ def log_case(row):
             own.append(event)
     for stream in streams.values():
         stream.end()
-    if not own or own[0].position != 0 or own[0].get("origin") != origin:
+    if not own:
+        raise Refused("KIND-1", "the log does not begin with the store's origin")
+    if own[0].get("origin") != origin:
         raise Refused("CHECKPOINT-1", "of another store")
     keys = key_history(own, origin)
     hashes = [leaf(event.id) for event in events]
     for text in row["checkpoints"]:
         checkpoint = Checkpoint(text)
-        checkpoint.signer(origin, keys)
+        # Its key may have been cut off with the events behind it.
+        if keys or checkpoint.size <= len(events):
+            checkpoint.signer(origin, keys)
         if checkpoint.size > len(events):
             raise Refused("CHECKPOINT-4", "truncated: fewer events than the checkpoint states")
         if root(hashes[: checkpoint.size]) != checkpoint.root:

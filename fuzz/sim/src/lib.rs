@@ -2,7 +2,8 @@
 //! whatever happens.
 //!
 //! It promises that equal arguments explore the same states in the same order. [`explore`] and [`walk`] rely on core
-//! alone, [`simulate`] on the host, the store and the shipped bundle as well. It takes nothing from their insides,
+//! alone, [`simulate`] on the host, the store and the shipped bundle as well, [`tamper`] on what replay
+//! verifies and on the second verifier. It takes nothing from their insides,
 //! recomputes what it compares, and must never ship.
 
 pub mod explore;
@@ -11,4 +12,5 @@ pub mod moves;
 pub mod process;
 pub mod shape;
 pub mod simulate;
+pub mod tamper;
 pub mod walk;
