@@ -6,7 +6,7 @@ use loom_core::id::Digest;
 use loom_core::kind::Event;
 use loom_core::process::Bundle;
 
-/// Returns the digests of the blobs that an event names, in the order of its fields.
+/// Returns the digests of the blobs that an event names (BLOB-4), in the order of its fields.
 pub fn named(event: &Event) -> Vec<Digest> {
     match event {
         Event::RunOpened(body) => {

@@ -196,7 +196,7 @@ impl Stretch {
             (Class::Input, Actor::Person { descends: None, .. }) => request,
             (Class::Input, Actor::Person { descends: Some(_), .. }) => view.schema.name == "request.refused",
         };
-        if fits { Ok(()) } else { Err("the actor may not have caused an event of this kind") }
+        if fits { Ok(()) } else { Err("the actor may not have caused an event of this kind (COMMIT-1)") }
     }
 
     fn beginning(&self, view: &View<'_>, event: &Event) -> Result<(), &'static str> {
@@ -208,7 +208,7 @@ impl Stretch {
                 }
                 Some(_) | None => Ok(()),
             },
-            _ => Err("a stream does not begin with the kind that opens it"),
+            _ => Err("a stream does not begin with the kind that opens it (KIND-1)"),
         }
     }
 
@@ -232,7 +232,7 @@ impl Stretch {
         let again = matches!(view.schema.code, c if c == RunOpened::SCHEMA.code || c == StoreCreated::SCHEMA.code)
             && view.sequence != 0;
         if !belongs || again {
-            return Err(EventError::Shape("an event of this kind does not belong here"));
+            return Err(EventError::Shape("an event of this kind does not belong here (KIND-1)"));
         }
         if let Some(key) = request_field(view)
             && let Some(mut value) = view.field(key)

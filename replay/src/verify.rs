@@ -151,12 +151,12 @@ fn altered(store: &dyn Store, until: u64, bad: &Bad) -> Option<Bad> {
 
 /// Returns the name of the store, from its first event.
 fn origin(store: &dyn Store, size: u64) -> Result<[u8; 16], Result<Bad, ReplayError>> {
-    let mut found = Err(Bad::at(0, "the log does not begin with the store's origin"));
+    let mut found = Err(Bad::at(0, "the log does not begin with the store's origin (KIND-1)"));
     if size > 0 {
         let mut visit = |_: u64, bytes: &[u8]| {
             found = match Envelope::decode(bytes).map(|envelope| envelope.body) {
                 Ok(Event::StoreCreated(created)) => Ok(created.origin),
-                Ok(_) => Err(Bad::at(0, "the log does not begin with the store's origin")),
+                Ok(_) => Err(Bad::at(0, "the log does not begin with the store's origin (KIND-1)")),
                 Err(error) => Err(Bad::at(0, error.to_string())),
             };
             ControlFlow::Break(())

@@ -11,7 +11,9 @@ use std::time::Instant;
 const USAGE: &str = "usage: loom-sim explore [--states MAX] [--at-least N] [--process NAME]
        loom-sim walk [--seed N] [--walks N] [--steps N] [--process NAME]
        loom-sim simulate [--seeds N] [--from N] | --seed N [--lie WORD]
-       loom-sim crashes [--seeds N] [--from N] [--every N] | --seed N [--point K|none [--then J]] [--lie WORD]";
+       loom-sim crashes [--seeds N] [--from N] [--every N] | --seed N [--point K|none [--then J]] [--lie WORD]
+       loom-sim tamper [--count N] [--seed N] [--shard I/N] [--state FILE]
+       loom-sim agree [--count N] [--seed N] [--shard I/N] [--python PROGRAM] [--verifier FILE]";
 
 struct Arguments {
     states: usize,
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
     let command = words.next().unwrap_or_default();
     match command.as_str() {
         "simulate" => return loom_sim::simulate::command(words),
+        "tamper" => return loom_sim::tamper::command(words),
+        "agree" => return loom_sim::tamper::command_agree(words),
         "crashes" => return loom_sim::simulate::command_crashes(words),
         _ => {}
     }

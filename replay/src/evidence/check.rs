@@ -109,7 +109,7 @@ pub fn verify(receipt: &Receipt, pins: &Pins) -> Result<Checked, EvidenceError> 
     })
 }
 
-/// Checks all of a receipt but its envelope: who makes one has none yet.
+/// Checks all of a receipt but its envelope, in the order of RECEIPT-10: who makes one has none yet.
 pub(super) fn place(receipt: &Receipt) -> Result<Placed<'_>, EvidenceError> {
     let checkpoint = Checkpoint::parse(&receipt.checkpoint)?;
     let hasher = EventHasher::default();

@@ -13,6 +13,7 @@ mod redriving;
 mod shrinking;
 mod tracing;
 mod vectors;
+mod verdicts;
 mod verifying;
 mod what_if;
 mod wild;

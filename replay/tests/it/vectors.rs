@@ -14,7 +14,7 @@ const REQUEST: &[u8] = b"open";
 
 /// One event before it is linked.
 #[derive(Clone)]
-struct Draft {
+pub(crate) struct Draft {
     sequence: u64,
     stamp: (u64, u64),
     input: u64,
@@ -26,13 +26,20 @@ struct Draft {
     stream: [u8; 16],
 }
 
-fn stream() -> [u8; 16] {
+pub(crate) fn stream() -> [u8; 16] {
     let length = (ORIGIN.len() as u64).to_be_bytes();
     let whole = derived("loom 2026-11 run stream v1", &[&length, &ORIGIN, REQUEST]);
     whole[..16].try_into().unwrap()
 }
 
-fn draft(sequence: u64, ms: u64, input: u64, kind: u64, body: &[(u64, Vec<u8>)], count: Option<u64>) -> Draft {
+pub(crate) fn draft(
+    sequence: u64,
+    ms: u64,
+    input: u64,
+    kind: u64,
+    body: &[(u64, Vec<u8>)],
+    count: Option<u64>,
+) -> Draft {
     Draft { sequence, stamp: (ms, 0), input, kind, body: map(body), count, previous: None, stream: stream() }
 }
 
@@ -46,10 +53,10 @@ fn digest_of(blob: &[u8]) -> Vec<u8> {
     bytes(&derived("loom 2026-11 blob digest v1", &[blob]))
 }
 
-/// Two commits: a run is opened and enters a stage; a timer fires, a budget is settled, a gate withdrawn.
-fn drafts() -> Vec<Draft> {
+/// The body of the event that opens the run.
+pub(crate) fn opened_body() -> Vec<(u64, Vec<u8>)> {
     let [task, bundle, rules] = blobs().map(|blob| digest_of(&blob));
-    let opened = [
+    vec![
         (0, bytes(REQUEST)),
         (1, task),
         (2, text("do-it")),
@@ -64,7 +71,12 @@ fn drafts() -> Vec<Draft> {
         (16, uint(1000)),
         (17, text("ann")),
         (18, text("0.1.0")),
-    ];
+    ]
+}
+
+/// Two commits: a run is opened and enters a stage; a timer fires, a budget is settled, a gate withdrawn.
+fn drafts() -> Vec<Draft> {
+    let opened = opened_body();
     let entered = [(0, text("implement")), (1, text("build")), (2, uint(1))];
     let settled = [(0, uint(1)), (1, uint(0)), (2, uint(0)), (3, uint(0)), (4, boolean(true))];
     let withdrawn = [(0, uint(1)), (1, text("nobody waits"))];
@@ -83,7 +95,7 @@ fn steered(sequence: u64, ms: u64, request: &[u8]) -> Draft {
 }
 
 /// Links the events and writes their bytes.
-fn written(drafts: &[Draft]) -> Vec<Vec<u8>> {
+pub(crate) fn written(drafts: &[Draft]) -> Vec<Vec<u8>> {
     let mut last = [0; 32];
     let mut events = Vec::new();
     for draft in drafts {
@@ -223,11 +235,11 @@ fn item(kind: u64, fields: &[Vec<u8>]) -> Vec<u8> {
     array(&[&[uint(kind)][..], fields].concat())
 }
 
-fn header(format: u64, stream: [u8; 16]) -> Vec<u8> {
+pub(crate) fn header(format: u64, stream: [u8; 16]) -> Vec<u8> {
     item(0, &[uint(format), bytes(&ORIGIN), bytes(&stream), boolean(false)])
 }
 
-fn event_items(events: &[Vec<u8>]) -> Vec<Vec<u8>> {
+pub(crate) fn event_items(events: &[Vec<u8>]) -> Vec<Vec<u8>> {
     events.iter().map(|event| item(2, &[bytes(event)])).collect()
 }
 
@@ -236,7 +248,7 @@ fn blob_items() -> Vec<Vec<u8>> {
 }
 
 /// Ends a trace as its writer would: counts, last id, digest of what stands before.
-fn ended(items: &[Vec<u8>], events: &[Vec<u8>], blobs: u64) -> Vec<u8> {
+pub(crate) fn ended(items: &[Vec<u8>], events: &[Vec<u8>], blobs: u64) -> Vec<u8> {
     let before = [&b"loom-trace\n"[..], &items.concat()].concat();
     let last = events.last().map_or([0; 32], |event| derived("loom 2026-11 event id v1", &[event]));
     let digest = derived("loom 2026-11 trace v1", &[&before]);

@@ -207,7 +207,11 @@ fn a_commit_keeps_its_shape() {
         |event| event.previous = Digest::default(),
         "the previous id is not that of the event before it (CHAIN-1)",
     );
-    check(2, |event| event.actor = loom_core::id::Actor::Host, "the actor may not have caused an event of this kind");
+    check(
+        2,
+        |event| event.actor = loom_core::id::Actor::Host,
+        "the actor may not have caused an event of this kind (COMMIT-1)",
+    );
     check(
         1,
         |event| {

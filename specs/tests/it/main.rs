@@ -8,3 +8,4 @@ mod laws;
 mod layering;
 mod tidy;
 mod tree;
+mod verifier;

@@ -1,5 +1,7 @@
 //! What every small run keeps to, as far as a test has time for; `loom-sim explore --states 1000000` goes on.
 
+mod tamper;
+
 use loom_sim::{explore, process, walk};
 
 #[test]
