@@ -4,6 +4,7 @@
 //! parallel; [`trace`] is one run as a portable file; [`corpus`] finds stores and traces; [`evidence`] is what a store signs,
 //! and receipts; [`refold`] gives the state at any event; [`judged`] asks the rules again about a decision, [`judge`] asks
 //! new ones about many runs; [`redrive`] feeds a run's inputs to core again and compares what follows with what is on record.
+//! [`what_if`] changes one thing and drives on, [`diff`] aligns two runs, [`shrink`] leaves inputs out, [`query`] asks events and runs.
 
 mod blobs;
 pub mod cause;
