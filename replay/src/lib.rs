@@ -8,6 +8,7 @@
 mod blobs;
 pub mod cause;
 pub mod corpus;
+mod dependents;
 mod drift;
 mod error;
 pub mod evidence;
@@ -25,6 +26,7 @@ pub mod trace;
 mod verify;
 
 pub use blobs::{named, within_bundle};
+pub use dependents::{Dependents, dependents};
 pub use drift::{Drift, drift};
 pub use error::{Bad, ReplayError};
 pub use inspect::{Inspected, Standing, inspect};

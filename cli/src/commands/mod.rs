@@ -11,7 +11,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod explain;
-mod export;
+pub(crate) mod export;
 mod gates;
 mod gc;
 mod history;

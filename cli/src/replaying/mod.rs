@@ -7,6 +7,7 @@ mod judging;
 mod junit;
 mod redriving;
 mod refolding;
+mod report;
 mod sarif;
 mod sources;
 mod verifying;
@@ -21,7 +22,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use clap::Parser;
-use format::Format;
+use format::{Answer, Format};
 
 /// Proves recorded runs: verifies them, judges them by other rules, drives and folds them again.
 #[derive(Debug, Parser)]
@@ -45,15 +46,19 @@ enum Command {
 impl Command {
     /// Returns the form of the answer.
     fn format(&self, global: &Global) -> Format {
-        let wanted = match self {
-            Command::Verify(arguments) => arguments.format,
-            Command::Judge(arguments) => arguments.format,
-            Command::Redrive(_) | Command::Refold(_) => None,
-        };
-        match wanted {
+        match self.answer().and_then(|answer| answer.format) {
             Some(format) => format,
             None if global.json => Format::Json,
             None => Format::Text,
+        }
+    }
+
+    /// Returns what was said of form and place, where it can be.
+    fn answer(&self) -> Option<&Answer> {
+        match self {
+            Command::Verify(arguments) => Some(&arguments.answer),
+            Command::Judge(arguments) => Some(&arguments.answer),
+            Command::Redrive(_) | Command::Refold(_) => None,
         }
     }
 }
@@ -64,6 +69,9 @@ pub(crate) fn main() -> Exit {
         Ok(arguments) => arguments,
         Err(error) => return not_parsed(&error),
     };
+    if let Some(Err(exit)) = arguments.command.answer().map(Answer::usable) {
+        return exit;
+    }
     let global = &arguments.global;
     let format = arguments.command.format(global);
     let mut output = Output::new(format == Format::Json);
