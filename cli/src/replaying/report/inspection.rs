@@ -22,8 +22,13 @@ pub(in crate::replaying) fn of_inspection(inspected: &[Inspected], blobs: bool) 
     page.raw("<nav aria-label=\"Parts of this report\">\n<ul>\n<li><a href=\"#summary\">Out of what</a></li>\n<li><a href=\"#sources\">Sources</a></li>\n<li><a href=\"#checked\">What was checked</a></li>\n</ul>\n</nav>\n<main id=main>\n");
     summary(&mut page, inspected);
     page.raw("<section aria-labelledby=sources>\n<h2 id=sources>Sources</h2>\n");
-    for (index, source) in inspected.iter().enumerate() {
-        one(&mut page, index, source);
+    let is_whole = |source: &&Inspected| source.standing == Standing::Whole;
+    for (index, source) in inspected.iter().enumerate().filter(|(_, source)| !is_whole(source)) {
+        not_whole(&mut page, index, source);
+    }
+    let whole: Vec<&Inspected> = inspected.iter().filter(is_whole).collect();
+    if !whole.is_empty() {
+        table(&mut page, &whole);
     }
     page.raw("</section>\n");
     checked(&mut page, blobs);
@@ -44,47 +49,75 @@ fn summary(page: &mut Page, inspected: &[Inspected]) {
     page.figure(sum(|source| source.report.blobs), "blobs").raw("</dl>\n</section>\n");
 }
 
-fn one(page: &mut Page, index: usize, source: &Inspected) {
-    let style = if source.standing == Standing::Whole { "good" } else { "bad" };
-    page.raw("<h3 id=source").number(index as u64).raw("><strong class=").raw(style).raw(">");
-    page.raw(source.standing.word()).raw("</strong> ").raw(source.kind.word()).raw(" <code>").path(&source.path);
-    page.raw("</code></h3>\n<dl class=facts>\n");
+fn not_whole(page: &mut Page, index: usize, source: &Inspected) {
+    page.raw("<h3 id=source").number(index as u64).raw("><strong class=bad>").raw(source.standing.word());
+    page.raw("</strong> ")
+        .raw(source.kind.word())
+        .raw(" <code>")
+        .path(&source.path)
+        .raw("</code></h3>\n<dl class=facts>\n");
     let report = &source.report;
     if let Some(what) = what(&source.standing) {
         page.raw("<dt>").raw(if source.standing.bad().is_some() { "First bad record" } else { "Why" });
         page.raw("</dt><dd>").text(&what).raw("</dd>\n");
     }
-    page.raw("<dt>Found whole</dt><dd>").count(report.events, "event").raw(" in ").count(report.commits, "commit");
-    page.raw(" of ").count(report.streams, "stream").raw(", ").text(&bytes(report.bytes));
-    page.raw(if source.standing.bad().is_some() { ", before that" } else { "" }).raw("</dd>\n<dt>Blobs read</dt><dd>");
-    page.number(report.blobs);
-    if let Some(absent) = source.absent_blobs.filter(|absent| *absent > 0) {
-        page.raw("; ").number(absent).raw(" are named and not in the file: erased, or left out");
-    }
-    page.raw("</dd>\n");
-    if let Some(root) = report.root {
-        page.raw("<dt>Tree</dt><dd><code>").number(report.events).raw(" ").text(&hex(&root)).raw("</code></dd>\n");
+    // Of a trace that is not whole nothing was counted.
+    if report.events > 0 {
+        page.raw("<dt>Whole before that</dt><dd>").count(report.events, "event").raw(" in ");
+        page.count(report.commits, "commit").raw(" of ").count(report.streams, "stream").raw(", ");
+        page.text(&bytes(report.bytes)).raw("</dd>\n");
     }
     if let Some(bad) = source.standing.bad() {
         page.raw("<dt>Depends on it</dt><dd>");
         rests(page, source, bad);
-        page.raw("</dd>\n");
-    }
-    if !matches!(source.standing, Standing::Newer(_) | Standing::Unread(_)) {
-        let level = of_store(source.standing == Standing::Whole, false);
-        page.raw("<dt>Level</dt><dd>").number(level.number).raw(" of 5, ").raw(level.name());
-        if let Some(missing) = &level.missing {
-            page.raw("; for the next: ").text(missing);
-        }
+        page.raw("</dd>\n<dt>Level</dt><dd>");
+        level(page, false);
         page.raw("</dd>\n");
     }
     page.raw("</dl>\n");
 }
 
+fn table(page: &mut Page, whole: &[&Inspected]) {
+    page.raw("<h3 id=whole>Whole</h3>\n<p>Level of each: ");
+    level(page, true);
+    page.raw(".</p>\n<div class=wide role=region tabindex=0 aria-label=\"Sources that are whole\">\n<table>\n<caption>Sources in which everything that was checked is what was written.</caption>\n<thead><tr><th scope=col>Source</th><th scope=col>Is a</th><th scope=col class=n>Events</th><th scope=col class=n>Commits</th><th scope=col class=n>Streams</th><th scope=col class=n>Size</th><th scope=col class=n>Blobs read</th><th scope=col class=n>Blobs absent</th></tr></thead>\n<tbody>\n");
+    for source in whole {
+        let report = &source.report;
+        page.raw("<tr><th scope=row><code>").path(&source.path).raw("</code>");
+        if let Some(root) = report.root {
+            page.raw("<br><span class=faint>tree ").number(report.events).raw(" <code>").text(&hex(&root));
+            page.raw("</code></span>");
+        }
+        page.raw("</th><td>").raw(source.kind.word()).raw("</td>");
+        for number in [report.events, report.commits, report.streams] {
+            page.raw("<td class=n>").number(number).raw("</td>");
+        }
+        page.raw("<td class=n>").text(&bytes(report.bytes)).raw("</td><td class=n>").number(report.blobs);
+        page.raw("</td><td class=n>");
+        match source.absent_blobs {
+            Some(absent) => page.number(absent),
+            None => page.raw("not told"),
+        };
+        page.raw("</td></tr>\n");
+    }
+    page.raw("</tbody>\n</table>\n</div>\n<p>Absent: named in a trace and not in it, erased or left out.</p>\n");
+}
+
+fn level(page: &mut Page, is_whole: bool) {
+    let level = of_store(is_whole, false);
+    page.number(level.number).raw(" of 5, ").raw(level.name());
+    if let Some(missing) = &level.missing {
+        page.raw("; for the next: ").text(missing);
+    }
+}
+
 /// Writes what depends on the first bad record.
 fn rests(page: &mut Page, source: &Inspected, bad: &Bad) {
     if source.kind == Kind::Trace {
-        page.raw("everything after it in the file, which was not looked at");
+        page.raw(match bad.is_cut {
+            true => "whatever came after it and is not in the file",
+            false => "everything after it in the file, which was not looked at",
+        });
         return;
     }
     let opened = sources::open(&source.path).map_err(|error| error.to_string());
@@ -97,10 +130,10 @@ fn rests(page: &mut Page, source: &Inspected, bad: &Bad) {
 }
 
 fn told(page: &mut Page, bad: &Bad, found: &Dependents) {
-    page.raw("the tree over ").count(found.later, "later event");
+    page.raw("the tree over ").count(found.later, "later event").raw(" of the store");
     if let Some(stream) = &bad.stream {
         page.raw("; the chain of ").count(found.chained, "later event").raw(" of <span class=id>").text(&run8(stream));
-        page.raw("</span>; what ").count(found.resting.len() as u64, "of them say").raw(", by their causes");
+        page.raw("</span>; by what they say, ").number(found.resting.len() as u64).raw(" of those");
         for (place, sequence) in found.resting.iter().take(NAMED_MAX).enumerate() {
             page.raw(if place == 0 { ": <span class=id>#" } else { " <span class=id>#" })
                 .number(*sequence)

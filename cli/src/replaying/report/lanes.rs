@@ -6,7 +6,7 @@
 use super::page::Page;
 use loom_core::event::Envelope;
 use loom_core::kind::Event;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Width of the picture; finer is not drawn.
 const WIDTH: u64 = 1000;
@@ -41,8 +41,10 @@ impl Of {
 #[derive(Default)]
 pub(super) struct Lanes {
     bars: BTreeMap<(Of, String), Vec<(u64, u64)>>,
-    /// What is at work, by the sequence of what began it.
-    open: BTreeMap<u64, (Of, String)>,
+    /// Whose each piece of work is, by the sequence of what began it.
+    begun: BTreeMap<u64, (Of, String)>,
+    /// What is at work still.
+    open: BTreeSet<u64>,
     stage: Option<(u64, String)>,
     end: u64,
 }
@@ -53,8 +55,9 @@ impl Lanes {
         let at = envelope.sequence;
         self.end = at + 1;
         let mut begin = |of, name: &str| {
-            self.open.insert(at, (of, name.to_string()));
-            self.open.get(&at).cloned()
+            self.open.insert(at);
+            self.begun.insert(at, (of, name.to_string()));
+            self.begun.get(&at).cloned()
         };
         match &envelope.body {
             Event::StageEntered(body) => {
@@ -79,9 +82,11 @@ impl Lanes {
                 Some(gate) => self.finish(gate, at),
                 None => Some((Of::Gate, body.role.clone())),
             },
-            Event::GateAnswered(body) => self.open.get(&body.gate).cloned(),
-            Event::FindingRaised(body) => Some((Of::Agent, body.agent.clone())),
-            Event::VerdictGiven(body) => Some((Of::Agent, body.agent.clone())),
+            Event::GateAnswered(body) => self.begun.get(&body.gate).cloned(),
+            Event::FindingRaised(body) => self.begun.get(&body.source).cloned(),
+            Event::VerdictGiven(body) => self.begun.get(&body.spawn).cloned(),
+            Event::PathsChanged(body) => self.begun.get(&body.spawn).cloned(),
+            Event::BudgetSettled(body) => self.begun.get(&body.effect).cloned(),
             _ => None,
         }
     }
@@ -90,8 +95,9 @@ impl Lanes {
     pub(super) fn end(&mut self) {
         let end = self.end;
         self.leave_stage(end);
-        for (from, lane) in std::mem::take(&mut self.open) {
-            self.bars.entry(lane).or_default().push((from, end));
+        for from in std::mem::take(&mut self.open) {
+            let Some(lane) = self.begun.get(&from) else { continue };
+            self.bars.entry(lane.clone()).or_default().push((from, end));
         }
     }
 
@@ -102,22 +108,26 @@ impl Lanes {
     }
 
     fn finish(&mut self, began: u64, at: u64) -> Option<(Of, String)> {
-        let lane = self.open.remove(&began)?;
-        self.bars.entry(lane.clone()).or_default().push((began, at + 1));
-        Some(lane)
+        let lane = self.begun.get(&began)?;
+        if self.open.remove(&began) {
+            self.bars.entry(lane.clone()).or_default().push((began, at + 1));
+        }
+        Some(lane.clone())
     }
 
     /// Writes the picture. `marks` are where rules do not hold, `turn` is where the run would have gone another way.
     pub(super) fn draw(&self, page: &mut Page, marks: &[u64], turn: Option<u64>) {
         page.raw("<table class=lanes>\n<caption>Who was at work when. One step to the right is one event; the table of events has the same in words.</caption>\n<thead><tr><th scope=col>Lane</th><th scope=col class=n>Times</th><td><span class=faint>first event to last</span></td></tr></thead>\n<tbody>\n");
-        for ((of, name), bars) in self.bars.iter().take(LANES_MAX) {
+        let mut lanes: Vec<_> = self.bars.iter().collect();
+        lanes.sort_by_key(|((of, _), bars)| (*of, bars.first().map(|(from, _)| *from)));
+        for ((of, name), bars) in lanes.into_iter().take(LANES_MAX) {
             page.raw("<tr><th scope=row>").raw(of.word()).raw(" <bdi>").text(name).raw("</bdi></th><td class=n>");
             page.number(bars.len() as u64).raw("</td><td><svg ");
             self.bars(page, bars);
         }
         if !marks.is_empty() {
             let bars: Vec<(u64, u64)> = marks.iter().map(|at| (*at, at + 1)).collect();
-            page.raw("<tr><th scope=row>findings</th><td class=n>").number(bars.len() as u64);
+            page.raw("<tr><th scope=row>findings of this report</th><td class=n>").number(bars.len() as u64);
             page.raw("</td><td><svg class=bad ");
             self.bars(page, &bars);
         }

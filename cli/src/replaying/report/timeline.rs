@@ -169,12 +169,13 @@ fn one(page: &mut Page, run: &Wanted<'_>, events: &[Envelope], is_one: bool) {
     let mut marks = run.marks.iter().peekable();
     let mut is_later = false;
     for (event, whose) in events.iter().zip(&whose) {
-        if let Event::StageEntered(body) = &event.body {
-            heading(page, is_later, "<tr class=at>");
-            page.raw("stage ").text(&body.stage).raw(", ").text(&body.phase).raw(", round ").number(body.round);
-            page.raw("</th></tr>\n");
+        if let Event::StageEntered(_) = event.body {
+            group(page, is_later);
+            page.raw("<tr class=at");
+        } else {
+            page.raw("<tr");
         }
-        page.raw("<tr id=r").number(run.index as u64).raw("e").number(event.sequence).raw("><th scope=row class=n>");
+        page.raw(" id=r").number(run.index as u64).raw("e").number(event.sequence).raw("><th scope=row class=n>");
         page.number(event.sequence).raw("<td>").text(&span(event.stamp.ms.saturating_sub(opened_ms))).raw("<td>");
         match whose {
             Some((of, name)) => {
@@ -198,17 +199,16 @@ fn one(page: &mut Page, run: &Wanted<'_>, events: &[Envelope], is_one: bool) {
             && sequence == event.sequence
         {
             is_later = true;
-            heading(page, true, "<tr class=turn>");
-            page.raw("From here on counterfactual").raw(how).raw("</th></tr>\n");
+            group(page, true);
+            page.raw("<tr class=turn><td colspan=5>From here on counterfactual").raw(how).raw("</td></tr>\n");
         }
     }
     page.raw("</tbody>\n</table>\n</details>\n");
 }
 
-/// Begins a group of rows with its heading.
-fn heading(page: &mut Page, is_later: bool, row: &'static str) {
+/// Begins a group of rows.
+fn group(page: &mut Page, is_later: bool) {
     page.raw(if is_later { "</tbody>\n<tbody class=later>\n" } else { "</tbody>\n<tbody>\n" });
-    page.raw(row).raw("<th scope=rowgroup colspan=5>");
 }
 
 fn words(page: &mut Page, event: &Event) {
