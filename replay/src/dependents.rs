@@ -1,5 +1,5 @@
 //! What depends on a record that is not what was written: the tree's part from it on, the rest of its run's chain, and
-//! the events that name it, or one that names it.
+//! the events that name it, or one that names it (REPORT-5).
 //!
 //! Reads what is there as it is, and believes it only so far as to say who names whom.
 

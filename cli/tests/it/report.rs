@@ -34,12 +34,19 @@ pub(crate) fn hostile_place() -> Place {
     let escaped = |c: char| c.is_control() || c == '"' || c == '\\' || u32::from(c) > 0x7e;
     let plain: String = HOSTILE.chars().filter(|c| !escaped(*c)).collect();
     fs::write(place.path().join("later.rules"), feigned(&plain)).unwrap();
-    assert_eq!(place.loom("export run:last -o a.trace").code, 0);
-    let whole = fs::read(place.path().join("a.trace")).unwrap();
     let bad = ["<img src=x onerror=alert(3)>\u{202e}\n".as_bytes(), b"\xff\" x=\".trace"].concat();
-    fs::write(place.path().join(OsStr::from_bytes(&bad)), &whole[..whole.len() - 3]).unwrap();
-    fs::rename(place.path().join("a.trace"), place.path().join("<b>&amp;.trace")).unwrap();
+    traces(&place, OsStr::new("<b>&amp;.trace"), OsStr::from_bytes(&bad));
     place
+}
+
+/// Exports a run into the folder `traces`, whole and cut.
+fn traces(place: &Place, whole: &OsStr, cut: &OsStr) {
+    let folder = place.path().join("traces");
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(place.loom("export run:last -o traces/a").code, 0);
+    let bytes = fs::read(folder.join("a")).unwrap();
+    fs::rename(folder.join("a"), folder.join(whole)).unwrap();
+    fs::write(folder.join(cut), &bytes[..bytes.len() - 3]).unwrap();
 }
 
 /// Returns rules one of which speaks in these words.
@@ -58,8 +65,8 @@ pub(crate) fn report(place: &Place, arguments: &str) -> PathBuf {
     place.path().join("report.html")
 }
 
-pub(crate) const JUDGED: &str = "judge --rules later.rules .";
-pub(crate) const VERIFIED: &str = "verify .";
+pub(crate) const JUDGED: &str = "judge --rules later.rules .loom traces";
+pub(crate) const VERIFIED: &str = "verify .loom traces";
 
 fn text(place: &Place, arguments: &str) -> String {
     fs::read_to_string(report(place, arguments)).unwrap()
@@ -87,9 +94,7 @@ fn tags(page: &str) -> BTreeSet<String> {
 fn no_element_and_no_attribute_comes_from_what_somebody_wrote() {
     let (place, tame) = (hostile_place(), Place::with(&[Until::End, Until::Gate]));
     fs::write(tame.path().join("later.rules"), feigned("tame")).unwrap();
-    assert_eq!(tame.loom("export run:last -o a.trace").code, 0);
-    let whole = fs::read(tame.path().join("a.trace")).unwrap();
-    fs::write(tame.path().join("cut.trace"), &whole[..whole.len() - 3]).unwrap();
+    traces(&tame, OsStr::new("a.trace"), OsStr::new("cut.trace"));
     // Marks of what cannot be seen are the only elements that the tame place need not have.
     let mark = "i class=x";
     for arguments in [JUDGED, VERIFIED] {
@@ -110,7 +115,7 @@ fn no_element_and_no_attribute_comes_from_what_somebody_wrote() {
 #[test]
 fn a_report_of_a_judgement_has_its_findings_and_comes_out_the_same_again() {
     let place = Place::with(&[Until::End, Until::Gate, Until::Spawned]);
-    fs::write(place.path().join("later.rules"), LATER).unwrap();
+    fs::write(place.path().join("later.rules"), feigned("tame")).unwrap();
     let page = text(&place, "judge --rules later.rules");
     assert_eq!(page, text(&place, "judge --rules later.rules --threads 1"));
     assert_eq!(page, place.replay("judge --rules later.rules --format html").out, "stdout where no file is named");
@@ -149,19 +154,19 @@ fn a_file_that_is_there_stays_and_a_screen_is_no_file() {
 #[test]
 fn a_report_of_what_was_verified_begins_with_what_is_not_whole() {
     let place = Place::with(&[Until::End]);
-    assert_eq!(place.loom("export run:last -o a.trace").code, 0);
-    let whole = fs::read(place.path().join("a.trace")).unwrap();
-    fs::write(place.path().join("cut.trace"), &whole[..whole.len() - 3]).unwrap();
+    traces(&place, OsStr::new("a.trace"), OsStr::new("cut.trace"));
+    let whole = fs::read(place.path().join("traces/a.trace")).unwrap();
     let mut altered = whole.clone();
     let middle = altered.len() / 2;
     altered[middle] ^= 1;
-    fs::write(place.path().join("odd.trace"), altered).unwrap();
-    let page = text(&place, "verify .");
+    fs::write(place.path().join("traces/odd.trace"), altered).unwrap();
+    let page = text(&place, VERIFIED);
     assert!(page.contains("<h1>2 of 4 sources are whole</h1>"), "{page}");
     let at = |what: &str| page.find(what).unwrap_or_else(|| panic!("no {what}: {page}"));
     assert!(at("truncated</strong> trace") < at("<h3 id=whole>") && at("altered</strong> trace") < at("<h3 id=whole>"));
     assert!(page.contains("<dt>First bad record</dt><dd>byte ") && page.contains("2 of 5, chained and whole"));
-    assert_eq!(page.contains("<strong>not read</strong>"), !text(&place, "verify . --blobs").contains("not read"));
+    let unread = "<strong>not read</strong>";
+    assert!(page.contains(unread) && !text(&place, "verify .loom traces --blobs").contains(unread));
     let none = Place::empty();
     fs::create_dir(none.path().join("empty")).unwrap();
     let ran = none.replay("verify empty --format html");

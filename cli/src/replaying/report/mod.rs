@@ -6,7 +6,7 @@
 //! timeline    a run's events, one by one        lanes       in which stages and by whom
 //! ```
 //!
-//! Equal answers give equal bytes: no clock, no locale, no chance.
+//! Equal answers give equal bytes: no clock, no locale, no chance (REPORT-3). What is left out is said (REPORT-4).
 
 mod finding;
 mod inspection;
