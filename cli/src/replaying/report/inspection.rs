@@ -124,8 +124,12 @@ fn rests(page: &mut Page, source: &Inspected, bad: &Bad) {
     let found = opened.and_then(|opened| dependents(opened.store.as_ref(), bad).map_err(|error| error.to_string()));
     match found {
         Ok(Some(found)) => told(page, bad, &found),
-        Ok(None) => drop(page.raw("everything: where it lies in the log is not known")),
-        Err(why) => drop(page.raw("cannot be read: ").text(&why)),
+        Ok(None) => {
+            page.raw("everything: where it lies in the log is not known");
+        }
+        Err(why) => {
+            page.raw("cannot be read: ").text(&why);
+        }
     }
 }
 
