@@ -29,9 +29,9 @@ pub(crate) fn fill(folder: &Path, events: u64) {
     fill_with(folder, events, AT_ONCE, LONG);
 }
 
-/// Fills a store with one run of a little over so many events.
+/// Fills a store with one run of a little over so many events, which waits for a person.
 pub(crate) fn fill_one(folder: &Path, events: u64) {
-    fill_with(folder, 2, 1, events);
+    fill_with(folder, events + 1, 1, u64::MAX);
 }
 
 /// Fills a store: people send each run back to work until it is so long.
