@@ -9,6 +9,7 @@
 mod blobs;
 pub mod cause;
 pub mod corpus;
+mod dependents;
 pub mod diff;
 mod drift;
 mod error;
@@ -34,6 +35,7 @@ pub mod what_if;
 mod whole;
 
 pub use blobs::{named, within_bundle};
+pub use dependents::{Dependents, dependents};
 pub use drift::{Drift, drift};
 pub use error::{Bad, ReplayError};
 pub use inspect::{Inspected, Standing, inspect};

@@ -14,6 +14,7 @@ use loom_store::{RedbStore, Store};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Instant as Clock;
@@ -23,8 +24,18 @@ const AT_ONCE: usize = 64;
 /// Events from which on a run's gate is accepted.
 const LONG: u64 = 470;
 
-/// Fills a store with runs of about 500 events, 64 at once: people send each back to work until it is long enough.
+/// Fills a store with runs of about 500 events, 64 at once.
 pub(crate) fn fill(folder: &Path, events: u64) {
+    fill_with(folder, events, AT_ONCE, LONG);
+}
+
+/// Fills a store with one run of a little over so many events, which waits for a person.
+pub(crate) fn fill_one(folder: &Path, events: u64) {
+    fill_with(folder, events + 1, 1, u64::MAX);
+}
+
+/// Fills a store: people send each run back to work until it is so long.
+fn fill_with(folder: &Path, events: u64, at_once: usize, long: u64) {
     let mut bench = open(folder, Instant { is_terse: true, ..Instant::default() });
     let bundle = bundle();
     let (mut number, mut answers) = (0u64, 0u64);
@@ -37,7 +48,7 @@ pub(crate) fn fill(folder: &Path, events: u64) {
             .collect();
         for (stream, gate, next) in waiting {
             answers += 1;
-            let answer = if next < LONG { Answer::Revise } else { Answer::Accept };
+            let answer = if next < long { Answer::Revise } else { Answer::Accept };
             let ask = Ask::Answer { gate, answer, note: None, artifact: None, signed: None };
             let id = [&[1][..], &answers.to_be_bytes()].concat();
             messages.push(Message::Request(Request { stream, id, actor: person(), ask }, channel().0));
@@ -45,7 +56,7 @@ pub(crate) fn fill(folder: &Path, events: u64) {
         let opening_now = messages.iter().filter(|message| matches!(message, Message::Open(..))).count();
         let under_way = bench.engine.runs().count() + opening_now;
         if bench.engine.store().size() < events {
-            for _ in under_way..AT_ONCE {
+            for _ in under_way..at_once {
                 number += 1;
                 let opening = opening(&bundle, number, "standard", "human");
                 messages.push(Message::Open(Box::new(opening), channel().0));
@@ -196,4 +207,24 @@ fn anonymous() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a figure");
     line.trim().trim_end_matches("kB").trim().parse::<f64>().expect("a number") / 1_000.0
+}
+
+/// Returns the wall time of judging the one run in `folder` and writing the report as HTML, the best of five, in
+/// milliseconds; the events of the run; and the bytes of the report.
+pub(crate) fn report(folder: &Path) -> (f64, u64, u64) {
+    let (rules, file) = (folder.join("bench.rules"), folder.join("report.html"));
+    std::fs::write(&rules, include_str!("bench.rules")).expect("written");
+    let mut best = f64::MAX;
+    for _ in 0..5 {
+        let began = Clock::now();
+        let done = Command::new(env!("CARGO_BIN_EXE_loom-replay"))
+            .args(["judge", "--fail-on", "never", "--format", "html", "--force", "--output"])
+            .args([&file, Path::new("--rules"), &rules, &folder.join(".loom")])
+            .output()
+            .expect("loom-replay starts");
+        best = best.min(began.elapsed().as_secs_f64() * 1e3);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let events = RedbStore::open_to_read(&folder.join(".loom")).expect("the store opens").size() - 1;
+    (best, events, std::fs::metadata(&file).expect("the report").len())
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench figures -- [--in FOLDER] [GROUP…]` measures some of them, and keeps the filled stores in a
 //! folder for the next time. The groups are `steps`, `long`, `many`, `stored`, `processes`, `verify`, `memory`, `spawns`,
-//! `folders`, `evidence`, `told`, `idle` and `judge`.
+//! `folders`, `evidence`, `told`, `idle`, `judge` and `report`.
 //!
 //! Nothing here is a test: machines are noisy, so a bar that is missed is printed, not asserted. The floor of an
 //! engine figure is the same commits (event and blob bytes) put into plain ascending redb tables with the same
@@ -39,6 +39,7 @@ const GROUPS: &[Group] = &[
     ("told", told),
     ("idle", idle),
     ("judge", judge),
+    ("report", report),
 ];
 
 /// The binary that is measured.
@@ -331,4 +332,14 @@ fn judge(stores: &Stores, table: &mut Table) {
     table.row(name, judged, hashed, figures.verified_ms / figures.hash_ms, 2.2);
     let name = "anonymous memory of judging";
     table.row(name, format!("{:.0} MB", figures.anonymous_mb), "-".into(), figures.anonymous_mb, 128.0);
+}
+
+fn report(stores: &Stores, table: &mut Table) {
+    let folder = stores.fresh("report");
+    judged::fill_one(&folder, 10_000);
+    let (ms, events, bytes) = judged::report(&folder);
+    let of = format!("HTML of a run of {events} events, judged by 8 facts and 6 rules");
+    table.row(&format!("{of}, the whole command"), format!("{ms:.0} ms"), "-".into(), ms, 1_000.0);
+    let megabytes = bytes as f64 / 1e6;
+    table.row(&format!("{of}, size"), format!("{megabytes:.2} MB"), "-".into(), megabytes, 2.0);
 }

@@ -1,8 +1,8 @@
 //! `loom-replay judge`: would these rules have refused something, and where?
 
-use super::format::{Format, foreign};
+use super::format::{Answer, Format};
 use super::sources::{self, Runs, Sources, threads};
-use super::{judged, junit, sarif};
+use super::{judged, junit, report, sarif};
 use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -42,9 +42,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COUNT")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-    /// The form of the answer [default: text, or json with --json].
-    #[arg(long, value_name = "FORM")]
-    pub(super) format: Option<Format>,
+    #[command(flatten)]
+    pub(super) answer: Answer,
 }
 
 /// What ends the command otherwise than with 0.
@@ -75,8 +74,9 @@ pub(super) fn run(
     match format {
         Format::Text => print(&judgement, output)?,
         Format::Json => output.document(&judged::document(&judgement))?,
-        Format::Junit => foreign(&junit::of_judgement(&judgement), output)?,
-        Format::Sarif => foreign(&sarif::of_judgement(&judgement)?, output)?,
+        Format::Junit => arguments.answer.foreign(&junit::of_judgement(&judgement), output)?,
+        Format::Sarif => arguments.answer.foreign(&sarif::of_judgement(&judgement)?, output)?,
+        Format::Html => arguments.answer.foreign(&report::of_judgement(&judgement), output)?,
     }
     Ok(exit(&judgement, arguments.fail_on))
 }
@@ -214,7 +214,7 @@ fn print_finding(judgement: &Judgement, finding: &Finding, output: &mut Output) 
 }
 
 /// Says what would have become of an event.
-fn word(finding: &Finding, severity: Severity) -> &'static str {
+pub(super) fn word(finding: &Finding, severity: Severity) -> &'static str {
     match (finding.is_violation(), finding.class, severity, finding.place) {
         (false, ..) => "unknowable at",
         (true, Class::Decision, Severity::Error, Place::Event) => "would have been refused at",

@@ -10,6 +10,7 @@ mod one;
 mod querying;
 mod redriving;
 mod refolding;
+mod report;
 mod sarif;
 mod shrinking;
 mod sides;
@@ -31,7 +32,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use clap::Parser;
-use format::Format;
+use format::{Answer, Format};
 
 /// Proves recorded runs: verifies them, judges them by other rules, drives and folds them again.
 #[derive(Debug, Parser)]
@@ -59,20 +60,24 @@ enum Command {
 impl Command {
     /// Returns the form of the answer.
     fn format(&self, global: &Global) -> Format {
-        let wanted = match self {
-            Command::Verify(arguments) => arguments.format,
-            Command::Judge(arguments) => arguments.format,
+        match self.answer().and_then(|answer| answer.format) {
+            Some(format) => format,
+            None if global.json => Format::Json,
+            None => Format::Text,
+        }
+    }
+
+    /// Returns what was said of form and place, where it can be.
+    fn answer(&self) -> Option<&Answer> {
+        match self {
+            Command::Verify(arguments) => Some(&arguments.answer),
+            Command::Judge(arguments) => Some(&arguments.answer),
             Command::Redrive(_)
             | Command::Refold(_)
             | Command::WhatIf(_)
             | Command::Diff(_)
             | Command::Shrink(_)
             | Command::Query(_) => None,
-        };
-        match wanted {
-            Some(format) => format,
-            None if global.json => Format::Json,
-            None => Format::Text,
         }
     }
 }
@@ -83,6 +88,9 @@ pub(crate) fn main() -> Exit {
         Ok(arguments) => arguments,
         Err(error) => return not_parsed(&error),
     };
+    if let Some(Err(exit)) = arguments.command.answer().map(Answer::usable) {
+        return exit;
+    }
     let global = &arguments.global;
     let format = arguments.command.format(global);
     let mut output = Output::new(format == Format::Json);

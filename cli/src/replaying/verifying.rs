@@ -1,8 +1,8 @@
 //! `loom-replay verify`: is what is kept what was written? Source by source.
 
-use super::format::{Format, foreign};
+use super::format::{Answer, Format};
 use super::sources::{self, Sources, path, threads};
-use super::{junit, sarif};
+use super::{junit, report, sarif};
 use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -25,9 +25,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COUNT")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-    /// The form of the answer [default: text, or json with --json].
-    #[arg(long, value_name = "FORM")]
-    pub(super) format: Option<Format>,
+    #[command(flatten)]
+    pub(super) answer: Answer,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -80,8 +79,9 @@ pub(super) fn run(
     match format {
         Format::Text => print(&inspected, output)?,
         Format::Json => output.document(&document(&inspected))?,
-        Format::Junit => foreign(&junit::of_inspection(&inspected), output)?,
-        Format::Sarif => foreign(&sarif::of_inspection(&inspected)?, output)?,
+        Format::Junit => arguments.answer.foreign(&junit::of_inspection(&inspected), output)?,
+        Format::Sarif => arguments.answer.foreign(&sarif::of_inspection(&inspected)?, output)?,
+        Format::Html => arguments.answer.foreign(&report::of_inspection(&inspected, arguments.blobs), output)?,
     }
     Ok(exit(&inspected))
 }

@@ -6,7 +6,7 @@ use loom_core::event::{Envelope, Recorded};
 use loom_core::id::{Digest, EventHasher, StreamId};
 use loom_core::kind::Event;
 use loom_core::tree::NodeHash;
-use loom_replay::{Options, Report, StoredRun, verify, verify_run};
+use loom_replay::{Bad, Options, Report, StoredRun, dependents, verify, verify_run};
 use loom_store::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -283,4 +283,28 @@ impl loom_replay::Records for NoBlobsRun<'_> {
     fn blob(&self, _: &Digest) -> Result<Option<Vec<u8>>, loom_replay::ReplayError> {
         Ok(None)
     }
+}
+
+#[test]
+fn what_depends_on_a_bad_record_is_what_follows_it_and_what_names_it() {
+    let store = MemoryStore::create(&origin());
+    let stream = made_run(&store, 1, Until::End);
+    made_run(&store, 2, Until::Gate);
+    let all = store.events(0, usize::MAX).unwrap();
+    let all: Vec<Envelope> = all.iter().map(|stored| Envelope::decode(&stored.event.bytes).unwrap()).collect();
+    let is_gate = |event: &Envelope| event.stream == stream && matches!(event.body, Event::GateOpened(_));
+    let position = all.iter().position(is_gate).unwrap() as u64;
+    let gate = all.iter().find(|event| is_gate(event)).unwrap().sequence;
+    let bad = Bad { position: Some(position), stream: Some(stream), sequence: Some(gate), ..Bad::default() };
+    let found = dependents(&store, &bad).unwrap().unwrap();
+    let chained = all.iter().filter(|event| event.stream == stream && event.sequence > gate);
+    assert_eq!((found.later, found.chained), (store.size() - position - 1, chained.clone().count() as u64));
+    assert!(found.is_complete);
+    // The answer names the gate; what follows from the answer rests on it.
+    let answer = chained.clone().find(|event| matches!(event.body, Event::GateAnswered(_))).unwrap().sequence;
+    let follows: Vec<u64> = chained.filter(|event| event.input == answer).map(|event| event.sequence).collect();
+    assert!(follows.len() > 1 && follows.iter().all(|sequence| found.resting.contains(sequence)), "{found:?}");
+    // What the answer is to was opened by an input before it: nothing before the answer rests on the gate.
+    assert_eq!(found.resting.first(), Some(&answer));
+    assert_eq!(dependents(&store, &Bad::default()).unwrap(), None);
 }

@@ -1,0 +1,163 @@
+//! What verifying found, source by source.
+
+use super::page::Page;
+use crate::replaying::{sources, verifying::what};
+use crate::text::{bytes, run8};
+use loom_core::id::hex;
+use loom_replay::corpus::Kind;
+use loom_replay::evidence::of_store;
+use loom_replay::{Bad, Dependents, Inspected, Standing, dependents};
+
+/// Dependents that are named one by one.
+const NAMED_MAX: usize = 100;
+
+/// Returns what verifying found as a page. `blobs` is whether those of stores were read.
+pub(in crate::replaying) fn of_inspection(inspected: &[Inspected], blobs: bool) -> String {
+    let whole = inspected.iter().filter(|source| source.standing == Standing::Whole).count();
+    let title = match inspected.len() {
+        0 => "Nothing was verified, so nothing is whole".to_string(),
+        all => format!("{whole} of {all} sources are whole"),
+    };
+    let mut page = Page::new("verify", &title);
+    page.raw("<nav aria-label=\"Parts of this report\">\n<ul>\n<li><a href=\"#summary\">Out of what</a></li>\n<li><a href=\"#sources\">Sources</a></li>\n<li><a href=\"#checked\">What was checked</a></li>\n</ul>\n</nav>\n<main id=main>\n");
+    summary(&mut page, inspected);
+    page.raw("<section aria-labelledby=sources>\n<h2 id=sources>Sources</h2>\n");
+    let is_whole = |source: &&Inspected| source.standing == Standing::Whole;
+    for (index, source) in inspected.iter().enumerate().filter(|(_, source)| !is_whole(source)) {
+        not_whole(&mut page, index, source);
+    }
+    let whole: Vec<&Inspected> = inspected.iter().filter(is_whole).collect();
+    if !whole.is_empty() {
+        table(&mut page, &whole);
+    }
+    page.raw("</section>\n");
+    checked(&mut page, blobs);
+    page.end()
+}
+
+fn summary(page: &mut Page, inspected: &[Inspected]) {
+    let count = |word: &str| inspected.iter().filter(|source| source.standing.word() == word).count() as u64;
+    let sum = |of: fn(&Inspected) -> u64| inspected.iter().map(of).sum::<u64>();
+    page.raw("<section aria-labelledby=summary>\n<h2 id=summary>Out of what</h2>\n<dl class=figures>\n");
+    page.figure(inspected.len() as u64, "sources").figure(count("whole"), "whole");
+    page.figure(count("truncated"), "truncated").figure(count("altered"), "altered");
+    page.figure(count("newer"), "of a newer Loom")
+        .figure(count("unread"), "not read")
+        .raw("</dl>\n<dl class=figures>\n");
+    page.figure(sum(|source| source.report.events), "events found whole");
+    page.figure(sum(|source| source.report.commits), "commits").figure(sum(|source| source.report.streams), "streams");
+    page.figure(sum(|source| source.report.blobs), "blobs").raw("</dl>\n</section>\n");
+}
+
+fn not_whole(page: &mut Page, index: usize, source: &Inspected) {
+    page.raw("<h3 id=source").number(index as u64).raw("><strong class=bad>").raw(source.standing.word());
+    page.raw("</strong> ")
+        .raw(source.kind.word())
+        .raw(" <code>")
+        .path(&source.path)
+        .raw("</code></h3>\n<dl class=facts>\n");
+    let report = &source.report;
+    if let Some(what) = what(&source.standing) {
+        page.raw("<dt>").raw(if source.standing.bad().is_some() { "First bad record" } else { "Why" });
+        page.raw("</dt><dd>").text(&what).raw("</dd>\n");
+    }
+    // Of a trace that is not whole nothing was counted.
+    if report.events > 0 {
+        page.raw("<dt>Whole before that</dt><dd>").count(report.events, "event").raw(" in ");
+        page.count(report.commits, "commit").raw(" of ").count(report.streams, "stream").raw(", ");
+        page.text(&bytes(report.bytes)).raw("</dd>\n");
+    }
+    if let Some(bad) = source.standing.bad() {
+        page.raw("<dt>Depends on it</dt><dd>");
+        rests(page, source, bad);
+        page.raw("</dd>\n<dt>Level</dt><dd>");
+        level(page, false);
+        page.raw("</dd>\n");
+    }
+    page.raw("</dl>\n");
+}
+
+fn table(page: &mut Page, whole: &[&Inspected]) {
+    page.raw("<h3 id=whole>Whole</h3>\n<p>Level of each: ");
+    level(page, true);
+    page.raw(".</p>\n<div class=wide role=region tabindex=0 aria-label=\"Sources that are whole\">\n<table>\n<caption>Sources in which everything that was checked is what was written.</caption>\n<thead><tr><th scope=col>Source</th><th scope=col>Is a</th><th scope=col class=n>Events</th><th scope=col class=n>Commits</th><th scope=col class=n>Streams</th><th scope=col class=n>Size</th><th scope=col class=n>Blobs read</th><th scope=col class=n>Blobs absent</th></tr></thead>\n<tbody>\n");
+    for source in whole {
+        let report = &source.report;
+        page.raw("<tr><th scope=row><code>").path(&source.path).raw("</code>");
+        if let Some(root) = report.root {
+            page.raw("<br><span class=faint>tree ").number(report.events).raw(" <code>").text(&hex(&root));
+            page.raw("</code></span>");
+        }
+        page.raw("</th><td>").raw(source.kind.word()).raw("</td>");
+        for number in [report.events, report.commits, report.streams] {
+            page.raw("<td class=n>").number(number).raw("</td>");
+        }
+        page.raw("<td class=n>").text(&bytes(report.bytes)).raw("</td><td class=n>").number(report.blobs);
+        page.raw("</td><td class=n>");
+        match source.absent_blobs {
+            Some(absent) => page.number(absent),
+            None => page.raw("not told"),
+        };
+        page.raw("</td></tr>\n");
+    }
+    page.raw("</tbody>\n</table>\n</div>\n<p>Absent: named in a trace and not in it, erased or left out.</p>\n");
+}
+
+fn level(page: &mut Page, is_whole: bool) {
+    let level = of_store(is_whole, false);
+    page.number(level.number).raw(" of 5, ").raw(level.name());
+    if let Some(missing) = &level.missing {
+        page.raw("; for the next: ").text(missing);
+    }
+}
+
+/// Writes what depends on the first bad record.
+fn rests(page: &mut Page, source: &Inspected, bad: &Bad) {
+    if source.kind == Kind::Trace {
+        page.raw(match bad.is_cut {
+            true => "whatever came after it and is not in the file",
+            false => "everything after it in the file, which was not looked at",
+        });
+        return;
+    }
+    let opened = sources::open(&source.path).map_err(|error| error.to_string());
+    let found = opened.and_then(|opened| dependents(opened.store.as_ref(), bad).map_err(|error| error.to_string()));
+    match found {
+        Ok(Some(found)) => told(page, bad, &found),
+        Ok(None) => {
+            page.raw("everything: where it lies in the log is not known");
+        }
+        Err(why) => {
+            page.raw("cannot be read: ").text(&why);
+        }
+    }
+}
+
+fn told(page: &mut Page, bad: &Bad, found: &Dependents) {
+    page.raw("the tree over ").count(found.later, "later event").raw(" of the store");
+    if let Some(stream) = &bad.stream {
+        page.raw("; the chain of ").count(found.chained, "later event").raw(" of <span class=id>").text(&run8(stream));
+        page.raw("</span>; by what they say, ").number(found.resting.len() as u64).raw(" of those");
+        for (place, sequence) in found.resting.iter().take(NAMED_MAX).enumerate() {
+            page.raw(if place == 0 { ": <span class=id>#" } else { " <span class=id>#" })
+                .number(*sequence)
+                .raw("</span>");
+        }
+        if found.resting.len() > NAMED_MAX {
+            page.raw(" and more");
+        }
+    }
+    if !found.is_complete {
+        page.raw(". What comes after it is not readable to its end, so this is the least");
+    }
+}
+
+fn checked(page: &mut Page, blobs: bool) {
+    page.raw("<section aria-labelledby=checked>\n<h2 id=checked>What was checked</h2>\n<ul>\n");
+    page.raw("<li>each event: canonical bytes, fields within their bounds, the id from the bytes;</li>\n<li>each commit: its input first and its count, records before decisions, one stamp, who may cause which kind;</li>\n<li>each stream: sequence, the id of the event before, growing stamps, request ids used once;</li>\n<li>of a store: the Merkle tree and the heads in the index, against what the log gives;</li>\n<li>of a trace: every byte, by the digest at its end, and each blob;</li>\n<li>blobs of stores: ");
+    page.raw(match blobs {
+        true => "each one that an event or a bundle names.",
+        false => "<strong>not read</strong>; <code>--blobs</code> reads them.",
+    });
+    page.raw("</li>\n</ul>\n<p>Signatures were not looked at, nor was anything kept elsewhere: whether a source is forked, or cut off where nothing shows, only a checkpoint can tell (<code>loom verify --checkpoint</code>). Levels are computed from what was checked: 0 asserted, 1 recorded, 2 chained and whole, 3 checkpointed and witnessed, 4 effects witnessed by the host, 5 approvals signed.</p>\n</section>\n");
+}
