@@ -400,7 +400,7 @@ fn check_opening(terms: &Terms, body: &RunOpened) -> Result<(), Declined> {
     Ok(())
 }
 
-/// Returns the digests of blobs that an input names and that must come with it.
+/// Returns the digests of blobs that an input names and that must come with it (BLOB-4).
 pub fn named_blobs(body: &Event) -> Vec<Digest> {
     match body {
         Event::RunOpened(body) => core::iter::once(body.task).chain(core::iter::once(body.bundle)).collect(),
