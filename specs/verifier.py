@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A second verifier of what Loom records, in one file.
 
-Written from the documents beside it (events.md, events.cddl, blobs.cddl, rules.md, trace.md, replay.md, receipts.md), not
-from Loom's source. It needs Python 3.11 and two packages, pinned in verifier.requirements.txt: `blake3` for
+Written from the documents beside it (events.md, events.cddl, blobs.cddl, rules.md, trace.md, replay.md, receipts.md);
+only the order in which laws are looked at was fitted to Loom's afterwards. It needs Python 3.11 and two packages, pinned in verifier.requirements.txt: `blake3` for
 BLAKE3's derive-key mode and `PyNaCl` for Ed25519 (libsodium refuses points of small order and a great S).
 
     verifier.py trace FILE…                     whether traces are whole (trace.md)

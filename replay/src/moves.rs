@@ -15,6 +15,9 @@ use loom_core::step::Input;
 use loom_core::word::{Answer, CheckOutcome, MergeOutcome, Recovery, SpawnOutcome};
 use std::fmt;
 
+/// The id of every request.
+const REQUEST: &[u8] = b"r";
+
 /// Which moves are made: fewer kinds of them reach deeper in the same number of states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repertoire {
@@ -250,7 +253,7 @@ pub fn input(run: &Run, one: &Move) -> Input {
     let mut now_ms = state.stamp.ms + 1;
     let mut blobs = Vec::new();
     let mut actor = Actor::Host;
-    let request = b"r".to_vec();
+    let request = REQUEST.to_vec();
     let mut typed = |text: &[u8]| {
         let blob = Blob::salted([3; 16], text);
         blobs.push(blob.clone());
@@ -281,69 +284,24 @@ pub fn input(run: &Run, one: &Move) -> Input {
         Move::Orphan(id) => EffectOrphaned { effect: *id }.into(),
         Move::Answer(gate, answer) => {
             asked(&mut actor);
-            GateAnswered {
-                request,
-                gate: *gate,
-                answer: *answer,
-                note: None,
-                artifact: None,
-                signature: None,
-                signer: None,
-            }
-            .into()
+            answered(*gate, *answer, None, None)
         }
         Move::AnswerWithNote(gate, answer) => {
             asked(&mut actor);
-            GateAnswered {
-                request,
-                gate: *gate,
-                answer: *answer,
-                note: Some(typed(b"note")),
-                artifact: None,
-                signature: None,
-                signer: None,
-            }
-            .into()
+            answered(*gate, *answer, Some(typed(b"note")), None)
         }
         Move::StaleGate(gate) => {
             asked(&mut actor);
-            GateAnswered {
-                request,
-                gate: *gate,
-                answer: Answer::Accept,
-                note: None,
-                artifact: None,
-                signature: None,
-                signer: None,
-            }
-            .into()
+            answered(*gate, Answer::Accept, None, None)
         }
         Move::StaleArtifact(gate) => {
             asked(&mut actor);
             let shown = Some(Digest([0xaf; 32]));
-            GateAnswered {
-                request,
-                gate: *gate,
-                answer: Answer::Accept,
-                note: None,
-                artifact: shown,
-                signature: None,
-                signer: None,
-            }
-            .into()
+            answered(*gate, Answer::Accept, None, shown)
         }
         Move::SpawnAnswers(gate) => {
             actor = Actor::Person { id: "uid:1000".into(), assurance: Assurance::Asserted, descends: Some(1) };
-            GateAnswered {
-                request,
-                gate: *gate,
-                answer: Answer::Accept,
-                note: None,
-                artifact: None,
-                signature: None,
-                signer: None,
-            }
-            .into()
+            answered(*gate, Answer::Accept, None, None)
         }
         Move::Risk(finding) => {
             asked(&mut actor);
@@ -379,6 +337,11 @@ pub fn input(run: &Run, one: &Move) -> Input {
         Move::Late(id) => late(*id, typed(b"too late")),
     };
     Input { stamp: Stamp::after(state.stamp, now_ms), actor, body, blobs }
+}
+
+fn answered(gate: u64, answer: Answer, note: Option<Digest>, artifact: Option<Digest>) -> Event {
+    let request = REQUEST.to_vec();
+    GateAnswered { request, gate, answer, note, artifact, signature: None, signer: None }.into()
 }
 
 fn late(id: u64, output: Digest) -> Event {

@@ -108,11 +108,13 @@ fn open(bundle: &LoadedBundle, terms: &Arc<Terms>, flow: Option<String>, number:
     loom_core::open(terms.clone(), StreamId::of_run(b"walk", &request), input).map_err(|declined| declined.to_string())
 }
 
-/// SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
-struct Chance(u64);
+/// Chance by a seed: SplitMix64, <https://prng.di.unimi.it/splitmix64.c>.
+#[derive(Debug, Clone)]
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
+    /// Returns a number below `bound`, which is at least 1.
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

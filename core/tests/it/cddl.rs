@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// Returns a file of `specs/`.
-pub(crate) fn specs(name: &str) -> PathBuf {
+fn specs(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../specs").join(name)
 }
 

@@ -3,7 +3,6 @@
 mod blobs;
 mod canonical;
 mod cddl;
-mod laws;
 mod names;
 mod plain;
 mod process;

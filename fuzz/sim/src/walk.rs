@@ -3,6 +3,7 @@
 use crate::explore::{Counterexample, make};
 use crate::moves;
 use crate::process::Process;
+use loom_replay::reach::Chance;
 
 /// What the walks saw.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,17 +45,4 @@ pub fn walk(process: &Process, seed: u64, walks: usize, steps: usize) -> Result<
         walked.ended += usize::from(run.state.closed.is_some());
     }
     Ok(walked)
-}
-
-/// SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
 }

@@ -65,3 +65,30 @@ fn ids_are_told_from_other_words() {
     let found: Vec<&str> = ids("(COMMIT-3), SHA-256, UTF-8, x-1, A-1, RULE-, `GATE-12`; STORE-7.").collect();
     assert_eq!(found, ["COMMIT-3", "GATE-12", "STORE-7"]);
 }
+
+/// The kernel's own laws are kept where it decides, or checked where it is explored.
+#[test]
+fn every_law_of_the_kernel_is_named_in_core_or_in_what_explores_it() {
+    let files = files();
+    let is_kernel = |file: &&File| {
+        file.is("rs")
+            && ["core/src", "fuzz/sim/src", "replay/src/moves.rs"].iter().any(|place| file.path.starts_with(place))
+    };
+    let named: BTreeSet<&str> =
+        files.iter().filter(is_kernel).flat_map(|file| ids(file.text.as_deref().unwrap_or_default())).collect();
+    let documents = files.iter().filter(|file| ["specs/events.md", "specs/process.md"].contains(&file.path.as_str()));
+    let (mut defined, mut wrong) = (BTreeSet::new(), Vec::new());
+    for file in documents {
+        let text = file.text.as_deref().unwrap_or_default();
+        for law in text.lines().filter_map(|line| line.strip_prefix("**")?.split([':', '*', ' ']).next()) {
+            if !named.contains(law) {
+                wrong.push(format!("{law} of {} is named nowhere there", file.path));
+            }
+            if !defined.insert(law) {
+                wrong.push(format!("{law} stands twice"));
+            }
+        }
+    }
+    assert!(defined.len() > 40, "only {} laws were found", defined.len());
+    none(wrong, "laws of the kernel that are kept nowhere, or twice");
+}
