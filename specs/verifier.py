@@ -404,7 +404,7 @@ class Kind:
         self.blobs = [
             field.key
             for field in fields
-            if field.type == "bytes" and field.low == 32 and field.name not in ("artifact", "signer", "key", "before")
+            if field.type == "bytes" and field.low == 32 and field.name not in ("artifact", "signer", "key", "before", "erased")
         ]
 
 
@@ -726,6 +726,10 @@ class Stream:
                 raise Refused("ID-4", f"{event.name()}: a stream that its request does not name")
         if (event.kind.code >= 80) != own or (event.sequence != 0 and event.kind.name == first):
             raise Refused("KIND-1", f"{event.name()}: {event.kind.name} does not belong here")
+        if event.kind.name == "blobs.redacted":
+            erased, lengths = event.get("erased") or [], event.get("lengths") or []
+            if not erased or len(erased) != len(lengths) or any(a >= b for a, b in zip(erased, erased[1:])):
+                raise Refused("ERASE-1", f"{event.name()}: blobs that do not ascend, or without their lengths")
 
     def end(self):
         if self.left:
@@ -1462,7 +1466,7 @@ class Receipt:
         for event in self.others:
             if event.kind.name in outcome and (outcome[event.kind.name][0], event.sequence) not in done:
                 return 3
-        if self.about == "run" and not any(event.kind.name == "run.closed" for event in self.others):
+        if not done or self.about == "run" and not any(event.kind.name == "run.closed" for event in self.others):
             return 3
         by = {event.sequence: event for event in self.others}
         accepted = [e for e in self.others if e.kind.name == "gate.decided" and e.get("outcome") == "accepted"]

@@ -1,4 +1,4 @@
-//! Where a bundle's files come from: compiled in, or a folder, which no command names yet; never a workspace.
+//! Where a bundle's files come from: compiled in, which every run's are, or a folder, to drive recorded runs under.
 
 use crate::builtin;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! What can go wrong in a command, and how people are told: `error:`, `caused by:`, `hint:`.
 
-use loom_bundles::{BundleUnknown, LoadErrors, nearest};
+use loom_bundles::{BundleUnknown, LoadErrors, SourceError, nearest};
 use loom_core::event::EventError;
 use loom_core::rules::RuleError;
 use loom_host::HostError;
@@ -297,6 +297,9 @@ pub(crate) enum CliError {
     /// A bundle does not load.
     #[error("the bundle does not load: {0}")]
     Bundle(#[from] LoadErrors),
+    /// A folder cannot be read as a bundle.
+    #[error(transparent)]
+    BundleFolder(#[from] SourceError),
     /// There is nothing of that name to explain.
     #[error("there is no error code, rule or law `{text}`")]
     NoPage {
@@ -329,6 +332,12 @@ pub(crate) enum CliError {
     /// A rule set is neither armed nor retired.
     #[error("the rules stay as they are: {reason}")]
     NotArmed {
+        /// Why.
+        reason: String,
+    },
+    /// Blobs are not erased.
+    #[error("nothing is erased: {reason}")]
+    NotRedacted {
         /// Why.
         reason: String,
     },
@@ -531,6 +540,9 @@ impl CliError {
             CliError::NotArmed { .. } => Some(
                 "`loom rules check FILE` says what is wrong with rules, `loom rules list` what is armed".to_string(),
             ),
+            CliError::NotRedacted { .. } => {
+                Some("`loom redact --dry-run DIGEST` says which events name a blob".to_string())
+            }
             CliError::TreesGone { run, .. } => {
                 Some(format!("`loom log {run} --kind paths.changed` names the paths that changed"))
             }
@@ -565,6 +577,7 @@ impl CliError {
             | CliError::Projects(_)
             | CliError::NoValue
             | CliError::BundleUnknown(_)
+            | CliError::BundleFolder(_)
             | CliError::Bundle(_) => None,
         }
     }

@@ -126,9 +126,11 @@ impl Exit {
             CliError::Keys(error) => Exit::of_keys(error),
             CliError::Evidence(error) => Exit::of_evidence(error),
             CliError::Bundle(_)
+            | CliError::BundleFolder(_)
             | CliError::Rules { .. }
             | CliError::OfSpawn { .. }
             | CliError::NotArmed { .. }
+            | CliError::NotRedacted { .. }
             | CliError::NothingToShrink { .. }
             | CliError::TreesGone { .. }
             | CliError::NotAccepted { .. } => Exit::Failed,

@@ -33,6 +33,7 @@ mod queue;
 mod receipts;
 mod refusal;
 mod replaying;
+mod rule_file;
 mod signing;
 mod standing;
 mod status;

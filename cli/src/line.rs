@@ -120,6 +120,12 @@ pub(crate) fn line(event: &Event) -> Line {
         Event::RunClosed(body) => Line::about(&body.reason).with(verdict_style(body.verdict), body.verdict.word()),
         Event::RulesArmed(body) => Line::about(format!("rule set {} {}", body.name, short(&body.rules))),
         Event::RulesRetired(body) => Line::about(format!("rule set {} {}", body.name, short(&body.rules))),
+        Event::BlobsRedacted(body) => {
+            let first = body.erased.first().map(short).unwrap_or_default();
+            let more = body.erased.len().saturating_sub(1);
+            Line::about(if more == 0 { format!("blob {first}") } else { format!("blob {first} and {more} more") })
+                .with(WARN, "erased")
+        }
         Event::StoreCreated(body) => Line::about(format!("by loom {}", body.loom)),
         Event::KeyAdded(body) => Line::about(hex(&body.key)),
         Event::KeyRetired(body) => {

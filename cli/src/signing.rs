@@ -6,11 +6,10 @@ use crate::error::CliError;
 use crate::output::Output;
 use crate::project::{self, Opened, ask_holder};
 use loom_core::kind::KeyAdded;
-use loom_host::engine::origin;
 use loom_host::environment::Environment;
 use loom_host::keys::{self, Key, Keys, KeysError, Record, on_record};
 use loom_host::world::{Machine, World};
-use loom_store::{RedbStore, Store, StoreError};
+use loom_store::{RedbStore, Store, StoreError, origin};
 use std::path::Path;
 
 /// A store that can be signed for.

@@ -168,7 +168,8 @@ impl Tale {
             | Event::KeyAdded(_)
             | Event::KeyRetired(_)
             | Event::RulesArmed(_)
-            | Event::RulesRetired(_) => {}
+            | Event::RulesRetired(_)
+            | Event::BlobsRedacted(_) => {}
         }
     }
 

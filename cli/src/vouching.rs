@@ -4,7 +4,11 @@ use crate::error::CliError;
 use crate::places::{Place, place_of};
 use loom_core::id::unhex;
 use loom_replay::evidence::{Pins, PublicKey, Verifier};
+use std::io::Read;
 use std::path::Path;
+
+/// Most bytes of a file that are read for a key.
+const KEY_BYTES_MAX: u64 = 4096;
 
 /// What vouches for what is verified.
 #[derive(Debug, clap::Args)]
@@ -75,6 +79,10 @@ fn read(text: &str) -> Option<String> {
     let is_key = text.contains('+') || text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match is_key && !Path::new(text).is_file() {
         true => Some(text.to_string()),
-        false => std::fs::read_to_string(text).ok().map(|text| text.trim().to_string()),
+        false => {
+            let mut key = String::new();
+            std::fs::File::open(text).ok()?.take(KEY_BYTES_MAX).read_to_string(&mut key).ok()?;
+            Some(key.trim().to_string())
+        }
     }
 }

@@ -5,8 +5,9 @@
 
 use crate::commit::{Blob, Checked, Head};
 use crate::event::{Envelope, EventError, Recorded};
-use crate::id::{Actor, Digest, EventHasher, Stamp, StreamId};
+use crate::id::{Actor, Digest, Stamp};
 use crate::kind::{Event, RulesArmed, RulesRetired};
+use crate::origin::{End, asked};
 use crate::rules::RuleSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -34,8 +35,7 @@ pub struct ArmedSet {
 /// What is armed, and where the store's stream ends.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Armed {
-    head: Head,
-    stamp: Stamp,
+    end: End,
     sets: Vec<ArmedSet>,
 }
 
@@ -66,8 +66,7 @@ impl Armed {
     /// The event cannot be read.
     pub fn apply(&mut self, event: &Recorded) -> Result<(), EventError> {
         let envelope = Envelope::decode(&event.bytes)?;
-        self.head = Head { next: envelope.sequence + 1, last: event.id };
-        self.stamp = envelope.stamp;
+        self.end = End { head: Head { next: envelope.sequence + 1, last: event.id }, stamp: envelope.stamp };
         if let Event::RulesArmed(body) = &envelope.body {
             self.sets.retain(|set| set.name != body.name);
             self.sets.push(ArmedSet {
@@ -125,17 +124,6 @@ impl Armed {
         if let Some(key) = body.misfit() {
             return Err(NotArmed::Rules(format!("field {key} of {} is out of its bounds", body.schema().name)));
         }
-        let envelope = Envelope {
-            stream: StreamId::STORE,
-            sequence: self.head.next,
-            previous: self.head.last,
-            stamp: Stamp::after(self.stamp, now_ms),
-            actor,
-            input: self.head.next,
-            count: Some(1),
-            body,
-        };
-        let event = Recorded::of(&envelope, &EventHasher::default());
-        Ok(Checked::new(StreamId::STORE, self.head, vec![event], blobs, Vec::new(), ()))
+        Ok(asked(self.end, actor, now_ms, body, blobs))
     }
 }

@@ -244,7 +244,7 @@ impl<'r> Draft<'r> {
 
     /// Returns the last gate stage among the decisions after `mark`, and the place after its entering.
     fn gate_passed_since(&self, mark: usize) -> Option<(usize, String)> {
-        let flow = self.run.terms.bundle().flows.get(self.run.state.flow.as_ref()?)?;
+        let flow = self.run.terms.flow(&self.run.state)?;
         let is_gate = |name: &str| {
             flow.stages.iter().any(|stage| stage.name == name && matches!(stage.kind, StageKind::Gate { .. }))
         };

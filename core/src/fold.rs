@@ -78,7 +78,8 @@ pub fn fold(state: &mut State, event: &Envelope) {
         | Event::KeyAdded(_)
         | Event::KeyRetired(_)
         | Event::RulesArmed(_)
-        | Event::RulesRetired(_) => {}
+        | Event::RulesRetired(_)
+        | Event::BlobsRedacted(_) => {}
         Event::TimerFired(body) => {
             if let Some(timer) = state.timers.remove(&body.subject) {
                 // What was waited is used, as long as it was to be; what nobody drove the run for afterwards is not (BUDGET-3).

@@ -719,4 +719,15 @@ kinds! {
         /// The set's name.
         2 name: String [max 120],
     }
+    /// A person has blobs erased: their bytes go, everything else stays (ERASE-1).
+    98 BlobsRedacted = "blobs.redacted" Input v 1 {
+        /// Request id.
+        0 request: Bytes [max 128],
+        /// The blobs, ascending.
+        1 erased: List<Digest>,
+        /// How many bytes were stored of each, in the same order.
+        2 lengths: List<u64>,
+        /// Why (salted blob).
+        3 why: Digest,
+    }
 }

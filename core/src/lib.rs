@@ -21,10 +21,12 @@ pub mod id;
 pub mod keys;
 pub mod kind;
 pub mod multiproof;
+pub mod naming;
 pub mod origin;
 mod outcome;
 pub mod planted;
 pub mod process;
+pub mod redaction;
 mod request;
 #[expect(clippy::wildcard_enum_match_arm, reason = "the shapes of expressions; no kind is told apart there")]
 pub mod rules;

@@ -4,7 +4,7 @@ use crate::commit::Blob;
 use crate::event::{EventError, Recorded, View};
 use crate::fold::fold;
 use crate::id::Digest;
-use crate::process::{Bundle, Flaw};
+use crate::process::{Bundle, Flaw, Flow};
 use crate::rules::{Condition, Facts, RuleError, RuleSet, Rules};
 use crate::state::State;
 use alloc::collections::BTreeMap;
@@ -85,6 +85,11 @@ impl Terms {
     /// Returns the process.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    /// Returns the flow that a run has chosen, if it has.
+    pub(crate) fn flow(&self, state: &State) -> Option<&Flow> {
+        self.bundle.flows.get(state.flow.as_ref()?)
     }
 
     /// Returns the digests of the rule sets' blobs, in order.

@@ -96,8 +96,8 @@ impl<'r> Driver<'r> {
     }
 
     /// Returns the flow, if it is chosen.
-    pub(crate) fn flow(&self) -> Option<Flow> {
-        self.bundle().flows.get(self.draft.state().flow.as_ref()?).cloned()
+    pub(crate) fn flow(&self) -> Option<&Flow> {
+        self.terms.flow(self.draft.state())
     }
 
     /// Returns the stage of that name in the present flow; the classifier's stage stands before all flows.
@@ -113,7 +113,7 @@ impl<'r> Driver<'r> {
                 on_refused: OnRefused::Ask,
             });
         }
-        self.flow()?.stages.into_iter().find(|stage| stage.name == name)
+        self.flow()?.stages.iter().find(|stage| stage.name == name).cloned()
     }
 
     /// Returns the present stage.
@@ -137,7 +137,8 @@ impl<'r> Driver<'r> {
 
     /// Settles the flow and enters its first stage.
     pub(crate) fn choose_flow(&mut self, name: &str, by: ChosenBy) -> Drafted {
-        let Some(flow) = self.bundle().flows.get(name).cloned() else {
+        let terms = self.terms.clone();
+        let Some(flow) = terms.bundle().flows.get(name) else {
             self.ask(&format!("the bundle has no flow `{name}`"));
             return Ok(());
         };
@@ -149,17 +150,18 @@ impl<'r> Driver<'r> {
             required_checks: flow.required_checks.iter().filter(|check| !waived.contains(*check)).cloned().collect(),
             edits: flow.edits,
         })?;
-        self.enter_from(&flow, 0)
+        self.enter_from(flow, 0)
     }
 
     /// Goes on to the stage after the present one.
     pub(crate) fn advance(&mut self) -> Drafted {
-        let Some(flow) = self.flow() else {
+        let terms = self.terms.clone();
+        let Some(flow) = terms.flow(self.draft.state()) else {
             self.ask("the run has no flow to go on in");
             return Ok(());
         };
         let next = flow.position(&self.draft.state().stage).map_or(0, |index| index + 1);
-        self.enter_from(&flow, next)
+        self.enter_from(flow, next)
     }
 
     /// Enters the first stage from `index` whose condition is not false.
@@ -302,7 +304,7 @@ impl<'r> Driver<'r> {
 
     fn request_checks(&mut self, stage: &Stage, checks: &[String]) -> Drafted {
         let waived = &self.draft.state().opened.checks_waived;
-        let required = self.flow().map(|flow| flow.required_checks).unwrap_or_default();
+        let required = self.flow().map_or(&[][..], |flow| &flow.required_checks);
         let wanted: Vec<String> =
             checks.iter().filter(|check| required.contains(check) && !waived.contains(*check)).cloned().collect();
         if wanted.is_empty() {
@@ -439,7 +441,8 @@ impl<'r> Driver<'r> {
 
     /// Walks back to an earlier stage: its findings are superseded, its phase begins again (LOOP-1).
     pub(crate) fn walk_back(&mut self, to: &str, reason: &str, automatic: bool) -> Drafted {
-        let (Some(flow), Some(target)) = (self.flow(), self.stage_named(to)) else {
+        let terms = self.terms.clone();
+        let (Some(flow), Some(target)) = (terms.flow(self.draft.state()), self.stage_named(to)) else {
             self.ask(&format!("there is no stage `{to}` to walk back to"));
             return Ok(());
         };
@@ -491,7 +494,8 @@ impl<'r> Driver<'r> {
 
     /// Ends a run: an accepted tree becomes a branch, a question is answered.
     fn finalize(&mut self) -> Drafted {
-        let Some(flow) = self.flow() else {
+        let terms = self.terms.clone();
+        let Some(flow) = terms.flow(self.draft.state()) else {
             self.ask("the run has no flow to end");
             return Ok(());
         };
@@ -503,7 +507,7 @@ impl<'r> Driver<'r> {
         let state = self.draft.state();
         let artifact = self.artifact();
         let standing = state.approval.clone().filter(|found| found.artifact == artifact && found.tree == state.tree);
-        let Some(approval) = standing else { return self.approve_anew(&flow) };
+        let Some(approval) = standing else { return self.approve_anew(flow) };
         let intended = MergeIntended {
             decision: approval.decision,
             artifact: approval.artifact,

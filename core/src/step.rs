@@ -243,6 +243,7 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
         Event::RunOpened(_) | Event::StoreCreated(_) => return malformed("the stream has begun already"),
         Event::KeyAdded(_) => return malformed("a run has no keys of the store"),
         Event::RulesArmed(_) | Event::RulesRetired(_) => return malformed("rules are armed in the store's stream"),
+        Event::BlobsRedacted(_) => return malformed("blobs are erased by the store's stream"),
         derived!() => return malformed("what is derived is no input"),
     };
     Ok(driver.draft.finish())
@@ -322,6 +323,7 @@ fn request_of(body: &Event) -> Option<&[u8]> {
         | Event::KeyAdded(_)
         | Event::RulesArmed(_)
         | Event::RulesRetired(_)
+        | Event::BlobsRedacted(_)
         | derived!() => None,
     }
 }
@@ -424,6 +426,7 @@ pub fn named_blobs(body: &Event) -> Vec<Digest> {
         | Event::KeyAdded(_)
         | Event::RulesArmed(_)
         | Event::RulesRetired(_)
+        | Event::BlobsRedacted(_)
         | derived!() => Vec::new(),
     }
 }

@@ -10,16 +10,18 @@ use crate::live::Board;
 use crate::local::LocalExecutor;
 use crate::order::{Message, Outbox};
 use crate::orders::Orders;
+use crate::redactions::{self, RedactError};
 use crate::request::{Answered, Ground, Opening, Request};
 use crate::session::Wishes;
 use crate::world::{Machine, World};
 use loom_bundles::{LoadedBundle, Source, discover, load};
 use loom_core::answer::CheckCommand;
-use loom_core::id::{Actor, StreamId};
+use loom_core::id::{Actor, Digest, StreamId};
 use loom_core::kind::KeyAdded;
 use loom_core::state::Amount;
 use loom_store::Store;
 use loom_tools::Project;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -70,6 +72,20 @@ impl Driver {
     /// [`KeysError`].
     pub fn add_key(&self, added: KeyAdded) -> Result<(), KeysError> {
         keys::put(self.store.as_ref(), added, Machine.now_ms())
+    }
+
+    /// Has blobs erased, and returns the request's sequence in the store's stream, and whether it was on record before.
+    ///
+    /// # Errors
+    /// [`RedactError`].
+    pub fn redact(
+        &self,
+        request: &[u8],
+        actor: &Actor,
+        blobs: &BTreeSet<Digest>,
+        why: &str,
+    ) -> Result<(u64, bool), RedactError> {
+        redactions::put(self.store.as_ref(), &self.executor.redactor(), request, actor, blobs, why)
     }
 
     /// Opens a run on the project's present commit and waits until it is on record; `None` where the driver ends before

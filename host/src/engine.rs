@@ -14,6 +14,7 @@
 
 use crate::error::HostError;
 use crate::keys::attest;
+use crate::loader::Loader;
 use crate::order::{Confined, Executor, Message, Order, Outbox, Report, SpawnReport};
 use crate::orders::Orders;
 use crate::redact::Redactor;
@@ -23,16 +24,16 @@ use loom_core::answer::{Claim, clip, encode_delta};
 use loom_core::commit::{Blob, Checked};
 use loom_core::effect::{self, Effect, Nature};
 use loom_core::event::Envelope;
-use loom_core::id::{Actor, Digest, Stamp, StreamId};
+use loom_core::id::{Actor, Stamp, StreamId};
 use loom_core::kind::*;
-use loom_core::run::{Run, Terms};
+use loom_core::run::Run;
 use loom_core::schema::List;
 use loom_core::snapshot;
 use loom_core::state::{Asked, State};
 use loom_core::step::{Declined, Input, named_blobs};
 use loom_core::word::{CheckOutcome, MergeOutcome, SpawnOutcome};
 use loom_core::{open, step};
-use loom_store::{Append, AppendError, RunState, Snapshot, Store, StoreError, Stored};
+use loom_store::{Append, AppendError, RunState, Snapshot, Store, StoreError, origin};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -757,92 +758,6 @@ impl Engine {
     }
 }
 
-/// Folds runs; terms that several runs share are loaded once.
-struct Loader {
-    store: Arc<dyn Store>,
-    terms: BTreeMap<Vec<Digest>, Arc<Terms>>,
-}
-
-impl Loader {
-    fn new(store: Arc<dyn Store>) -> Self {
-        Loader { store, terms: BTreeMap::new() }
-    }
-
-    fn blob(&self, digest: Digest) -> Result<Vec<u8>, HostError> {
-        self.store.blob(&digest)?.ok_or(HostError::BlobMissing { digest })
-    }
-
-    fn terms(&mut self, bundle: &Blob, rules: &[Blob]) -> Result<Arc<Terms>, HostError> {
-        let key: Vec<Digest> = std::iter::once(bundle.digest).chain(rules.iter().map(|blob| blob.digest)).collect();
-        if let Some(terms) = self.terms.get(&key) {
-            return Ok(terms.clone());
-        }
-        let terms = Arc::new(Terms::load(bundle, rules)?);
-        self.terms.insert(key, terms.clone());
-        Ok(terms)
-    }
-
-    /// Returns the run of the newest snapshot that the log agrees with.
-    fn snapshotted(&mut self, stream: StreamId, bundle: &Blob) -> Result<Option<Run>, HostError> {
-        let Some(found) = self.store.snapshot(stream)? else { return Ok(None) };
-        if found.version != snapshot::VERSION || found.next == 0 {
-            return Ok(None);
-        }
-        let last = self.store.read(stream, found.next - 1, 1)?;
-        if last.first().is_none_or(|stored| stored.event.id != found.last) {
-            return Ok(None);
-        }
-        let Some(state) = snapshot::state(&found.bytes) else { return Ok(None) };
-        let mut rules = Vec::new();
-        for digest in &state.rules {
-            rules.push(Blob::stored(self.blob(*digest)?));
-        }
-        let terms = self.terms(bundle, &rules)?;
-        Ok(snapshot::decode(terms, &found.bytes).filter(|run| run.state.head().last == found.last))
-    }
-
-    /// Folds a run from its newest snapshot and the log.
-    fn load(&mut self, stream: StreamId) -> Result<Run, HostError> {
-        let Some(first) = self.store.read(stream, 0, 1)?.into_iter().next() else {
-            return Err(HostError::RunUnknown);
-        };
-        let Event::RunOpened(opened) = Envelope::decode(&first.event.bytes)?.body else {
-            return Err(HostError::RunUnknown);
-        };
-        let stored = |digest: Digest| Ok::<_, HostError>(Blob::stored(self.blob(digest)?));
-        let bundle = stored(opened.bundle)?;
-        let mut rules = opened.rules.iter().map(|digest| stored(*digest)).collect::<Result<Vec<_>, _>>()?;
-        let mut run = match self.snapshotted(stream, &bundle)? {
-            Some(run) => run,
-            None => Run::new(self.terms(&bundle, &rules)?),
-        };
-        let mut next = run.state.next;
-        loop {
-            let events = self.store.read(stream, next, 1024)?;
-            if events.is_empty() {
-                return Ok(run);
-            }
-            next += events.len() as u64;
-            for Stored { event, .. } in &events {
-                let extended = match Envelope::decode(&event.bytes)?.body {
-                    Event::RulesAdded(added) => {
-                        rules = run
-                            .state
-                            .rules
-                            .iter()
-                            .map(|digest| Ok::<_, HostError>(Blob::stored(self.blob(*digest)?)))
-                            .collect::<Result<_, _>>()?;
-                        rules.push(Blob::stored(self.blob(added.rules)?));
-                        Some(self.terms(&bundle, &rules)?)
-                    }
-                    _ => None,
-                };
-                run.apply(event, extended)?;
-            }
-        }
-    }
-}
-
 /// Whether an error is the store's as a whole and may pass, rather than one run's.
 fn is_passing(error: &HostError) -> bool {
     match error {
@@ -863,16 +778,6 @@ fn is_passing(error: &HostError) -> bool {
 fn why(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-/// Returns the name of the store: 16 random bytes in its first event.
-pub fn origin(store: &dyn Store) -> Result<[u8; 16], HostError> {
-    let missing = HostError::EventMissing { stream: StreamId::STORE, sequence: 0 };
-    let first = store.read(StreamId::STORE, 0, 1)?.into_iter().next().ok_or(missing)?;
-    match Envelope::decode(&first.event.bytes)?.body {
-        Event::StoreCreated(created) => Ok(created.origin),
-        _ => Err(HostError::EventMissing { stream: StreamId::STORE, sequence: 0 }),
-    }
 }
 
 fn stage_or_answer(answer: Result<Result<Checked<Run>, Answered>, HostError>, reply: Sender<Answered>) -> Prepared {

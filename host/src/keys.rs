@@ -4,7 +4,6 @@
 //! of Loom's state, where no fence lets a program of a run read (SIGNED-3). What is public is on record in the store.
 
 use crate::atomic::replace;
-use crate::engine::origin;
 use crate::environment::Environment;
 use crate::error::HostError;
 use crate::request::{Ask, Request};
@@ -14,7 +13,7 @@ use loom_core::id::{Actor, Assurance, Digest, Stamp, StreamId, hex};
 use loom_core::keys::{add, answer, handover};
 use loom_core::kind::{Event, KeyAdded};
 use loom_core::word::Answer;
-use loom_store::{Append, AppendError, Store, StoreError};
+use loom_store::{Append, AppendError, Store, StoreError, origin};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;

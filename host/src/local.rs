@@ -117,6 +117,11 @@ impl LocalExecutor {
         self.shared.board.clone()
     }
 
+    /// Returns what keeps secrets out of the record.
+    pub fn redactor(&self) -> Arc<Redactor> {
+        self.shared.settings.redactor.clone()
+    }
+
     /// Makes the workspace of a run that is about to be opened and returns its work folder, which is as the base
     /// commit has it.
     pub fn prepare(&self, stream: StreamId, base: CommitId) -> Result<PathBuf, HostError> {

@@ -4,7 +4,7 @@
 //! gets the cancellations like any other request. Never: removes an event, a blob, a branch, or what a run that could not
 //! be cancelled needs.
 
-use crate::engine::{Engine, origin};
+use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::error::HostError;
 use crate::leftover;
@@ -14,7 +14,7 @@ use crate::request::{Answered, Ask, Request};
 use crate::session::request_id;
 use crate::world::Machine;
 use loom_core::id::{Actor, StreamId, hex};
-use loom_store::{RedbStore, Store};
+use loom_store::{RedbStore, Store, origin};
 use loom_tools::{end_strays, remove_tree};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -143,7 +143,7 @@ impl Session {
             return Err(HostError::StoreElsewhere { folder, root: project.root().to_path_buf() });
         }
         let store: Arc<dyn Store> = Arc::new(open_or_create(&store_folder)?);
-        let origin = crate::engine::origin(store.as_ref())?;
+        let origin = loom_store::origin(store.as_ref())?;
         let folder = environment.state_folder.join("stores").join(hex(&origin));
         make(&folder)?;
         let lock = leftover::wait(&folder)?;

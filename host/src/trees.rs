@@ -3,11 +3,10 @@
 //! Until a run ends its trees lie in its workspace; of an accepted run the branch keeps the last one. Never: writes to
 //! the project, the workspace or the state folder.
 
-use crate::engine::origin;
 use crate::environment::Environment;
 use crate::error::HostError;
 use loom_core::id::{StreamId, hex};
-use loom_store::Store;
+use loom_store::{Store, origin};
 use loom_tools::{Change, CommitId, Form, Git, Project, TreeId};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;

@@ -77,7 +77,8 @@ pub fn named(event: &Event) -> Vec<Cause> {
         | Event::KeyAdded(_)
         | Event::KeyRetired(_)
         | Event::RulesArmed(_)
-        | Event::RulesRetired(_) => Vec::new(),
+        | Event::RulesRetired(_)
+        | Event::BlobsRedacted(_) => Vec::new(),
     }
 }
 

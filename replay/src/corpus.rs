@@ -164,7 +164,8 @@ impl Corpus {
         for store in [folder.to_path_buf(), folder.join(STORE_FOLDER)] {
             // Below a folder a link is not followed, and so is none to what makes a folder a store.
             let is_file = |path: PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
-            let is_folder = fs::symlink_metadata(&store).is_ok_and(|found| found.is_dir()) || depth == 0;
+            let is_named = depth == 0 && store == folder;
+            let is_folder = is_named || fs::symlink_metadata(&store).is_ok_and(|found| found.is_dir());
             if is_folder && is_file(store.join(STORE_FILE)) {
                 return self.add(&store, Kind::Store);
             }

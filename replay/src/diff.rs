@@ -48,6 +48,9 @@ const PASSED_OVER: &[&str] = &[
 /// Digests of content that is not salted: equal for equal content.
 const PLAIN: &[&str] = &["bundle", "rules", "checks", "delta"];
 
+/// Fields that hold digests which follow from a run's terms, or name the terms themselves.
+const OF_TERMS: &[&str] = &["bundle_name", "facts", "proposal"];
+
 /// What a row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
@@ -168,7 +171,7 @@ fn row(left: &Whole, a: Option<usize>, right: &Whole, b: Option<usize>) -> Optio
     let spot = a.map(|a| &left.spots()[a]).or(b.map(|b| &right.spots()[b]))?.clone();
     let differences = match (a, b) {
         (Some(a), Some(b)) => {
-            let mut found = compare(&left.events()[a].bytes, &right.events()[b].bytes);
+            let mut found = compare(&left.events()[a].bytes, &right.events()[b].bytes, counts);
             // A run's own branch, named in words, is another one in every run.
             let without = |value: &Option<String>, run: &Whole| {
                 Some(value.as_ref()?.replace(&run.state().branch(), "its branch"))
@@ -186,8 +189,24 @@ fn row(left: &Whole, a: Option<usize>, right: &Whole, b: Option<usize>) -> Optio
     Some(Row { left: a.map(|a| a as u64), right: b.map(|b| b as u64), spot, topic, differences })
 }
 
-/// Returns what differs between two events of one kind.
-fn compare(left: &[u8], right: &[u8]) -> Vec<Difference> {
+/// Whether two events at one sequence are of one kind, time and actor, and all else of them is the same but what
+/// follows from a run's terms alone (REDRIVE-4).
+pub(crate) fn is_same_but_terms(left: &[u8], right: &[u8]) -> bool {
+    match (View::read(left), View::read(right)) {
+        (Ok(one), Ok(other)) if one.schema.code == other.schema.code && one.stamp == other.stamp => {
+            but_terms(left, right).is_empty()
+        }
+        _ => false,
+    }
+}
+
+/// Returns what differs between two events of one kind and does not follow from a run's terms alone.
+pub(crate) fn but_terms(left: &[u8], right: &[u8]) -> Vec<Difference> {
+    compare(left, right, |field| !is_digest(field) && !OF_TERMS.contains(&field.name))
+}
+
+/// Returns what differs between two events of one kind, of the fields that count.
+fn compare(left: &[u8], right: &[u8], counts: impl Fn(&Field) -> bool) -> Vec<Difference> {
     let (Ok(left), Ok(right)) = (View::read(left), View::read(right)) else { return Vec::new() };
     let mut differences = Vec::new();
     let actor = |view: &View<'_>| view.actor().ok().map(|actor| actor.id().to_string());
@@ -205,9 +224,9 @@ fn compare(left: &[u8], right: &[u8]) -> Vec<Difference> {
 
 /// Whether a field says something of a run that another run can be held against (DIFF-2).
 fn counts(field: &Field) -> bool {
-    let is_digest = field.size == Some(32) && matches!(field.ty, Type::One(Scalar::Bytes) | Type::List(Scalar::Bytes));
-    match PASSED_OVER.contains(&field.name) {
-        true => false,
-        false => !is_digest || PLAIN.contains(&field.name),
-    }
+    !PASSED_OVER.contains(&field.name) && (!is_digest(field) || PLAIN.contains(&field.name))
+}
+
+fn is_digest(field: &Field) -> bool {
+    field.size == Some(32) && matches!(field.ty, Type::One(Scalar::Bytes) | Type::List(Scalar::Bytes))
 }

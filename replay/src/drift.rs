@@ -1,7 +1,8 @@
 //! Why a run, driven again, comes out otherwise.
 //!
 //! A run is driven again under the very terms that it names, by digest (REDRIVE-1). So what differs is either in what
-//! reads those terms, or in the record itself (REDRIVE-3).
+//! reads those terms, or in the record itself (REDRIVE-3). Where it comes out, it may be driven under other terms: what differs
+//! then is in those (REDRIVE-4).
 
 use crate::error::ReplayError;
 use crate::records::Records;
@@ -29,6 +30,18 @@ pub enum Drift {
         /// Version of the Loom that opened the run.
         then: String,
     },
+    /// Under the bundle of today the process goes another way.
+    Process {
+        /// Name and version of the bundle that the run was opened under.
+        then: String,
+        /// Name and version of today's.
+        now: String,
+    },
+    /// Under the rule sets of today something else is refused or reported.
+    Ruling {
+        /// Names of the sets that are not the recorded ones.
+        sets: Vec<String>,
+    },
     /// The same version made the record, and derives something else: the record is not what that version wrote.
     Record,
 }
@@ -37,8 +50,8 @@ impl Drift {
     /// Returns the word that documents use.
     pub fn word(&self) -> &'static str {
         match self {
-            Drift::Rule { .. } => "rule",
-            Drift::Bundle { .. } => "bundle",
+            Drift::Rule { .. } | Drift::Ruling { .. } => "rule",
+            Drift::Bundle { .. } | Drift::Process { .. } => "bundle",
             Drift::Kernel { .. } => "kernel",
             Drift::Record => "record",
         }
@@ -53,6 +66,11 @@ impl fmt::Display for Drift {
             }
             Drift::Bundle { what } => write!(f, "the terms that the run names cannot be used: {what}"),
             Drift::Kernel { then } => write!(f, "loom {then} opened the run, and this one derives something else"),
+            Drift::Process { then, now } if then == now => {
+                write!(f, "the run was opened under {then}, and what {now} is now leads elsewhere")
+            }
+            Drift::Process { then, now } => write!(f, "the run was opened under {then}, and {now} leads elsewhere"),
+            Drift::Ruling { sets } => write!(f, "rule sets are not those of the run: {}", sets.join(", ")),
             Drift::Record => f.write_str("this very version opened the run, so the record is not what it derived"),
         }
     }
@@ -80,12 +98,14 @@ pub fn drift(records: &dyn Records, redriven: &Redriven, version: &str) -> Resul
         return Ok(load(records, opened.bundle, &opened.rules)?.err().map(|what| Drift::Bundle { what }));
     }
     let is_same_version = opened.loom == version;
-    let is_ruling = |event: Option<&Envelope>| {
-        event.is_some_and(|event| matches!(event.body, Event::Refused(_) | Event::Violation(_)))
-    };
     Ok(Some(match (is_same_version, is_ruling(recorded) || is_ruling(derived)) {
         (true, _) => Drift::Record,
         (false, true) => Drift::Rule { then: opened.loom },
         (false, false) => Drift::Kernel { then: opened.loom },
     }))
+}
+
+/// Whether a rule says so: that it refused decisions, or that an event breaks it.
+pub(crate) fn is_ruling(event: Option<&Envelope>) -> bool {
+    event.is_some_and(|event| matches!(event.body, Event::Refused(_) | Event::Violation(_)))
 }

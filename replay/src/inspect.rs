@@ -1,13 +1,15 @@
 //! Verifies source by source, and sorts what is found: whole, cut off, altered, written by a newer Loom, unreadable.
 //!
 //! A source is held against itself alone. Whether it is forked, or cut off where nothing shows, only something kept
-//! elsewhere can tell: a checkpoint or a witness's copy is compared with the root and size that stand in each report.
+//! elsewhere can tell: [`Inspected::hold`] holds a store against checkpoints.
 
 use crate::corpus::{Corpus, Kind, Open};
 use crate::error::{Bad, ReplayError};
+use crate::evidence::{EvidenceError, Level, Witnessed, check_store};
 use crate::judge::{Why, why_not};
 use crate::trace;
 use crate::verify::{Options, Report, verify};
+use loom_store::Store;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ pub enum Standing {
     Truncated(Bad),
     /// Something is not what was written.
     Altered(Bad),
+    /// It is whole, and not what a checkpoint elsewhere was written of: forked, or altered with every digest made anew.
+    Forked(Bad),
     /// A newer Loom wrote it; says what is not known here.
     Newer(String),
     /// It cannot be read; says why.
@@ -34,6 +38,7 @@ impl Standing {
             Standing::Whole => "whole",
             Standing::Truncated(_) => "truncated",
             Standing::Altered(_) => "altered",
+            Standing::Forked(_) => "forked",
             Standing::Newer(_) => "newer",
             Standing::Unread(_) => "unread",
         }
@@ -42,7 +47,7 @@ impl Standing {
     /// Returns the first record that is not what was written.
     pub fn bad(&self) -> Option<&Bad> {
         match self {
-            Standing::Truncated(bad) | Standing::Altered(bad) => Some(bad),
+            Standing::Truncated(bad) | Standing::Altered(bad) | Standing::Forked(bad) => Some(bad),
             Standing::Whole | Standing::Newer(_) | Standing::Unread(_) => None,
         }
     }
@@ -61,6 +66,48 @@ pub struct Inspected {
     pub report: Report,
     /// For a trace: how many blobs its events name that it does not hold, erased or left out.
     pub absent_blobs: Option<u64>,
+    /// For a store that was found whole and was to be held against checkpoints elsewhere: how many there are of it.
+    pub held_against: Option<usize>,
+}
+
+impl Inspected {
+    /// Checks what is signed in a store that was found whole, and holds it against what `read` gives for its origin
+    /// (CHECKPOINT-4). Anything else is left as it is.
+    ///
+    /// # Errors
+    /// What keeps the store or the place from being read. What does not hold is how the source stands.
+    pub fn hold<E: From<EvidenceError>>(
+        &mut self,
+        store: &dyn Store,
+        read: impl FnOnce(&[u8; 16]) -> Result<Witnessed, E>,
+    ) -> Result<(), E> {
+        if self.kind != Kind::Store || self.standing != Standing::Whole {
+            return Ok(());
+        }
+        let history = match check_store(store) {
+            Ok(history) => history,
+            Err(error) => {
+                self.standing = unheld(error, Standing::Altered)?;
+                return Ok(());
+            }
+        };
+        let witnessed = read(&history.origin)?;
+        match witnessed.hold(store, &history) {
+            Ok(()) => self.held_against = Some(witnessed.checkpoints.len()),
+            Err(error) => self.standing = unheld(error, Standing::Forked)?,
+        }
+        Ok(())
+    }
+
+    /// What may be concluded (LEVEL-1).
+    pub fn level(&self) -> Level {
+        let is_checkpointed = self.held_against.is_some_and(|count| count > 0);
+        let is_whole = self.standing == Standing::Whole;
+        match self.kind {
+            Kind::Store => Level::of_store(is_whole, is_checkpointed),
+            Kind::Trace => Level::of_trace(is_whole),
+        }
+    }
 }
 
 /// Verifies every source of a corpus, one after the other, in order.
@@ -69,7 +116,7 @@ pub fn inspect(corpus: &Corpus, options: Options, open: &Open<'_>) -> Vec<Inspec
     for unread in &corpus.unread {
         let (path, standing) = (unread.path.clone(), Standing::Unread(unread.error.to_string()));
         let report = Report::default();
-        inspected.push(Inspected { path, kind: Kind::Store, standing, report, absent_blobs: None });
+        inspected.push(Inspected { path, kind: Kind::Store, standing, report, absent_blobs: None, held_against: None });
     }
     for source in &corpus.sources {
         let looked = match source.kind {
@@ -93,9 +140,25 @@ pub fn inspect(corpus: &Corpus, options: Options, open: &Open<'_>) -> Vec<Inspec
                 (Report { first_bad: standing.bad().cloned(), ..Report::default() }, None, standing)
             }
         };
-        inspected.push(Inspected { path: source.path.clone(), kind: source.kind, standing, report, absent_blobs });
+        let (path, kind) = (source.path.clone(), source.kind);
+        inspected.push(Inspected { path, kind, standing, report, absent_blobs, held_against: None });
     }
     inspected
+}
+
+/// Returns how a store stands whose signatures or checkpoints do not hold.
+fn unheld(error: EvidenceError, other: fn(Bad) -> Standing) -> Result<Standing, EvidenceError> {
+    match error {
+        EvidenceError::Store(_) | EvidenceError::Replay(_) => Err(error),
+        EvidenceError::Truncated { .. } => Ok(Standing::Truncated(Bad::of(error.to_string()).cut())),
+        EvidenceError::NotAReceipt
+        | EvidenceError::Newer { .. }
+        | EvidenceError::Broken { .. }
+        | EvidenceError::OtherStore { .. }
+        | EvidenceError::OtherKey { .. }
+        | EvidenceError::Forked { .. }
+        | EvidenceError::Unprovable(_) => Ok(other(Bad::of(error.to_string()))),
+    }
 }
 
 fn damaged(bad: Bad) -> Standing {

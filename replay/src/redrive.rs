@@ -4,14 +4,15 @@
 //! outcomes are taken from the log.
 
 use crate::error::ReplayError;
-use crate::records::{BATCH, Records};
+use crate::records::{BATCH, Records, missing};
 use crate::refold::{broken, envelope, extend, load};
 use loom_core::commit::Blob;
 use loom_core::event::{Envelope, Recorded};
-use loom_core::id::Actor;
+use loom_core::id::{Actor, Digest};
 use loom_core::kind::Event;
-use loom_core::run::Run;
+use loom_core::run::{Run, Terms};
 use loom_core::step::{Input, named_blobs};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What came of feeding a run's inputs to core again.
@@ -44,8 +45,52 @@ pub enum Redriven {
     },
 }
 
+/// Most terms that are kept between runs.
+const KEPT_MAX: usize = 64;
+
+/// Drives the runs of one store or trace again. What the runs name alike, bundle and rules, is loaded once.
+#[derive(Default)]
+pub struct Redriver {
+    kept: BTreeMap<(Digest, Vec<Digest>), Arc<Terms>>,
+}
+
+impl Redriver {
+    /// Drives a run again from its inputs.
+    ///
+    /// # Errors
+    /// What keeps the run from being read.
+    pub fn redrive(&mut self, records: &dyn Records) -> Result<Redriven, ReplayError> {
+        drive(records, self)
+    }
+
+    fn terms(
+        &mut self,
+        records: &dyn Records,
+        bundle: Digest,
+        rules: &[Digest],
+    ) -> Result<Result<Arc<Terms>, String>, ReplayError> {
+        let named = (bundle, rules.to_vec());
+        if let Some(terms) = self.kept.get(&named) {
+            return Ok(Ok(terms.clone()));
+        }
+        Ok(load(records, bundle, rules)?.map(|terms| {
+            if self.kept.len() == KEPT_MAX {
+                self.kept.clear();
+            }
+            self.kept.entry(named).or_insert(Arc::new(terms)).clone()
+        }))
+    }
+}
+
 /// Drives a run again from its inputs.
+///
+/// # Errors
+/// What keeps the run from being read.
 pub fn redrive(records: &dyn Records) -> Result<Redriven, ReplayError> {
+    Redriver::default().redrive(records)
+}
+
+fn drive(records: &dyn Records, redriver: &mut Redriver) -> Result<Redriven, ReplayError> {
     let mut run: Option<Run> = None;
     let (mut next, mut commits) = (0, 0);
     let mut batch: Vec<Recorded> = Vec::new();
@@ -62,12 +107,14 @@ pub fn redrive(records: &dyn Records) -> Result<Redriven, ReplayError> {
             matches!((&input.body, &input.actor), (Event::RequestRefused(_), Actor::Person { descends: Some(_), .. }));
         let derived = match (&mut run, &input.body) {
             (None, Event::RunOpened(opened)) => {
-                let terms = match load(records, opened.bundle, &opened.rules)? {
-                    Ok(terms) => Arc::new(terms),
+                let terms = match redriver.terms(records, opened.bundle, &opened.rules)? {
+                    Ok(terms) => terms,
                     Err(missing) => return unknowable(missing),
                 };
-                let Some(input) = given(records, input)? else { return unknowable("a blob".to_string()) };
-                loom_core::open(terms, records.stream(), input)
+                match fed(records, input, false)? {
+                    Ok(input) => loom_core::open(terms, records.stream(), input),
+                    Err(missing) => return unknowable(missing),
+                }
             }
             (None, _) => return Err(ReplayError::NoRun(records.stream())),
             (Some(known), _) if is_refused_request => {
@@ -84,11 +131,10 @@ pub fn redrive(records: &dyn Records) -> Result<Redriven, ReplayError> {
                 {
                     return unknowable(missing);
                 }
-                let wanted = named_blobs(body);
-                let Some(input) = given(records, input)? else {
-                    return unknowable(format!("one of {} blobs that the input names", wanted.len()));
-                };
-                loom_core::step(known, input)
+                match fed(records, input, false)? {
+                    Ok(input) => loom_core::step(known, input),
+                    Err(missing) => return unknowable(missing),
+                }
             }
         };
         let checked = match derived {
@@ -132,21 +178,30 @@ fn take_commit(
     Ok(Some(batch.drain(..count.min(batch.len())).collect()))
 }
 
-/// Returns a recorded input as it was given to core; `None` when a blob that core reads is missing.
-pub(crate) fn given(records: &dyn Records, envelope: Envelope) -> Result<Option<Input>, ReplayError> {
+/// Returns a recorded input as it was given to core, with the blobs that are there, or the one that core reads and that is missing.
+pub(crate) fn given(records: &dyn Records, envelope: Envelope) -> Result<Result<Input, String>, ReplayError> {
+    fed(records, envelope, true)
+}
+
+/// The same; without the blobs that core does not read, unless they are wanted.
+fn fed(records: &dyn Records, envelope: Envelope, with_unread: bool) -> Result<Result<Input, String>, ReplayError> {
     let mut blobs = Vec::new();
     for digest in named_blobs(&envelope.body) {
-        if let Some(bytes) = records.blob(&digest)? {
-            blobs.push(Blob::stored(bytes));
-        } else if reads(&envelope.body, &digest) {
-            return Ok(None);
+        let is_read = reads(&envelope.body, &digest);
+        if !is_read && !with_unread {
+            continue;
+        }
+        match records.blob(&digest)? {
+            Some(bytes) => blobs.push(Blob::stored(bytes)),
+            None if is_read => return Ok(Err(missing(records, &digest)?)),
+            None => {}
         }
     }
-    Ok(Some(Input { stamp: envelope.stamp, actor: envelope.actor, body: envelope.body, blobs }))
+    Ok(Ok(Input { stamp: envelope.stamp, actor: envelope.actor, body: envelope.body, blobs }))
 }
 
 /// Whether core looks into the blob, rather than only naming it.
-fn reads(body: &Event, digest: &loom_core::id::Digest) -> bool {
+fn reads(body: &Event, digest: &Digest) -> bool {
     match body {
         Event::SpawnFinished(body) => body.answer.as_ref() == Some(digest) || body.delta.as_ref() == Some(digest),
         Event::RulesAdded(_) => true,

@@ -3,7 +3,7 @@
 //! The facts need the run's terms, which are blobs; where one is missing the state is given without facts, and why.
 
 use crate::error::{Bad, ReplayError};
-use crate::records::{BATCH, Records};
+use crate::records::{BATCH, Records, missing};
 use loom_core::commit::Blob;
 use loom_core::event::{Envelope, EventError, Recorded};
 use loom_core::id::Digest;
@@ -71,12 +71,12 @@ pub(crate) fn load(
     bundle: Digest,
     rules: &[Digest],
 ) -> Result<Result<Terms, String>, ReplayError> {
-    let Some(bytes) = records.blob(&bundle)? else { return Ok(Err(missing("bundle", bundle))) };
+    let Some(bytes) = records.blob(&bundle)? else { return Ok(Err(gone(records, "bundle", bundle)?)) };
     let mut texts = Vec::new();
     for digest in rules {
         match records.blob(digest)? {
             Some(bytes) => texts.push(Blob::stored(bytes)),
-            None => return Ok(Err(missing("rule set", *digest))),
+            None => return Ok(Err(gone(records, "rule set", *digest)?)),
         }
     }
     Ok(Terms::load(&Blob::stored(bytes), &texts).map_err(|error| error.to_string()))
@@ -90,12 +90,12 @@ pub(crate) fn extend(
 ) -> Result<Result<Terms, String>, ReplayError> {
     Ok(match records.blob(&rules)? {
         Some(bytes) => terms.extended(&Blob::stored(bytes)).map_err(|error| error.to_string()),
-        None => Err(missing("rule set", rules)),
+        None => Err(gone(records, "rule set", rules)?),
     })
 }
 
-fn missing(what: &str, digest: Digest) -> String {
-    format!("the blob of a {what}, {digest}, is missing")
+fn gone(records: &dyn Records, what: &str, digest: Digest) -> Result<String, ReplayError> {
+    Ok(format!("the blob of a {what}, {}, is missing", missing(records, &digest)?.trim_start_matches("blob ")))
 }
 
 /// Decodes a recorded event.

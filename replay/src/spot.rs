@@ -149,6 +149,7 @@ fn own(event: &Event) -> Subject {
         | Event::KeyAdded(_)
         | Event::KeyRetired(_)
         | Event::RulesArmed(_)
-        | Event::RulesRetired(_) => own(""),
+        | Event::RulesRetired(_)
+        | Event::BlobsRedacted(_) => own(""),
     }
 }

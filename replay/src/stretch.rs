@@ -6,13 +6,14 @@
 //!
 //! Each event is hashed once. What reaches across the stretch's borders is kept for the next one to be joined.
 
-use crate::blobs;
 use crate::error::Bad;
 use loom_core::cbor::Decoder;
 use loom_core::commit::Head;
 use loom_core::event::{EventError, View};
 use loom_core::id::{Actor, Digest, EventHasher, EventId, Stamp, StreamId};
-use loom_core::kind::{Event, RunOpened, StoreCreated};
+use loom_core::kind::{BlobsRedacted, Event, RunOpened, StoreCreated};
+use loom_core::naming;
+use loom_core::redaction;
 use loom_core::schema::{Class, Scalar, Type};
 use std::collections::BTreeMap;
 
@@ -103,7 +104,7 @@ impl Stretch {
             what,
             is_cut: false,
         };
-        let is_looked_at = self.keep_blobs || view.sequence == 0;
+        let is_looked_at = self.keep_blobs || view.sequence == 0 || view.schema.code == BlobsRedacted::SCHEMA.code;
         let event = is_looked_at.then(|| decode(&view)).transpose().map_err(|error| bad(error.to_string()))?;
         let id = self.hasher.id(bytes);
         self.place(position, &view).map_err(|what| bad(what.to_string()))?;
@@ -234,13 +235,18 @@ impl Stretch {
         if !belongs || again {
             return Err(EventError::Shape("an event of this kind does not belong here (KIND-1)"));
         }
+        if let Some(Event::BlobsRedacted(body)) = event
+            && let Some(flaw) = redaction::flaw(body)
+        {
+            return Err(EventError::Shape(flaw));
+        }
         if let Some(key) = request_field(view)
             && let Some(mut value) = view.field(key)
         {
             self.requests.push((view.stream, value.bytes()?.to_vec(), position));
         }
         if let (true, Some(event)) = (self.keep_blobs, event) {
-            for digest in blobs::named(event) {
+            for digest in naming::named(event) {
                 self.blobs.entry(digest).or_insert(position);
             }
             if let Event::RunOpened(opened) = event {

@@ -28,8 +28,8 @@ pub(crate) enum Fed {
 /// A derived run.
 pub(crate) struct Timeline<'r> {
     records: &'r dyn Records,
-    /// A blob that is not on record.
-    extra: Option<Blob>,
+    /// Blobs that are not on record.
+    extra: Vec<Blob>,
     stream: StreamId,
     run: Option<Run>,
     /// Its events.
@@ -49,7 +49,7 @@ impl Records for Timeline<'_> {
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReplayError> {
-        if let Some(extra) = self.extra.as_ref().filter(|extra| extra.digest == *digest) {
+        if let Some(extra) = self.extra.iter().find(|extra| extra.digest == *digest) {
             return Ok(Some(extra.bytes.clone()));
         }
         match self.made.get(digest) {
@@ -57,18 +57,22 @@ impl Records for Timeline<'_> {
             None => self.records.blob(digest),
         }
     }
+
+    fn redaction(&self, digest: &Digest) -> Result<Option<u64>, ReplayError> {
+        self.records.redaction(digest)
+    }
 }
 
 impl<'r> Timeline<'r> {
-    /// Returns one without an event, in this stream; `extra` is a blob that is not on record.
-    pub(crate) fn new(records: &'r dyn Records, stream: StreamId, extra: Option<Blob>) -> Self {
+    /// Returns one without an event, in this stream; `extra` are blobs that are not on record.
+    pub(crate) fn new(records: &'r dyn Records, stream: StreamId, extra: Vec<Blob>) -> Self {
         Timeline { records, extra, stream, run: None, whole: Whole::default(), made: BTreeMap::new() }
     }
 
     /// Returns one that begins with recorded events, and the run as it is after them.
     pub(crate) fn after(
         records: &'r dyn Records,
-        extra: Option<Blob>,
+        extra: Vec<Blob>,
         events: &[Recorded],
         run: Option<Run>,
     ) -> Result<Self, ReplayError> {
@@ -84,8 +88,9 @@ impl<'r> Timeline<'r> {
         let is_later = self.whole.is_empty() || input.stamp > last;
         let stamp = if is_later { input.stamp } else { Stamp::after(last, input.stamp.ms) };
         let body = input.body.clone();
-        let Some(input) = given(self, Envelope { stamp, ..input })? else {
-            return Ok(Fed::Missing(format!("a blob that {} names", body.schema().name)));
+        let input = match given(self, Envelope { stamp, ..input })? {
+            Ok(input) => input,
+            Err(missing) => return Ok(Fed::Missing(format!("{missing}, which {} names,", body.schema().name))),
         };
         let derived = match (self.run.take(), &body) {
             (None, Event::RunOpened(opened)) => match load(self, opened.bundle, &opened.rules)? {

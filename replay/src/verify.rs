@@ -12,7 +12,6 @@
 //! An altered event shows where something names it: at its successor, in the tree. Only when something is found wrong
 //! is the log read once more against its seals, to tell the altered event itself; a whole store is read once.
 
-use crate::blobs::within_bundle;
 use crate::error::{Bad, ReplayError};
 use crate::records::{BATCH, Records};
 use crate::stretch::Stretch;
@@ -20,8 +19,9 @@ use loom_core::commit::{Blob, Head};
 use loom_core::event::{Envelope, EventError, View};
 use loom_core::id::{Digest, StreamId};
 use loom_core::kind::Event;
+use loom_core::naming::within_bundle;
 use loom_core::tree::{Frontier, NodeHash, leaf, node};
-use loom_store::{Store, StoreError};
+use loom_store::{Store, StoreError, redactions};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,6 +54,10 @@ pub struct Report {
     pub bytes: u64,
     /// Blobs that were read and checked.
     pub blobs: u64,
+    /// Blobs that are gone because a redaction on record had them erased.
+    pub redacted: u64,
+    /// Blobs that a redaction on record names and that are still there, whole or in part.
+    pub unerased: u64,
     /// Root of the tree over the event ids, when all of them are whole.
     pub root: Option<NodeHash>,
     /// The first record that is not what was written.
@@ -359,12 +363,24 @@ fn check_blobs(store: &dyn Store, whole: &Stretch, options: Options, report: &mu
             }
         }
     }
+    let recorded = redactions(store)?;
     let wanted: Vec<(Digest, u64)> = wanted.into_iter().collect();
     let share = wanted.len().div_ceil(options.threads.max(1)).max(1);
+    let (redacted, unerased) = (AtomicU64::new(0), AtomicU64::new(0));
     let check = |part: &[(Digest, u64)]| -> Result<Option<Bad>, ReplayError> {
         let mut first: Option<Bad> = None;
         for (digest, position) in part {
+            let is_redacted = recorded.contains_key(digest);
             let what = match store.blob(digest) {
+                Ok(None) if is_redacted => {
+                    redacted.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                // What is half erased does not match its digest any more.
+                Ok(Some(_)) | Err(StoreError::Damaged(_)) if is_redacted => {
+                    unerased.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
                 Ok(Some(_)) => continue,
                 Ok(None) => format!("blob {digest} is missing"),
                 Err(StoreError::Damaged(damage)) => format!("blob {digest}: {}", damage.what),
@@ -380,7 +396,9 @@ fn check_blobs(store: &dyn Store, whole: &Stretch, options: Options, report: &mu
         let parts: Vec<_> = wanted.chunks(share).map(|part| scope.spawn(|| check(part))).collect();
         parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    report.blobs = wanted.len() as u64;
+    report.redacted = redacted.into_inner();
+    report.unerased = unerased.into_inner();
+    report.blobs = wanted.len() as u64 - report.redacted - report.unerased;
     for part in found {
         if let Some(bad) = part?
             && report.first_bad.as_ref().is_none_or(|first| first.position > bad.position)
@@ -435,7 +453,10 @@ pub fn verify_run(records: &dyn Records, blobs: bool) -> Result<Report, ReplayEr
     report.first_bad = bad.map(|bad| Bad { position: None, sequence: bad.sequence.or(bad.position), ..bad });
     if report.is_whole() {
         for (digest, sequence) in wanted {
+            let is_redacted = records.redaction(&digest)?.is_some();
             match records.blob(&digest) {
+                Ok(None) if is_redacted => report.redacted += 1,
+                Ok(Some(_)) | Err(ReplayError::Store(StoreError::Damaged(_))) if is_redacted => report.unerased += 1,
                 Ok(Some(_)) => report.blobs += 1,
                 Ok(None) => {
                     report.first_bad =

@@ -6,7 +6,7 @@ pub use follow::Told;
 
 use crate::wire::{
     AnsweredWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, KeyWire, OpenedWire, OpeningWire,
-    RecordedWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire, frames,
+    RecordedWire, RedactionWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire, frames,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -26,6 +26,7 @@ use loom_store::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -132,6 +133,17 @@ impl RemoteStore {
             Arming::Retire(name) => (None, Some(name.clone())),
         };
         let recorded: RecordedWire = self.put("/v1/rules", &RulesWire { id: hex(id), arm, retire })?;
+        Ok(recorded.sequence)
+    }
+
+    /// Has blobs erased through the process that drives, and returns the request's sequence in the store's stream.
+    ///
+    /// # Errors
+    /// As [`RemoteStore::ask`].
+    pub fn redact(&self, id: &[u8], blobs: &BTreeSet<Digest>, why: &str) -> Result<u64, AskError> {
+        let blobs = blobs.iter().map(|digest| Hex(digest.0)).collect();
+        let wire = RedactionWire { id: hex(id), blobs, why: why.to_string() };
+        let recorded: RecordedWire = self.put("/v1/redactions", &wire)?;
         Ok(recorded.sequence)
     }
 

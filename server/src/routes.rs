@@ -11,13 +11,14 @@
 //! GET /v1/tree/HEIGHT/INDEX                POST /v1/streams/STREAM/requests
 //! GET /v1/follow?from=N                    GET /v1/streams/STREAM/follow?from=N
 //! POST /v1/runs                            POST /v1/rules
-//! POST /v1/keys
+//! POST /v1/keys                            POST /v1/redactions
 //! ```
 
 use crate::follow::{Followers, Following};
 use crate::wire::{
     AnsweredWire, BYTES_MAX, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, KeyWire, OpenedWire,
-    OpeningWire, RecordedWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire, put_frame,
+    OpeningWire, RecordedWire, RedactionWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire,
+    put_frame,
 };
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -32,10 +33,12 @@ use loom_host::driver::{Driver, bundle};
 use loom_host::error::HostError;
 use loom_host::keys::KeysError;
 use loom_host::local::told;
+use loom_host::redactions::RedactError;
 use loom_host::request::{Answered, Ask, Request};
 use loom_host::session::Wishes;
 use loom_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,6 +82,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/gates", get(gates))
         .route("/v1/rules", post(put_rules))
         .route("/v1/keys", post(put_key))
+        .route("/v1/redactions", post(put_redaction))
         .route("/v1/tree", get(tree))
         .route("/v1/tree/{height}/{index}", get(tree_node))
         .fallback(|| async { Failed(StatusCode::NOT_FOUND, ErrorWire::sentence("there is nothing at this path")) })
@@ -332,6 +336,20 @@ async fn put_key(State(shared): State<Shared>, Json(asked): Json<KeyWire>) -> An
     match tokio::task::spawn_blocking(move || driver.add_key(added)).await {
         Ok(Ok(())) => Ok(Json(())),
         Ok(Err(KeysError::Store(error))) => Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, ErrorWire::from(&error))),
+        Ok(Err(error)) => Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, ErrorWire::sentence(error.to_string()))),
+        Err(_) => Err(nobody()),
+    }
+}
+
+/// Has blobs erased, in the name of the peer, and answers when that is on record and done.
+async fn put_redaction(State(shared): State<Shared>, Json(asked): Json<RedactionWire>) -> Answer<Json<RecordedWire>> {
+    let id = unhex(&asked.id).filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| bad("a request id is bytes in hexadecimal"))?;
+    let blobs: BTreeSet<Digest> = asked.blobs.into_iter().map(|digest| Digest(digest.0)).collect();
+    let (Some(driver), Some(actor)) = (shared.driver.clone(), shared.actor.clone()) else { return Err(nobody()) };
+    match tokio::task::spawn_blocking(move || driver.redact(&id, &actor, &blobs, &asked.why)).await {
+        Ok(Ok((sequence, again))) => Ok(Json(RecordedWire { sequence, again })),
+        Ok(Err(RedactError::Host(error))) => Err(refused(&error)),
         Ok(Err(error)) => Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, ErrorWire::sentence(error.to_string()))),
         Err(_) => Err(nobody()),
     }

@@ -372,6 +372,18 @@ pub(crate) struct RulesWire {
     pub(crate) retire: Option<String>,
 }
 
+/// A request to erase blobs.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RedactionWire {
+    /// The request id, in hexadecimal.
+    pub(crate) id: String,
+    /// The blobs' digests.
+    pub(crate) blobs: Vec<Hex<32>>,
+    /// Why they are erased.
+    pub(crate) why: String,
+}
+
 /// Caps of a run.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -15,14 +15,15 @@
 use crate::FORMAT;
 use crate::append::Append;
 use crate::error::{AppendError, Damage, StoreError};
+use crate::redaction::{Redaction, redactions};
 use crate::redb::RedbStore;
 use crate::row;
 use crate::store::Store;
 use loom_core::commit::Blob;
 use loom_core::event::{Envelope, Recorded};
-use loom_core::id::EventHasher;
+use loom_core::id::{Digest, EventHasher};
 use loom_core::tree::{self, NodeHash};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::ops::ControlFlow;
@@ -69,6 +70,8 @@ pub fn backup(store: &dyn Store, file: &Path) -> Result<Restored, StoreError> {
     row::put_varint(&mut head, FORMAT);
     out.file.write_all(&head).map_err(failed)?;
 
+    // What is being erased goes into no backup.
+    let redacted = redactions(store)?;
     let hasher = EventHasher::default();
     let mut commit: Vec<Recorded> = Vec::new();
     let mut outcome = Ok(());
@@ -80,7 +83,8 @@ pub fn backup(store: &dyn Store, file: &Path) -> Result<Restored, StoreError> {
         outcome = whole_commit(&commit, position).and_then(|whole| match whole {
             false => Ok(()),
             true => {
-                let written = write_commit(store, &mut out, position + 1 - commit.len() as u64, &commit, &failed);
+                let written =
+                    write_commit(store, &mut out, position + 1 - commit.len() as u64, &commit, &redacted, &failed);
                 commit.clear();
                 written
             }
@@ -112,13 +116,14 @@ fn write_commit(
     out: &mut Writer,
     position: u64,
     commit: &[Recorded],
+    redacted: &BTreeMap<Digest, Redaction>,
     failed: &impl Fn(io::Error) -> StoreError,
 ) -> Result<(), StoreError> {
     let bytes: Vec<&[u8]> = commit.iter().map(|event| event.bytes.as_slice()).collect();
     row::facts(commit.iter().map(|event| event.id).collect(), &bytes)
         .map_err(|unfit| row::place(position, &bytes, unfit))?;
     out.record(COMMIT, &row::encode(commit)).map_err(failed)?;
-    for digest in store.carried(position)? {
+    for digest in store.carried(position)?.into_iter().filter(|digest| !redacted.contains_key(digest)) {
         let blob = store.blob(&digest)?;
         let blob = blob.ok_or_else(|| Damage::at(position, format!("blob {digest} is missing")))?;
         out.record(BLOB, &blob).map_err(failed)?;

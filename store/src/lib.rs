@@ -13,7 +13,9 @@ pub mod conformance;
 mod error;
 mod lookup;
 mod memory;
+mod origin;
 mod proof;
+mod redaction;
 mod redb;
 mod row;
 mod store;
@@ -26,6 +28,8 @@ pub use backup::{Restored, backup, restore};
 pub use error::{AppendError, Damage, StoreError};
 pub use lookup::{Answered, Gate, Health, Resolution, Run, RunState, Snapshot, Stored};
 pub use memory::MemoryStore;
+pub use origin::origin;
+pub use redaction::{Redaction, redactions};
 pub use store::Store;
 pub use subscription::{Subscription, Tip};
 

@@ -4,6 +4,7 @@ use crate::append::{Append, Appended};
 use crate::error::{AppendError, StoreError};
 use crate::lookup::{Answered, Gate, Health, Resolution, Run, Snapshot, Stored};
 use crate::proof::join;
+use crate::redaction::redactions;
 use crate::row;
 use crate::store::Store;
 use crate::subscription::Tip;
@@ -12,7 +13,7 @@ use loom_core::commit::{Checked, Head};
 use loom_core::event::{Recorded, View};
 use loom_core::id::{Digest, StreamId};
 use loom_core::tree::{self, Frontier, NodeHash};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -28,6 +29,7 @@ struct Log {
     leaves: Vec<NodeHash>,
     frontier: Frontier,
     blobs: BTreeMap<Digest, Vec<u8>>,
+    redacted: BTreeSet<Digest>,
     carried: BTreeMap<u64, Vec<Digest>>,
     snapshots: BTreeMap<StreamId, Snapshot>,
     tail: Tail,
@@ -71,6 +73,9 @@ impl Store for MemoryStore {
                 }
                 log.tail.push(&commit.facts);
                 for blob in commit.blobs {
+                    if log.redacted.contains(&blob.digest) {
+                        continue;
+                    }
                     if log.blobs.insert(blob.digest, blob.bytes).is_none() {
                         log.carried.entry(position).or_default().push(blob.digest);
                     }
@@ -135,6 +140,15 @@ impl Store for MemoryStore {
 
     fn carried(&self, position: u64) -> Result<Vec<Digest>, StoreError> {
         Ok(self.log().carried.get(&position).cloned().unwrap_or_default())
+    }
+
+    fn erase(&self) -> Result<Vec<Digest>, StoreError> {
+        let recorded = redactions(self)?;
+        let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
+        log.redacted = recorded.into_keys().collect();
+        let Log { blobs, carried, redacted, .. } = &mut *log;
+        carried.values_mut().for_each(|digests| digests.retain(|digest| !redacted.contains(digest)));
+        Ok(redacted.iter().filter(|digest| blobs.remove(digest).is_some()).copied().collect())
     }
 
     fn snapshot(&self, stream: StreamId) -> Result<Option<Snapshot>, StoreError> {

@@ -52,6 +52,14 @@ pub trait Store: Send + Sync {
     /// Returns the digests of the blobs that first came with the commit at this position, in their order.
     fn carried(&self, position: u64) -> Result<Vec<Digest>, StoreError>;
 
+    /// Erases the bytes of every blob that a redaction on record names, and returns those that were still there
+    /// (ERASE-2). What was erased is not stored again, whoever names it (ERASE-4).
+    ///
+    /// A store that is only read answers [`StoreError::ReadOnly`].
+    fn erase(&self) -> Result<Vec<Digest>, StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+
     /// Returns the newest snapshot of a stream that is still there.
     fn snapshot(&self, stream: StreamId) -> Result<Option<Snapshot>, StoreError>;
 

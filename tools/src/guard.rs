@@ -181,12 +181,17 @@ fn stop_child(child: Pid, watch: Watch, grace: Duration, stopped: &Receiver<()>)
 }
 
 /// Kills and reaps until nothing is left. Whoever was forked during a sweep has a killed ancestor that is reaped here,
-/// and after each reaping the sweep is repeated.
+/// and after each reaping the sweep is repeated. Who is left without a parent is a child of ours: without one there is no
+/// descendant, and nothing to look for.
 fn reap_descendants() {
+    let mut how = WaitOptions::NOHANG;
     loop {
-        kill_descendants();
-        match wait(WaitOptions::empty()) {
-            Ok(_) | Err(Errno::INTR) => {}
+        match wait(how) {
+            Ok(Some(_)) | Err(Errno::INTR) => how = WaitOptions::NOHANG,
+            Ok(None) => {
+                kill_descendants();
+                how = WaitOptions::empty();
+            }
             Err(_) => return,
         }
     }

@@ -12,6 +12,8 @@ use loom_replay::corpus::Filter;
 use loom_replay::judge::{Judgement, Options, judge_store};
 use loom_store::{RedbStore, Store};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
@@ -76,6 +78,9 @@ pub(crate) struct Figures {
     pub verified_ms: f64,
     /// The same by ten times as many rules.
     pub many_rules_ms: f64,
+    /// Wall time on two threads with an emptied page cache, and of reading the file in order likewise, the best of three.
+    pub cold_ms: f64,
+    pub read_ms: f64,
     /// Processor time an event on one thread: read; read and index; and fold; and evaluate.
     pub parts_ns: [f64; 4],
     /// Processor time of BLAKE3 of every event, in memory, one by one.
@@ -104,6 +109,7 @@ pub(crate) fn figures(folder: &Path) -> Figures {
     let anonymous_mb = anonymous();
     let (verified_ms, _) = timed(&rules, true);
     let (many_rules_ms, _) = timed(&self::rules(10), false);
+    let (cold_ms, read_ms) = cold(folder, &rules);
     let events = judgement.totals().events.max(1) as f64;
     let evaluations: u64 = (0..judgement.rules.len()).map(|rule| judgement.rule_totals(rule).judged).sum();
     let parts_ns = [0, 1, 2, 3].map(|depth| part(&store, &rules, depth));
@@ -114,10 +120,39 @@ pub(crate) fn figures(folder: &Path) -> Figures {
         judge_ms,
         verified_ms,
         many_rules_ms,
+        cold_ms,
+        read_ms,
         parts_ns,
         hash_ms,
         anonymous_mb,
     }
+}
+
+/// Returns the wall time of judging a store whose file is not in memory, and of reading that file, the best of three each.
+fn cold(folder: &Path, rules: &Rules) -> (f64, f64) {
+    let (mut judge_ms, mut read_ms) = (f64::MAX, f64::MAX);
+    for _ in 0..3 {
+        let mut file = forgotten(folder);
+        let mut buffer = vec![0; 1 << 20];
+        let began = Clock::now();
+        while file.read(&mut buffer).expect("read") > 0 {}
+        read_ms = read_ms.min(began.elapsed().as_secs_f64() * 1e3);
+        forgotten(folder);
+        let began = Clock::now();
+        let store = RedbStore::open_to_read(&folder.join(".loom")).expect("the store opens");
+        let options = Options { threads: 2, verify: false, filter: Filter::default() };
+        judge_store(folder, &store, rules, &options).expect("judged");
+        judge_ms = judge_ms.min(began.elapsed().as_secs_f64() * 1e3);
+    }
+    (judge_ms, read_ms)
+}
+
+/// Opens the file of a store of which the system keeps nothing in memory.
+fn forgotten(folder: &Path) -> File {
+    let file = File::open(folder.join(".loom/store.redb")).expect("the store's file");
+    file.sync_all().expect("synced");
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("told");
+    file
 }
 
 /// Returns the rules, so many times over under other names.
@@ -168,8 +203,8 @@ fn part(store: &dyn Store, rules: &Rules, depth: u8) -> f64 {
     (spent_ns() - began) / events.max(1) as f64
 }
 
-/// Returns the processor time of this thread so far.
-fn spent_ns() -> f64 {
+/// Returns the processor time of this thread so far, in nanoseconds.
+pub(crate) fn spent_ns() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
     text.split_whitespace().next().and_then(|spent| spent.parse().ok()).expect("a figure")
 }

@@ -6,6 +6,7 @@
 use crate::process::{git, median};
 use loom_endpoint::{Endpoint, Reply, Script};
 use serde_json::{Value, json};
+use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,12 +18,35 @@ const TASK: &str = "Write the file new.txt.";
 const CHECKS: &str =
     "[checks]\nlint = \"not-applicable\"\ntest = \"not-applicable\"\ntype-check = \"not-applicable\"\n";
 
-/// Median times of a spawn, in milliseconds.
+/// Median times of a spawn, in milliseconds. The command's own time swings by more than what Loom adds, and slowly: so each
+/// run is compared with the one by hand just before it, and the median is taken of the differences.
 pub(crate) struct Spawn {
     pub(crate) by_hand_ms: f64,
     pub(crate) run_ms: f64,
-    /// Of the run, from the spawn's request on record to its outcome on record: without the start and the workspace.
-    pub(crate) recorded_ms: f64,
+    pub(crate) added_ms: Quartiles,
+    /// Of what was added, from the spawn's request on record to its outcome on record: without the start and the workspace.
+    pub(crate) recorded_ms: Quartiles,
+}
+
+/// The quarter, half and three quarters of so many figures.
+pub(crate) struct Quartiles(pub(crate) [f64; 3]);
+
+impl Quartiles {
+    fn of(mut figures: Vec<f64>) -> Self {
+        figures.sort_by(f64::total_cmp);
+        Quartiles([1, 2, 3].map(|quarter| figures[figures.len() * quarter / 4]))
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.0[1]
+    }
+}
+
+impl Display for Quartiles {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let [quarter, half, three] = self.0;
+        write!(f, "{half:.0} ms (half of them {quarter:.0} to {three:.0})")
+    }
 }
 
 /// Measures so many spawns of both kinds in turn, in a repository of so many files; none where a program is missing.
@@ -43,7 +67,7 @@ pub(crate) fn spawn(folder: &Path, loom: &Path, files: usize, times: usize) -> O
         endpoint.url()
     );
     fs::write(config.join("config.toml"), settings).expect("settings");
-    let (mut by_hand, mut runs, mut recorded) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut by_hand, mut runs, mut added, mut recorded) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // The first of each warms up.
     for time in 0..=times {
         let hand = by_hand_ms(folder, &project, &endpoint, time);
@@ -51,12 +75,14 @@ pub(crate) fn spawn(folder: &Path, loom: &Path, files: usize, times: usize) -> O
         if time > 0 {
             by_hand.push(hand);
             runs.push(run);
-            recorded.push(between);
+            added.push(run - hand);
+            recorded.push(between - hand);
         }
     }
     assert_eq!(endpoint.refused(), Vec::<String>::new());
     assert_eq!(endpoint.messages(), 2 * 3 * (times + 1), "the same turns");
-    Some(Spawn { by_hand_ms: median(by_hand), run_ms: median(runs), recorded_ms: median(recorded) })
+    let (added_ms, recorded_ms) = (Quartiles::of(added), Quartiles::of(recorded));
+    Some(Spawn { by_hand_ms: median(by_hand), run_ms: median(runs), added_ms, recorded_ms })
 }
 
 // Clones stay until the end: a file made on ext4 just after thousands were removed takes a multiple of its time.

@@ -4,14 +4,12 @@ use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify;
-use crate::output::Output;
+use crate::output::{Output, WARN};
 use crate::project;
 use crate::text::{bytes, run8, shown};
-use loom_core::event::Envelope;
 use loom_core::id::{StreamId, hex};
-use loom_core::kind::Event;
 use loom_replay::{StoredRun, trace};
-use loom_store::{Damage, Store, StoreError};
+use loom_store::origin;
 use serde::Serialize;
 use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
@@ -43,6 +41,8 @@ pub(super) struct Document {
     events: u64,
     blobs: u64,
     absent_blobs: u64,
+    /// Those of them that a redaction on record had erased.
+    redacted_blobs: u64,
     bytes: u64,
 }
 
@@ -76,12 +76,17 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             events: written.events,
             blobs: written.blobs,
             absent_blobs: written.absent,
+            redacted_blobs: written.redacted,
             bytes: written.bytes,
         })?;
     } else {
         let (run, size) = (run8(&stream), bytes(written.bytes));
         let file = shown(&arguments.output);
         writeln!(output.out, "{run}: {} events and {} blobs in {file}, {size}", written.events, written.blobs)?;
+        if written.redacted > 0 {
+            let how = "`loom prove` of their redactions says that to others";
+            writeln!(output.out, "{WARN}{} blobs are redacted{WARN:#} and not in it; {how}", written.redacted)?;
+        }
     }
     Ok(Exit::Ok)
 }
@@ -116,22 +121,4 @@ pub(crate) fn to_file<T>(
     if force { file.persist(path) } else { file.persist_noclobber(path) }
         .map_err(|error| failed("write")(error.error))?;
     Ok(written)
-}
-
-/// Returns the store's name, from its first event.
-fn origin(store: &dyn Store) -> Result<[u8; 16], CliError> {
-    let first = store.read(StreamId::STORE, 0, 1)?.pop().ok_or_else(nameless)?;
-    match Envelope::decode(&first.event.bytes).map_err(|source| CliError::Event { position: 0, source })?.body {
-        Event::StoreCreated(created) => Ok(created.origin),
-        _ => Err(nameless().into()),
-    }
-}
-
-fn nameless() -> StoreError {
-    StoreError::Damaged(Damage {
-        position: Some(0),
-        stream: Some(StreamId::STORE),
-        sequence: Some(0),
-        what: "the event that names the store is not there".to_string(),
-    })
 }

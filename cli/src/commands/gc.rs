@@ -30,6 +30,8 @@ pub(super) struct Document {
 pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     // The store is held, so that nobody writes a file for a commit to come.
     let store = RedbStore::open(&project::find(global.dir.as_deref())?)?;
+    // The opening has erased what redactions name; what kept it from that is told here (ERASE-2).
+    store.erase()?;
     let garbage = if arguments.delete { store.collect()? } else { store.garbage()? };
     let files: Vec<String> = garbage.files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
     if output.json {

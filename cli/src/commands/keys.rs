@@ -9,10 +9,10 @@ use crate::project;
 use crate::signing::recording;
 use crate::text::{rfc3339, shown};
 use loom_core::id::hex;
-use loom_host::engine::origin;
 use loom_host::environment::Environment;
 use loom_host::keys::{Keys, OnRecord, on_record};
 use loom_replay::evidence::Verifier;
+use loom_store::origin;
 use serde::Serialize;
 use std::io::Write;
 

@@ -25,6 +25,7 @@ mod projects;
 mod prove;
 mod queue;
 mod recover;
+mod redact;
 mod reset;
 mod restore;
 mod resume;
@@ -80,6 +81,7 @@ pub(crate) enum Command {
     Rules(rules::Arguments),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
+    Redact(redact::Arguments),
     Gc(gc::Arguments),
     Init(init::Arguments),
     Config(config::Arguments),
@@ -123,6 +125,7 @@ impl Command {
             Command::Rules(arguments) => rules::run(arguments, global, output),
             Command::Backup(arguments) => backup::run(arguments, global, output),
             Command::Restore(arguments) => restore::run(arguments, global, output),
+            Command::Redact(arguments) => redact::run(arguments, global, output),
             Command::Gc(arguments) => gc::run(arguments, global, output),
             Command::Init(arguments) => init::run(arguments, global, output),
             Command::Config(arguments) => config::run(arguments, global, output),

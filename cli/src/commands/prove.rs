@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::identify::{self, Named};
 use crate::output::{FAINT, Output};
 use crate::places::{Place, place_of};
+use crate::rule_file;
 use crate::signing;
 use crate::text::{bytes, clean, shown};
 use loom_core::event::Envelope;
@@ -67,9 +68,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             subject_of(envelope.stream, envelope.sequence, &envelope.body)
         }
     };
-    let rules = arguments.rules.iter().map(|path| {
-        std::fs::read_to_string(path).map_err(|source| CliError::File { doing: "read", path: path.clone(), source })
-    });
+    let rules = arguments.rules.iter().map(|path| rule_file::read(path));
     let rules = rules.collect::<Result<Vec<_>, _>>()?;
     let project = signing.opened.folder.parent().unwrap_or(&signing.opened.folder);
     let witnessed = match &arguments.checkpoint {

@@ -2,11 +2,13 @@
 
 mod add;
 mod check;
+mod diff;
 mod explain;
 mod mutate;
 
 pub(super) use add::Document as ArmedDocument;
 pub(super) use check::Document as CheckDocument;
+pub(super) use diff::Document as DiffDocument;
 pub(super) use explain::Document as ExplainDocument;
 pub(super) use mutate::Document as MutateDocument;
 
@@ -16,6 +18,7 @@ use crate::exit::Exit;
 use crate::identify;
 use crate::output::{BAD, FAINT, GOOD, ID, Output, STRONG};
 use crate::project::{self, Opened};
+use crate::rule_file::read;
 use crate::text::{clean, clean_block, clip, short, time};
 use loom_bundles::{CaseReport, Source, cases_of, test_rules};
 use loom_core::arming::ArmedSet;
@@ -23,10 +26,10 @@ use loom_core::commit::Blob;
 use loom_core::event::Envelope;
 use loom_core::id::{Digest, hex};
 use loom_core::kind::{Event, RulesAdded, RunOpened};
-use loom_core::rules::{RuleInfo, RuleSet, TEXT_MAX};
+use loom_core::rules::{RuleInfo, RuleSet};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Lists, shows and tests rule sets.
@@ -70,6 +73,8 @@ enum RulesCommand {
         #[arg(value_name = "SET[/RULE]|FILE")]
         name: String,
     },
+    /// Says what two rule sets decide differently over recorded runs; ends with 1 where they do.
+    Diff(diff::Arguments),
     /// Arms a rule set: every run that is opened from now on is judged by it too.
     ///
     /// Its text is taken as it is now; what becomes of the file changes nothing. Runs that are under way are judged as
@@ -191,6 +196,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         RulesCommand::Check { files, depth } => check::check(files, usize::from(*depth), output),
         RulesCommand::Mutate { file, min } => mutate::mutate(file.as_deref(), *min, output),
         RulesCommand::Explain { name } => explain::explain(name, global, output),
+        RulesCommand::Diff(arguments) => diff::diff(arguments, global, output),
         RulesCommand::Add { file } => add::add(file, global, output),
         RulesCommand::Retire { name } => add::retire(name, global, output),
         RulesCommand::Test { file } => test(file.as_deref(), output),
@@ -222,24 +228,13 @@ fn show(name: &str, global: &Global, output: &mut Output) -> Result<Exit, CliErr
         Some((set, rule)) => (set, Some(rule)),
         None => (name, None),
     };
-    let missing = || CliError::NoRuleSet { name: name.to_string() };
-    let is_named = |known: &&Known| {
-        known.set.name() == set_name || (set_name.len() >= 4 && hex(&known.set.digest().0).starts_with(set_name))
-    };
-    let found: Vec<&Known> = known.iter().filter(is_named).collect();
-    if found.is_empty() {
-        return Err(missing());
-    }
-    if found.len() > 1 {
-        let candidates = found.iter().map(|known| format!("{} {}", known.set.name(), short(&known.set.digest())));
-        return Err(CliError::Ambiguous { text: set_name.to_string(), candidates: candidates.collect() });
-    }
+    let found = named(&known, set_name)?;
     let rules: Vec<&RuleInfo> =
-        found[0].set.rules().filter(|rule| rule_name.is_none_or(|name| rule.name == name)).collect();
+        found.set.rules().filter(|rule| rule_name.is_none_or(|name| rule.name == name)).collect();
     if rule_name.is_some() && rules.is_empty() {
-        return Err(missing());
+        return Err(CliError::NoRuleSet { name: name.to_string() });
     }
-    let set = &found[0].set;
+    let set = &found.set;
     if output.json {
         let facts = set.facts().map(|fact| FactJson {
             fact: fact.name.clone(),
@@ -249,7 +244,7 @@ fn show(name: &str, global: &Global, output: &mut Output) -> Result<Exit, CliErr
         });
         output.document(&ShowDocument {
             loom: "rules-show/1",
-            set: set_json(found[0]),
+            set: set_json(found),
             text: set.text().to_string(),
             facts: facts.collect(),
             rules: rules.into_iter().map(rule_json).collect(),
@@ -269,6 +264,21 @@ fn show(name: &str, global: &Global, output: &mut Output) -> Result<Exit, CliErr
         }
     }
     Ok(Exit::Ok)
+}
+
+/// Returns the set of this name, or whose digest begins so.
+fn named<'k>(known: &'k [Known], name: &str) -> Result<&'k Known, CliError> {
+    let is_named =
+        |known: &&Known| known.set.name() == name || (name.len() >= 4 && hex(&known.set.digest().0).starts_with(name));
+    let found: Vec<&Known> = known.iter().filter(is_named).collect();
+    match found[..] {
+        [] => Err(CliError::NoRuleSet { name: name.to_string() }),
+        [one] => Ok(one),
+        _ => {
+            let candidates = found.iter().map(|known| format!("{} {}", known.set.name(), short(&known.set.digest())));
+            Err(CliError::Ambiguous { text: name.to_string(), candidates: candidates.collect() })
+        }
+    }
 }
 
 /// Writes a rule as people read it.
@@ -318,15 +328,6 @@ fn test(file: Option<&Path>, output: &mut Output) -> Result<Exit, CliError> {
 fn test_file(file: &Path) -> Result<CaseReport, CliError> {
     let (rules, cases) = with_cases(file)?;
     Ok(test_rules(&file.to_string_lossy(), &rules, &cases))
-}
-
-/// Reads a text file; of one that is too long for rules no more than shows that.
-fn read(path: &Path) -> Result<String, CliError> {
-    let failed = |source| CliError::File { doing: "read", path: path.to_path_buf(), source };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(TEXT_MAX as u64 + 4).read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
 }
 
 /// Reads a rule file and the cases beside it.

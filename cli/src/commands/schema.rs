@@ -18,8 +18,8 @@ use std::io::Write;
 
 use super::{
     at, backup, completions, config, demo, diff, doctor, explain, export, gates, gc, history, init, keys, log, man,
-    models, projects, prove, queue, reset, restore, resume, rules, run, secrets, ship, show, status, verify, watch,
-    why, witness,
+    models, projects, prove, queue, redact, reset, restore, resume, rules, run, secrets, ship, show, status, verify,
+    watch, why, witness,
 };
 
 /// Prints the JSON Schema of a document; without a name, lists them.
@@ -76,6 +76,7 @@ const DOCUMENTS: &[(&str, Make)] = &[
     ("query-line", of::<QueryLine>),
     ("queue/1", of::<queue::Document>),
     ("recover/1", of::<asking::Document>),
+    ("redact/1", of::<redact::Document>),
     ("redrive/1", of::<RedriveDocument>),
     ("refold/1", of::<RefoldDocument>),
     ("reset/1", of::<reset::Document>),
@@ -84,6 +85,7 @@ const DOCUMENTS: &[(&str, Make)] = &[
     ("risk/1", of::<asking::Document>),
     ("rules-add/1", of::<rules::ArmedDocument>),
     ("rules-check/1", of::<rules::CheckDocument>),
+    ("rules-diff/1", of::<rules::DiffDocument>),
     ("rules-explain/1", of::<rules::ExplainDocument>),
     ("rules-list/1", of::<rules::ListDocument>),
     ("rules-mutate/1", of::<rules::MutateDocument>),

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::identify::{self, Named, told};
 use crate::json::{BytesJson, EventJson, field_text};
 use crate::line::plain;
-use crate::output::{BAD, FAINT, ID, Output, STRONG};
+use crate::output::{BAD, FAINT, ID, Output, STRONG, WARN};
 use crate::project;
 use crate::refusal::{RefusedRule, refused_rules, rule_of};
 use crate::text::{clean, clean_block, short, time};
@@ -23,7 +23,7 @@ use loom_core::kind::{Event, Refused};
 use loom_core::run::Run;
 use loom_replay::cause::named;
 use loom_replay::{StoredRun, refold};
-use loom_store::{Store, Stored};
+use loom_store::{Store, Stored, redactions};
 use serde::Serialize;
 use std::io::Write;
 
@@ -59,6 +59,8 @@ struct BlobJson {
     digest: String,
     text: Option<String>,
     bytes: Option<usize>,
+    /// Where it was erased: the sequence of the redaction in the store's stream.
+    redacted: Option<u64>,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -72,6 +74,8 @@ struct Part {
     field: &'static str,
     digest: Digest,
     content: Option<Vec<u8>>,
+    /// Where it was erased: by whom, and the sequence in the store's stream.
+    redacted: Option<(String, u64)>,
 }
 
 /// Answers `loom show`.
@@ -276,13 +280,23 @@ fn parts(store: &dyn Store, event: &Event) -> Result<Vec<Part>, CliError> {
         Event::RunCancelled(body) => vec![("reason", body.reason)],
         Event::RulesAdded(body) => vec![("rules", Some(body.rules))],
         Event::RulesArmed(body) => vec![("rules", Some(body.rules))],
+        Event::BlobsRedacted(body) => vec![("why", Some(body.why))],
         _ => Vec::new(),
     };
     let named = named.into_iter().filter_map(|(field, digest)| Some((field, digest?)));
     named
         .map(|(field, digest)| {
             let bytes = store.blob(&digest)?;
-            Ok(Part { field, digest, content: bytes.and_then(|bytes| Blob::content(&bytes).map(<[u8]>::to_vec)) })
+            let redacted = match bytes {
+                Some(_) => None,
+                None => redactions(store)?.remove(&digest).map(|redaction| (redaction.by, redaction.sequence)),
+            };
+            Ok(Part {
+                redacted,
+                field,
+                digest,
+                content: bytes.and_then(|bytes| Blob::content(&bytes).map(<[u8]>::to_vec)),
+            })
         })
         .collect()
 }
@@ -293,19 +307,28 @@ fn blob_json(part: &Part) -> BlobJson {
         digest: hex(&part.digest.0),
         text: part.content.as_ref().map(|content| String::from_utf8_lossy(content).into_owned()),
         bytes: part.content.as_ref().map(Vec::len),
+        redacted: part.redacted.as_ref().map(|(_, sequence)| *sequence),
     }
 }
 
 fn print_part(part: &Part, output: &mut Output) -> Result<(), CliError> {
     let digest = short(&part.digest);
-    match &part.content {
-        Some(content) => {
+    match (&part.content, &part.redacted) {
+        (Some(content), _) => {
             writeln!(output.out, "{STRONG}{}{STRONG:#} {FAINT}{digest}, {} bytes{FAINT:#}", part.field, content.len())?;
             for line in clean_block(&String::from_utf8_lossy(content)).lines() {
                 writeln!(output.out, "    {line}")?;
             }
         }
-        None => writeln!(output.out, "{STRONG}{}{STRONG:#} {BAD}{digest} is missing{BAD:#}", part.field)?,
+        (None, Some((by, sequence))) => {
+            let by = clean(by);
+            writeln!(
+                output.out,
+                "{STRONG}{}{STRONG:#} {WARN}{digest} was erased{WARN:#} by {by}, store#{sequence}",
+                part.field
+            )?;
+        }
+        (None, None) => writeln!(output.out, "{STRONG}{}{STRONG:#} {BAD}{digest} is missing{BAD:#}", part.field)?,
     }
     Ok(())
 }

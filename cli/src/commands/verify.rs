@@ -10,8 +10,8 @@ use crate::receipts::{self, LevelJson, ReceiptJson, is_receipt};
 use crate::text::{bytes, clean, run8};
 use crate::vouching::Vouching;
 use loom_core::id::{StreamId, hex};
-use loom_replay::evidence::{Checked, EvidenceError, Level, check_run, check_store, of_store as of_store_level};
-use loom_replay::{Bad, Options, Redriven, ReplayError, Report, StoredRun, redrive, trace, verify};
+use loom_replay::evidence::{Checked, EvidenceError, Level, check_run, check_store};
+use loom_replay::{Bad, Options, Redriven, Redriver, ReplayError, Report, StoredRun, redrive, trace, verify};
 use loom_store::StoreError;
 use serde::Serialize;
 use std::fs::File;
@@ -49,6 +49,10 @@ pub(super) struct Document {
     bytes: u64,
     blobs: Option<u64>,
     absent_blobs: Option<u64>,
+    /// Blobs that are gone because a redaction on record had them erased, where blobs were looked at.
+    redacted_blobs: Option<u64>,
+    /// Blobs that a redaction on record names and that are still there.
+    unerased_blobs: Option<u64>,
     root: Option<String>,
     first_bad: Option<BadJson>,
     redriven: Option<Vec<RedrivenJson>>,
@@ -173,7 +177,8 @@ fn held(arguments: &Arguments, opened: &project::Opened) -> Result<Option<usize>
 fn level(verified: &Verified) -> Level {
     match &verified.receipt {
         Some(checked) => checked.level.clone(),
-        None => of_store_level(verified.report.is_whole(), verified.held_against.is_some()),
+        None if verified.absent.is_some() => Level::of_trace(verified.report.is_whole()),
+        None => Level::of_store(verified.report.is_whole(), verified.held_against.is_some()),
     }
 }
 
@@ -213,8 +218,9 @@ fn of_store(
     };
     let mut redriven = Vec::new();
     if arguments.redrive && report.is_whole() {
+        let mut redriver = Redriver::default();
         for stream in streams.into_iter().filter(|stream| *stream != StreamId::STORE) {
-            redriven.push((stream, redrive(&StoredRun::new(store, stream))?));
+            redriven.push((stream, redriver.redrive(&StoredRun::new(store, stream))?));
         }
     }
     Ok(Verified { what, report, absent: None, redriven, held_against, receipt: None })
@@ -246,6 +252,8 @@ fn document(verified: &Verified, arguments: &Arguments) -> Document {
         bytes: report.bytes,
         blobs: (arguments.blobs || report.blobs > 0).then_some(report.blobs),
         absent_blobs: verified.absent,
+        redacted_blobs: arguments.blobs.then_some(report.redacted),
+        unerased_blobs: arguments.blobs.then_some(report.unerased),
         root: report.root.map(|root| hex(&root)),
         first_bad: report.first_bad.as_ref().map(|bad| BadJson {
             position: bad.position,
@@ -277,6 +285,19 @@ fn told(redriven: &Redriven) -> (&'static str, Option<u64>, Option<String>) {
     }
 }
 
+/// Says which blobs were erased, and which were to be.
+fn redacted(report: &Report, output: &mut Output) -> Result<(), CliError> {
+    let out = &mut output.out;
+    if report.redacted > 0 {
+        writeln!(out, "{WARN}{} blobs are redacted{WARN:#}: erased, as is on record", report.redacted)?;
+    }
+    if report.unerased > 0 {
+        let what = "a redaction is on record and their bytes are still there; `loom gc` erases them";
+        writeln!(out, "{BAD}{} blobs are not erased{BAD:#}: {what}", report.unerased)?;
+    }
+    Ok(())
+}
+
 fn print(verified: &Verified, output: &mut Output) -> Result<(), CliError> {
     if let Some(checked) = &verified.receipt {
         return receipts::print(&verified.what, checked, output);
@@ -302,6 +323,8 @@ fn print(verified: &Verified, output: &mut Output) -> Result<(), CliError> {
     if let Some(absent) = verified.absent.filter(|absent| *absent > 0) {
         writeln!(out, "{WARN}{absent} blobs are named and not in the file{WARN:#}")?;
     }
+    redacted(report, output)?;
+    let out = &mut output.out;
     if let Some(root) = report.root {
         writeln!(out, "{FAINT}tree {} {}{FAINT:#}", report.events, hex(&root))?;
     }

@@ -8,6 +8,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify::told;
 use crate::output::{BAD, FAINT, GOOD, ID, Output, STRONG, WARN};
+use crate::rule_file;
 use crate::text::{clean, clip, run8, shown};
 use loom_core::rules::{Outcome, RuleSet, Rules, Severity};
 use loom_core::schema::Class;
@@ -86,8 +87,7 @@ pub(super) fn load(files: &[PathBuf]) -> Result<Rules, CliError> {
     let mut sets = Vec::new();
     let wrong = |file: &Path, errors| CliError::Rules { file: file.to_path_buf(), errors };
     for file in files {
-        let failed = |source| CliError::File { doing: "read", path: file.clone(), source };
-        let text = std::fs::read_to_string(file).map_err(failed)?;
+        let text = rule_file::read(file)?;
         sets.push(Arc::new(RuleSet::load(&text).map_err(|errors| wrong(file, errors))?));
     }
     let last = files.last().map(PathBuf::as_path).unwrap_or(Path::new(""));

@@ -98,7 +98,7 @@ pub(super) fn of_inspection(inspected: &[Inspected]) -> String {
     let mut suites: BTreeMap<&Path, Suite> = BTreeMap::new();
     for source in inspected {
         let result = match (&source.standing, what(&source.standing)) {
-            (Standing::Truncated(_) | Standing::Altered(_), Some(message)) => {
+            (Standing::Truncated(_) | Standing::Altered(_) | Standing::Forked(_), Some(message)) => {
                 Went::Failed { message: format!("{}: {message}", source.standing.word()), text: String::new() }
             }
             (_, Some(message)) => Went::Error { message },

@@ -6,6 +6,7 @@ mod format;
 mod judged;
 mod judging;
 mod junit;
+pub(crate) mod left_out;
 mod one;
 mod querying;
 mod redriving;
@@ -14,7 +15,7 @@ mod report;
 mod sarif;
 mod shrinking;
 mod sides;
-mod sources;
+pub(crate) mod sources;
 mod supposing;
 mod verifying;
 

@@ -9,9 +9,8 @@ use crate::project;
 use crate::text::run8;
 use loom_core::id::StreamId;
 use loom_replay::corpus::{Corpus, Filter, Kind};
-use loom_replay::judge::origin;
 use loom_replay::{Records, ReplayError, StoredRun, Trace};
-use loom_store::Store;
+use loom_store::{Store, origin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

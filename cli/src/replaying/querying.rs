@@ -6,6 +6,7 @@ use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{BAD, FAINT, ID, Output, STRONG, WARN, note};
+use crate::rule_file;
 use crate::text::{clean, clip, rfc3339, shown};
 use loom_core::id::hex;
 use loom_core::rules::Outcome;
@@ -169,10 +170,7 @@ fn question(arguments: &Arguments, expression: &str) -> Result<Question, CliErro
         None => None,
         Some(file) => Some(match ready(file) {
             Some(ready) => ready.text.to_string(),
-            None => {
-                let failed = |source| CliError::File { doing: "read", path: file.clone(), source };
-                std::fs::read_to_string(file).map_err(failed)?
-            }
+            None => rule_file::read(file)?,
         }),
     };
     let asked = Question::new(&arguments.on, expression, text.as_deref(), arguments.group_by.as_deref());

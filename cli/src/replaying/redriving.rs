@@ -1,18 +1,24 @@
-//! `loom-replay redrive`: does today's kernel derive the same from the recorded inputs?
+//! `loom-replay redrive`: do today's kernel, or today's kernel and bundle, derive the same from the recorded inputs?
 
+use super::left_out::{self, LeftOutJson};
 use super::sources::{Kept, Runs, Sources, keep, path};
 use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify::told;
-use crate::output::{BAD, GOOD, ID, Output, WARN};
-use crate::text::{clean, shown};
+use crate::output::{BAD, FAINT, GOOD, ID, Output, WARN};
+use crate::text::{clean, run8, shown};
+use loom_bundles::{LoadedBundle, Source, load};
 use loom_core::id::{StreamId, hex};
-use loom_replay::judge::{Why, why_not};
-use loom_replay::{Drift, Records, Redriven, ReplayError, StoredRun, drift, redrive};
+use loom_replay::judge::{LeftOut, why_not};
+use loom_replay::{Drift, Records, Redriven, Redriver, ReplayError, StoredRun, Today, drift, redrive_today};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// This Loom.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Feeds the inputs of runs to the kernel again: everything else must come out as it is on record.
 #[derive(Debug, clap::Args)]
@@ -21,15 +27,29 @@ pub(crate) struct Arguments {
     sources: Sources,
     #[command(flatten)]
     runs: Runs,
+    /// Feeds them also to the kernel under this bundle as it is now, and its rule sets: a built-in one by name, or a folder.
+    #[arg(long, value_name = "NAME|FOLDER")]
+    bundle: Option<String>,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct Document {
     loom: &'static str,
-    /// Runs that came out byte by byte.
+    /// The bundle that runs were driven under, where one was named.
+    bundle: Option<BundleJson>,
+    /// Runs that came out byte by byte; under a bundle, but for what follows from other terms alone.
     same: u64,
     runs: Vec<RunJson>,
+    /// Runs under bundles of other names, which were not driven.
+    other_bundles: BTreeMap<String, u64>,
     left_out: Vec<LeftOutJson>,
+}
+
+#[derive(Serialize, schemars::JsonSchema)]
+struct BundleJson {
+    /// Name and version.
+    title: String,
+    digest: String,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -44,15 +64,10 @@ struct RunJson {
     because: Option<String>,
     sequence: Option<u64>,
     what: Option<String>,
-}
-
-#[derive(Serialize, schemars::JsonSchema)]
-struct LeftOutJson {
-    source: String,
-    run: Option<String>,
-    /// `damaged`, `newer` or `unread`.
-    why: &'static str,
-    what: String,
+    /// Outcomes of spawns whose prompts would have said something else.
+    otherwise_asked: u64,
+    /// Recorded rule sets that stayed beside those of the bundle.
+    kept_sets: Vec<String>,
 }
 
 struct Driven {
@@ -60,66 +75,93 @@ struct Driven {
     stream: StreamId,
     redriven: Redriven,
     drift: Option<Drift>,
+    otherwise_asked: u64,
+    kept: Vec<String>,
 }
 
-struct LeftOut {
-    source: PathBuf,
-    stream: Option<StreamId>,
-    why: Why,
+/// What was driven, under which bundle, and what was not.
+struct Answer {
+    bundle: Option<LoadedBundle>,
+    driven: Vec<Driven>,
+    other_bundles: BTreeMap<String, u64>,
+    left_out: Vec<LeftOut>,
 }
 
 /// Answers `loom-replay redrive`.
 pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+    let bundle = arguments.bundle.as_deref().map(bundle).transpose()?;
     let filter = arguments.runs.filter(output)?;
     let corpus = arguments.sources.find(global)?;
-    let (mut driven, mut left_out) = (Vec::new(), Vec::new());
-    for unread in &corpus.unread {
-        let why = Why::Unread(unread.error.to_string());
-        left_out.push(LeftOut { source: unread.path.clone(), stream: None, why });
-    }
+    let left_out = left_out::unread(&corpus);
+    let mut answer = Answer { bundle, driven: Vec::new(), other_bundles: BTreeMap::new(), left_out };
     for source in &corpus.sources {
-        let place = source.path.clone();
-        let mut one = |records: &dyn Records| match of_run(records) {
-            Ok((redriven, drift)) => {
-                driven.push(Driven { source: place.clone(), stream: records.stream(), redriven, drift });
-            }
-            Err(error) => {
-                let stream = Some(records.stream());
-                left_out.push(LeftOut { source: place.clone(), stream, why: why_not(error) });
-            }
-        };
+        let mut redriver = Redriver::default();
         match keep(source, &filter) {
             Ok(Kept::Store(store, streams)) => {
-                streams.into_iter().for_each(|stream| one(&StoredRun::new(store.as_ref(), stream)));
+                streams.into_iter().for_each(|stream| {
+                    answer.take(&source.path, &StoredRun::new(store.as_ref(), stream), &mut redriver);
+                });
             }
-            Ok(Kept::Trace(trace)) => one(trace.as_ref()),
+            Ok(Kept::Trace(trace)) => answer.take(&source.path, trace.as_ref(), &mut redriver),
             Ok(Kept::Unwanted) => {}
-            Err(error) => left_out.push(LeftOut { source: place, stream: None, why: why_not(error) }),
+            Err(error) => {
+                let (path, stream) = (source.path.clone(), None);
+                answer.left_out.push(LeftOut { path, stream, why: why_not(error) });
+            }
         }
     }
     match output.json {
-        true => output.document(&document(&driven, &left_out))?,
-        false => print(&driven, &left_out, output)?,
+        true => output.document(&document(&answer))?,
+        false => print(&answer, output)?,
     }
-    Ok(exit(&driven, &left_out))
+    Ok(exit(&answer))
 }
 
-fn of_run(records: &dyn Records) -> Result<(Redriven, Option<Drift>), ReplayError> {
-    let redriven = redrive(records)?;
-    let drift = drift(records, &redriven, env!("CARGO_PKG_VERSION"))?;
-    Ok((redriven, drift))
+/// Loads the built-in bundle of that name, else the one in that folder.
+fn bundle(text: &str) -> Result<LoadedBundle, CliError> {
+    let source = match Path::new(text).is_dir() && !Source::builtin_names().contains(&text) {
+        true => Source::folder(Path::new(text))?,
+        false => Source::builtin(text)?,
+    };
+    Ok(load(&source)?)
+}
+
+impl Answer {
+    fn take(&mut self, source: &Path, records: &dyn Records, redriver: &mut Redriver) {
+        let (source, stream) = (source.to_path_buf(), records.stream());
+        match of_run(records, self.bundle.as_ref(), redriver) {
+            Ok(Today::Driven { redriven, drift, otherwise_asked, kept }) => {
+                self.driven.push(Driven { source, stream, redriven, drift, otherwise_asked, kept });
+            }
+            Ok(Today::OtherBundle(name)) => *self.other_bundles.entry(name).or_default() += 1,
+            Err(error) => self.left_out.push(LeftOut { path: source, stream: Some(stream), why: why_not(error) }),
+        }
+    }
+
+    fn same(&self) -> u64 {
+        self.driven.iter().filter(|run| matches!(run.redriven, Redriven::Same { .. })).count() as u64
+    }
+}
+
+fn of_run(records: &dyn Records, bundle: Option<&LoadedBundle>, redriver: &mut Redriver) -> Result<Today, ReplayError> {
+    if let Some(bundle) = bundle {
+        return redrive_today(records, bundle, VERSION);
+    }
+    let redriven = redriver.redrive(records)?;
+    let drift = drift(records, &redriven, VERSION)?;
+    Ok(Today::Driven { redriven, drift, otherwise_asked: 0, kept: Vec::new() })
 }
 
 /// Damage goes before divergence, that before what could not be read, that before what cannot be known.
-fn exit(driven: &[Driven], left_out: &[LeftOut]) -> Exit {
-    let any = |is: fn(&Redriven) -> bool| driven.iter().any(|run| is(&run.redriven));
-    if left_out.iter().any(|left| matches!(left.why, Why::Damaged(_))) {
+fn exit(answer: &Answer) -> Exit {
+    let any = |is: fn(&Redriven) -> bool| answer.driven.iter().any(|run| is(&run.redriven));
+    if left_out::is_damaged(&answer.left_out) {
         Exit::Damaged
     } else if any(|redriven| matches!(redriven, Redriven::Diverged { .. })) {
         Exit::Diverged
-    } else if !left_out.is_empty() {
+    } else if !answer.left_out.is_empty() {
         Exit::Unavailable
-    } else if driven.is_empty() || any(|redriven| matches!(redriven, Redriven::Unknowable { .. })) {
+    } else if answer.driven.is_empty() || any(|redriven| matches!(redriven, Redriven::Unknowable { .. })) {
         Exit::Unknowable
     } else {
         Exit::Ok
@@ -134,11 +176,7 @@ fn in_words(redriven: &Redriven) -> (&'static str, Option<u64>, Option<String>) 
     }
 }
 
-fn same(driven: &[Driven]) -> u64 {
-    driven.iter().filter(|run| matches!(run.redriven, Redriven::Same { .. })).count() as u64
-}
-
-fn document(driven: &[Driven], left_out: &[LeftOut]) -> Document {
+fn document(answer: &Answer) -> Document {
     let run = |run: &Driven| {
         let (result, sequence, what) = in_words(&run.redriven);
         RunJson {
@@ -149,37 +187,54 @@ fn document(driven: &[Driven], left_out: &[LeftOut]) -> Document {
             because: run.drift.as_ref().map(ToString::to_string),
             sequence,
             what,
+            otherwise_asked: run.otherwise_asked,
+            kept_sets: run.kept.clone(),
         }
     };
-    let left = |left: &LeftOut| {
-        let (why, what) = super::judging::why(&left.why);
-        LeftOutJson { source: path(&left.source), run: left.stream.map(|stream| hex(&stream.0)), why, what }
-    };
+    let bundle = |bundle: &LoadedBundle| BundleJson { title: bundle.title(), digest: hex(&bundle.digest.0) };
     Document {
         loom: "redrive/1",
-        same: same(driven),
-        runs: driven.iter().map(run).collect(),
-        left_out: left_out.iter().map(left).collect(),
+        bundle: answer.bundle.as_ref().map(bundle),
+        same: answer.same(),
+        runs: answer.driven.iter().map(run).collect(),
+        other_bundles: answer.other_bundles.clone(),
+        left_out: answer.left_out.iter().map(LeftOutJson::from).collect(),
     }
 }
 
-fn print(driven: &[Driven], left_out: &[LeftOut], output: &mut Output) -> Result<(), CliError> {
-    let out = &mut output.out;
-    for run in driven {
+fn print(answer: &Answer, output: &mut Output) -> Result<(), CliError> {
+    for run in &answer.driven {
+        let out = &mut output.out;
+        let place = shown(&run.source);
+        if run.otherwise_asked > 0 && matches!(run.redriven, Redriven::Same { .. }) {
+            let (id, asked) = (run8(&run.stream), run.otherwise_asked);
+            writeln!(out, "{FAINT}{id} of {place}: {asked} spawns would have been asked something else{FAINT:#}")?;
+        }
         let (result, sequence, what) = in_words(&run.redriven);
         let (Some(sequence), Some(what)) = (sequence, what) else { continue };
-        let (id, place) = (told(&run.stream, sequence), shown(&run.source));
+        let id = told(&run.stream, sequence);
         let style = if matches!(run.redriven, Redriven::Diverged { .. }) { BAD } else { WARN };
         writeln!(out, "{style}{result}{style:#} at {ID}{id}{ID:#} of {place}: {}", clean(&what))?;
         if let Some(drift) = &run.drift {
             writeln!(out, "  {} drift: {}", drift.word(), clean(&drift.to_string()))?;
         }
+        if !run.kept.is_empty() {
+            writeln!(out, "  {FAINT}recorded rule sets that stayed: {}{FAINT:#}", clean(&run.kept.join(", ")))?;
+        }
     }
-    for left in left_out {
-        let (word, what) = super::judging::why(&left.why);
-        writeln!(out, "{BAD}left out, {word}:{BAD:#} {}: {}", shown(&left.source), clean(&what))?;
+    left_out::print(&answer.left_out, output)?;
+    let out = &mut output.out;
+    for (name, count) in &answer.other_bundles {
+        writeln!(out, "{WARN}{count} runs under the bundle {} were not driven{WARN:#}", clean(name))?;
     }
-    let (same, all) = (same(driven), driven.len() as u64);
+    let (same, all) = (answer.same(), answer.driven.len() as u64);
     let style = if same == all && all > 0 { GOOD } else { WARN };
-    Ok(writeln!(out, "{style}{same} of {all} runs come out again byte by byte{style:#}")?)
+    match &answer.bundle {
+        None => writeln!(out, "{style}{same} of {all} runs come out again byte by byte{style:#}")?,
+        Some(bundle) => {
+            let title = clean(&bundle.title());
+            writeln!(out, "{style}{same} of {all} runs go the same way under {title} as it is now{style:#}")?;
+        }
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! `loom-replay refold`: is the state that snapshots hold the one that the log gives?
 
+use super::left_out::{self, LeftOutJson};
 use super::sources::{Kept, Runs, Sources, keep, path};
 use crate::app::Global;
 use crate::error::CliError;
@@ -8,7 +9,7 @@ use crate::identify::told;
 use crate::output::{BAD, GOOD, ID, Output, WARN};
 use crate::text::{clean, shown};
 use loom_core::id::{StreamId, hex};
-use loom_replay::judge::{Why, why_not};
+use loom_replay::judge::{LeftOut, why_not};
 use loom_replay::{Records, Resumed, StoredRun, refold, resumed};
 use loom_store::Store;
 use serde::Serialize;
@@ -49,15 +50,6 @@ struct RunJson {
     what: Option<String>,
 }
 
-#[derive(Serialize, schemars::JsonSchema)]
-struct LeftOutJson {
-    source: String,
-    run: Option<String>,
-    /// `damaged`, `newer` or `unread`.
-    why: &'static str,
-    what: String,
-}
-
 struct Folded {
     source: PathBuf,
     stream: StreamId,
@@ -71,10 +63,7 @@ struct Folded {
 pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let filter = arguments.runs.filter(output)?;
     let corpus = arguments.sources.find(global)?;
-    let (mut folded, mut left_out) = (Vec::new(), Vec::new());
-    for unread in &corpus.unread {
-        left_out.push((unread.path.clone(), None, Why::Unread(unread.error.to_string())));
-    }
+    let (mut folded, mut left_out) = (Vec::new(), left_out::unread(&corpus));
     for source in &corpus.sources {
         let place = source.path.clone();
         let mut one = |records: &dyn Records, store: Option<&dyn Store>| {
@@ -91,7 +80,10 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
                     verdict: run.state.closed.map(|verdict| verdict.word()),
                     resumed,
                 }),
-                Err(error) => left_out.push((place.clone(), Some(records.stream()), why_not(error))),
+                Err(error) => {
+                    let stream = Some(records.stream());
+                    left_out.push(LeftOut { path: place.clone(), stream, why: why_not(error) });
+                }
             }
         };
         match keep(source, &filter) {
@@ -102,7 +94,7 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             }
             Ok(Kept::Trace(trace)) => one(trace.as_ref(), None),
             Ok(Kept::Unwanted) => {}
-            Err(error) => left_out.push((place, None, why_not(error))),
+            Err(error) => left_out.push(LeftOut { path: place, stream: None, why: why_not(error) }),
         }
     }
     let differs = folded.iter().any(|run| matches!(run.resumed, Resumed::Differs { .. }));
@@ -111,7 +103,7 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         false => print(&folded, &left_out, output)?,
     }
     Ok(match () {
-        () if left_out.iter().any(|(_, _, why)| matches!(why, Why::Damaged(_))) => Exit::Damaged,
+        () if left_out::is_damaged(&left_out) => Exit::Damaged,
         () if differs => Exit::Diverged,
         () if !left_out.is_empty() => Exit::Unavailable,
         () if folded.is_empty() || folded.iter().any(|run| matches!(run.resumed, Resumed::Unknowable(_))) => {
@@ -131,9 +123,7 @@ fn in_words(resumed: &Resumed) -> (&'static str, Option<u64>, Option<String>) {
     }
 }
 
-type Left = (PathBuf, Option<StreamId>, Why);
-
-fn document(folded: &[Folded], left_out: &[Left], equal: bool) -> Document {
+fn document(folded: &[Folded], left_out: &[LeftOut], equal: bool) -> Document {
     let run = |run: &Folded| {
         let (snapshot, from, what) = in_words(&run.resumed);
         RunJson {
@@ -147,19 +137,15 @@ fn document(folded: &[Folded], left_out: &[Left], equal: bool) -> Document {
             what,
         }
     };
-    let left = |(source, stream, why): &Left| {
-        let (why, what) = super::judging::why(why);
-        LeftOutJson { source: path(source), run: stream.map(|stream| hex(&stream.0)), why, what }
-    };
     Document {
         loom: "refold/1",
         equal,
         runs: folded.iter().map(run).collect(),
-        left_out: left_out.iter().map(left).collect(),
+        left_out: left_out.iter().map(LeftOutJson::from).collect(),
     }
 }
 
-fn print(folded: &[Folded], left_out: &[Left], output: &mut Output) -> Result<(), CliError> {
+fn print(folded: &[Folded], left_out: &[LeftOut], output: &mut Output) -> Result<(), CliError> {
     let out = &mut output.out;
     for run in folded {
         let (word, from, what) = in_words(&run.resumed);
@@ -171,17 +157,14 @@ fn print(folded: &[Folded], left_out: &[Left], output: &mut Output) -> Result<()
             writeln!(out, "{WARN}{word}{WARN:#} {} of {place}: {}", told(&run.stream, 0), clean(&what))?;
         }
     }
-    for (source, _, why) in left_out {
-        let (word, what) = super::judging::why(why);
-        writeln!(out, "{BAD}left out, {word}:{BAD:#} {}: {}", shown(source), clean(&what))?;
-    }
+    left_out::print(left_out, output)?;
     let count = |is: fn(&Resumed) -> bool| folded.iter().filter(|run| is(&run.resumed)).count();
     let equal = count(|resumed| matches!(resumed, Resumed::Equal { .. }));
     let differs = count(|resumed| matches!(resumed, Resumed::Differs { .. }));
     let style = if differs == 0 { GOOD } else { BAD };
     let all = folded.len();
     Ok(writeln!(
-        out,
+        output.out,
         "{style}{all} runs folded from their first event; from snapshots {equal} equal, {differs} other{style:#}"
     )?)
 }

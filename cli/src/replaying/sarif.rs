@@ -214,7 +214,7 @@ pub(super) fn of_inspection(inspected: &[Inspected]) -> Result<String, CliError>
             Standing::Newer(_) | Standing::Unread(_) => {
                 notifications.push(Notification { level: "error", message, locations });
             }
-            Standing::Truncated(_) | Standing::Altered(_) => results.push(Found {
+            Standing::Truncated(_) | Standing::Altered(_) | Standing::Forked(_) => results.push(Found {
                 rule_id: "whole".to_string(),
                 rule_index: Some(0),
                 kind: "fail",

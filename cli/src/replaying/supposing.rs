@@ -8,6 +8,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::json::BytesJson;
 use crate::output::{BAD, FAINT, GOOD, Output, STRONG, WARN};
+use crate::rule_file;
 use crate::text::clean;
 use loom_core::id::hex;
 use loom_core::process::Policy;
@@ -137,8 +138,7 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
 
 fn change(arguments: &Arguments) -> Result<Change, CliError> {
     if let Some(file) = &arguments.rules {
-        let failed = |source| CliError::File { doing: "read", path: file.clone(), source };
-        let text = std::fs::read_to_string(file).map_err(failed)?;
+        let text = rule_file::read(file)?;
         RuleSet::load(&text).map_err(|errors| CliError::Rules { file: file.clone(), errors })?;
         return Ok(Change::Rules(text));
     }

@@ -7,8 +7,11 @@ use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{BAD, FAINT, GOOD, Output, WARN};
+use crate::places::{Place, place_of};
+use crate::receipts::{self, LevelJson};
 use crate::text::{bytes, clean, shown};
 use loom_core::id::hex;
+use loom_replay::corpus::Kind;
 use loom_replay::{Inspected, Options, Standing, inspect};
 use serde::Serialize;
 use std::io::Write;
@@ -25,6 +28,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COUNT")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+    /// Holds each store against its checkpoints at a place outside of it: a folder, a file, `git-note` or `git-note:REF`.
+    #[arg(long, value_name = "PLACE", value_parser = place_of)]
+    checkpoint: Option<Place>,
     #[command(flatten)]
     pub(super) answer: Answer,
 }
@@ -41,7 +47,7 @@ pub(crate) struct Document {
 struct SourceJson {
     path: String,
     kind: &'static str,
-    /// `whole`, `truncated`, `altered`, `newer` or `unread`.
+    /// `whole`, `truncated`, `altered`, `forked`, `newer` or `unread`.
     standing: &'static str,
     events: u64,
     commits: u64,
@@ -50,7 +56,14 @@ struct SourceJson {
     blobs: u64,
     /// Of a trace: blobs that its events name and that it does not hold, erased or left out.
     absent_blobs: Option<u64>,
+    /// Blobs that are gone because a redaction on record had them erased.
+    redacted_blobs: u64,
+    /// Blobs that a redaction on record names and that are still there.
+    unerased_blobs: u64,
     root: Option<String>,
+    /// Of a store: checkpoints at the place that was named, which it is consistent with.
+    held_against: Option<usize>,
+    level: LevelJson,
     /// The first record that is not what was written.
     first_bad: Option<BadJson>,
     /// What keeps from looking.
@@ -75,25 +88,40 @@ pub(super) fn run(
 ) -> Result<Exit, CliError> {
     let corpus = arguments.sources.find(global)?;
     let options = Options { threads: threads(arguments.threads), blobs: arguments.blobs };
-    let inspected = inspect(&corpus, options, &sources::open);
+    let mut inspected = inspect(&corpus, options, &sources::open);
+    if let Some(place) = &arguments.checkpoint {
+        inspected.iter_mut().try_for_each(|source| hold(source, place))?;
+    }
     match format {
-        Format::Text => print(&inspected, output)?,
+        Format::Text => print(&inspected, arguments.checkpoint.as_ref(), output)?,
         Format::Json => output.document(&document(&inspected))?,
         Format::Junit => arguments.answer.foreign(&junit::of_inspection(&inspected), output)?,
         Format::Sarif => arguments.answer.foreign(&sarif::of_inspection(&inspected)?, output)?,
-        Format::Html => arguments.answer.foreign(&report::of_inspection(&inspected, arguments.blobs), output)?,
+        Format::Html => arguments
+            .answer
+            .foreign(&report::of_inspection(&inspected, arguments.blobs, arguments.checkpoint.is_some()), output)?,
     }
     Ok(exit(&inspected))
 }
 
-/// Damage goes before what could not be read, that before nothing at all.
+/// Holds a store that is whole against what lies elsewhere of it (CORPUS-6).
+fn hold(source: &mut Inspected, place: &Place) -> Result<(), CliError> {
+    if source.kind != Kind::Store || source.standing != Standing::Whole {
+        return Ok(());
+    }
+    let store = sources::open(&source.path)?.store;
+    let project = source.path.parent().unwrap_or(&source.path).to_path_buf();
+    source.hold(store.as_ref(), |origin| place.read(origin, &project))
+}
+
+/// Damage goes before what could not be read, that before nothing at all, and a store of which nothing lies elsewhere.
 fn exit(inspected: &[Inspected]) -> Exit {
     let any = |is: fn(&Standing) -> bool| inspected.iter().any(|source| is(&source.standing));
     if any(|standing| standing.bad().is_some()) {
         Exit::Damaged
     } else if any(|standing| *standing != Standing::Whole) {
         Exit::Unavailable
-    } else if inspected.is_empty() {
+    } else if inspected.is_empty() || inspected.iter().any(|source| source.held_against == Some(0)) {
         Exit::Unknowable
     } else {
         Exit::Ok
@@ -104,7 +132,7 @@ fn exit(inspected: &[Inspected]) -> Exit {
 pub(super) fn what(standing: &Standing) -> Option<String> {
     match standing {
         Standing::Whole => None,
-        Standing::Truncated(bad) | Standing::Altered(bad) => Some(bad.to_string()),
+        Standing::Truncated(bad) | Standing::Altered(bad) | Standing::Forked(bad) => Some(bad.to_string()),
         Standing::Newer(what) | Standing::Unread(what) => Some(what.clone()),
     }
 }
@@ -122,7 +150,11 @@ fn document(inspected: &[Inspected]) -> Document {
             bytes: report.bytes,
             blobs: report.blobs,
             absent_blobs: source.absent_blobs,
+            redacted_blobs: report.redacted,
+            unerased_blobs: report.unerased,
             root: report.root.map(|root| hex(&root)),
+            held_against: source.held_against,
+            level: LevelJson::from(&source.level()),
             first_bad: source.standing.bad().map(|bad| BadJson {
                 position: bad.position,
                 offset: bad.offset,
@@ -140,9 +172,9 @@ fn document(inspected: &[Inspected]) -> Document {
     }
 }
 
-fn print(inspected: &[Inspected], output: &mut Output) -> Result<(), CliError> {
-    let out = &mut output.out;
+fn print(inspected: &[Inspected], place: Option<&Place>, output: &mut Output) -> Result<(), CliError> {
     for source in inspected {
+        let out = &mut output.out;
         let (kind, path, word) = (source.kind.word(), shown(&source.path), source.standing.word());
         match what(&source.standing) {
             None => writeln!(out, "{GOOD}{word}{GOOD:#}  {kind} {path}")?,
@@ -161,10 +193,27 @@ fn print(inspected: &[Inspected], output: &mut Output) -> Result<(), CliError> {
         if let Some(absent) = source.absent_blobs.filter(|absent| *absent > 0) {
             writeln!(out, "  {WARN}{absent} blobs are named and not in the file: erased, or left out{WARN:#}")?;
         }
+        if report.redacted > 0 {
+            writeln!(out, "  {WARN}{} blobs are redacted: erased, as is on record{WARN:#}", report.redacted)?;
+        }
+        if report.unerased > 0 {
+            let what = "blobs are not erased: a redaction is on record, and their bytes are still there";
+            writeln!(out, "  {BAD}{} {what}{BAD:#}", report.unerased)?;
+        }
         if let Some(root) = report.root {
             writeln!(out, "  {FAINT}tree {} {}{FAINT:#}", report.events, hex(&root))?;
         }
+        let Some(place) = place else { continue };
+        match source.held_against {
+            Some(0) => writeln!(out, "  {WARN}there is no checkpoint of it at {}{WARN:#}", clean(&place.to_string()))?,
+            Some(count) => {
+                writeln!(out, "  {GOOD}consistent{GOOD:#} with {count} checkpoints that lie elsewhere")?;
+            }
+            None => {}
+        }
+        write!(out, "  ")?;
+        receipts::level(&source.level(), output)?;
     }
     let whole = inspected.iter().filter(|source| source.standing == Standing::Whole).count();
-    Ok(writeln!(out, "{whole} of {} sources are whole", inspected.len())?)
+    Ok(writeln!(output.out, "{whole} of {} sources are whole", inspected.len())?)
 }

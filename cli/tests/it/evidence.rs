@@ -1,6 +1,7 @@
 //! Keys, checkpoints and receipts from outside: what is proven, and what is told when it does not hold.
 
 use crate::driven::Driven;
+use crate::explaining::is_of_its_schema;
 use crate::made::{Until, made_run};
 use crate::rig::{Place, Ran};
 use loom_store::{RedbStore, Store};
@@ -268,6 +269,67 @@ fn a_store_is_told_truncated_forked_or_whole_by_what_was_witnessed() {
     let ran = place.loom("prove run:last -o forked.receipt --checkpoint seen.checkpoints");
     assert_eq!(ran.code, 6, "{}", ran.err);
     assert!(ran.err.contains("forked or altered"), "{}", ran.err);
+}
+
+/// Says how `loom-replay verify` tells the stores and traces of a place: its exit code, and standing, level and checkpoints
+/// of each.
+fn told(place: &Place, arguments: &str) -> (i32, Vec<(String, u64, Option<u64>)>) {
+    let ran = place.replay(&format!("verify {arguments} --json"));
+    let document: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}", ran.err));
+    is_of_its_schema(place, &document);
+    let source = |source: &Value| {
+        let standing = source["standing"].as_str().unwrap().to_string();
+        (standing, source["level"]["number"].as_u64().unwrap(), source["held_against"].as_u64())
+    };
+    (ran.code, document["sources"].as_array().unwrap().iter().map(source).collect())
+}
+
+#[test]
+fn stores_among_many_sources_are_held_against_what_was_witnessed_of_each() {
+    let (place, other) = (Place::with(&[Until::End]), Place::with(&[Until::Gate]));
+    ok(&place, "witness seen.checkpoints");
+    let early = place.path().join("early");
+    copied(&place.store_folder(), &early);
+    grows(&place, 2);
+    ok(&place, "witness seen.checkpoints");
+    ok(&place, "export run:last -o a.trace");
+    let of = |standing: &str, level, held| (standing.to_string(), level, held);
+    let held = ".loom a.trace --checkpoint seen.checkpoints";
+    assert_eq!(told(&place, held), (0, vec![of("whole", 3, Some(2)), of("whole", 2, None)]));
+    assert_eq!(told(&place, ".loom a.trace"), (0, vec![of("whole", 2, None), of("whole", 2, None)]));
+    let ran = place.replay(&format!("verify {held}"));
+    assert!(ran.out.contains("consistent with 2 checkpoints that lie elsewhere\n  level 3 of 5"), "{}", ran.out);
+    // What is missing for a trace is no option that it would pass over.
+    for out in [ran.out, place.loom("verify a.trace").out] {
+        assert!(out.contains("a trace is held against nothing; a receipt of its run is: `loom prove`"), "{out}");
+    }
+
+    // An older copy is truncated; one that went on is forked.
+    assert_eq!(told(&place, "early --checkpoint seen.checkpoints"), (6, vec![of("truncated", 0, None)]));
+    fs::remove_dir_all(place.store_folder()).unwrap();
+    copied(&early, &place.store_folder());
+    grows(&place, 3);
+    grows(&place, 4);
+    assert_eq!(told(&place, held), (6, vec![of("forked", 0, None), of("whole", 2, None)]));
+    assert_eq!(told(&place, ".loom").0, 0, "by itself it is whole");
+    for form in ["text", "json", "junit", "sarif", "html"] {
+        let ran = place.replay(&format!("verify {held} --format {form}"));
+        assert_eq!(ran.code, 6, "{form}");
+        assert!(ran.out.contains("forked") && ran.out.contains("CHECKPOINT-4"), "{form}: {}", ran.out);
+    }
+
+    // Of another store nothing lies there; a place that is none is told, and is no store's fault.
+    fs::copy(place.path().join("seen.checkpoints"), other.path().join("seen.checkpoints")).unwrap();
+    let stranger = other.path().join("seen.checkpoints");
+    let text = fs::read_to_string(&stranger).unwrap();
+    fs::write(&stranger, "").unwrap();
+    assert_eq!(told(&other, ".loom --checkpoint seen.checkpoints"), (8, vec![of("whole", 2, Some(0))]));
+    let ran = other.replay("verify .loom --checkpoint seen.checkpoints");
+    assert!(ran.out.contains("there is no checkpoint of it at seen.checkpoints"), "{}", ran.out);
+    assert_eq!(other.replay("verify .loom --checkpoint nowhere.checkpoints").code, 8);
+    fs::write(&stranger, &text[..text.len() - 40]).unwrap();
+    let ran = other.replay("verify .loom --checkpoint seen.checkpoints");
+    assert!(ran.code == 6 && ran.err.contains("CHECKPOINT-1"), "{}", ran.err);
 }
 
 #[test]

@@ -226,7 +226,7 @@ fn documents_have_the_keys_that_scripts_know() {
             "{commits, damage, encoded_bytes, events, file_bytes, folder, format, gates[{deadline, opened, owner, role, run, \
              sequence}], index_lag, loom, runs[{events, last, opened, run, slug, state, verdict}], streams, tree{root, size}}",
         ),
-        ("export run:last -o a.trace", "{absent_blobs, blobs, bytes, events, file, loom, run}"),
+        ("export run:last -o a.trace", "{absent_blobs, blobs, bytes, events, file, loom, redacted_blobs, run}"),
         ("backup a.backup", "{events, file, loom, root}"),
         ("gc --quiet", "{bytes, deleted, files[], loom}"),
         ("rules list", "{loom, sets[{about, armed, bundles[], digest, fact_count, rule_count, runs, set}]}"),

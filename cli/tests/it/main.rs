@@ -24,6 +24,7 @@ mod foreign;
 mod forged;
 mod full;
 mod held;
+mod hostile;
 mod json;
 mod kill;
 #[path = "../../../replay/tests/it/made.rs"]
@@ -36,11 +37,15 @@ mod pty;
 mod reading;
 mod recovery;
 mod redacted;
+mod redacting;
+mod redriving;
 mod replaying;
 mod report;
 mod rig;
 mod rules;
+mod rules_diff;
 mod running;
+mod same_everywhere;
 #[path = "../../../host/tests/it/samples.rs"]
 mod samples;
 mod shipping;

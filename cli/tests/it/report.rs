@@ -172,3 +172,22 @@ fn a_report_of_what_was_verified_begins_with_what_is_not_whole() {
     let ran = none.replay("verify empty --format html");
     assert!(ran.code == 8 && ran.out.contains("<h1>Nothing was verified, so nothing is whole</h1>"), "{}", ran.out);
 }
+
+#[test]
+fn a_report_of_what_was_verified_tells_500_sources_of_each_kind_and_how_many_more() {
+    let place = Place::with(&[Until::Spawned]);
+    fs::create_dir(place.path().join("many")).unwrap();
+    assert_eq!(place.loom("export run:last -o many/000.trace").code, 0);
+    let whole = place.path().join("many/000.trace");
+    for number in 1..503 {
+        fs::hard_link(&whole, place.path().join(format!("many/{number:03}.trace"))).unwrap();
+        fs::write(place.path().join(format!("many/{number:03}-cut.trace")), "loom").unwrap();
+    }
+    let page = text(&place, "verify many");
+    assert!(page.contains("<h1>503 of 1005 sources are whole</h1>"));
+    assert_eq!((page.matches("<h3 id=source").count(), page.matches("<tr><th scope=row>").count()), (500, 500));
+    let more = |count: u64| format!("<p>{count} more are not listed here; <code>--json</code> lists all.</p>");
+    assert_eq!((page.matches(&more(2)).count(), page.matches(&more(3)).count()), (1, 1));
+    let told: Value = serde_json::from_str(&place.replay("verify many --json").out).unwrap();
+    assert_eq!(told["sources"].as_array().unwrap().len(), 1005);
+}

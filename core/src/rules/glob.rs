@@ -41,6 +41,8 @@ struct Automaton {
     /// The same, two on.
     skip_two: u128,
     accept: u128,
+    /// The literal bytes that the pattern ends with: most paths are told apart by them.
+    tail: Box<[u8]>,
 }
 
 enum Element {
@@ -81,7 +83,11 @@ impl Automaton {
         if states > STATES_MAX {
             return Err(format!("the pattern has {states} parts; at most {STATES_MAX} are allowed"));
         }
+        let literal = |element: &Element| if let Element::Byte(byte) = element { Some(*byte) } else { None };
+        let mut tail: Vec<u8> = elements.iter().rev().map_while(literal).collect();
+        tail.reverse();
         let mut automaton = Automaton {
+            tail: tail.into(),
             class: Box::new([0; 256]),
             steps: vec![0],
             stay_any: 0,
@@ -137,6 +143,9 @@ impl Automaton {
     }
 
     fn matches(&self, path: &[u8]) -> bool {
+        if !path.ends_with(&self.tail) {
+            return false;
+        }
         let mut states = self.closed(1);
         for byte in path {
             let moved = (states & self.steps[usize::from(self.class[usize::from(*byte)])]) << 1;

@@ -65,15 +65,7 @@ pub struct Judgement {
 /// A condition over facts, type-checked.
 #[derive(Debug)]
 pub struct Condition {
-    text: String,
     test: Test,
-}
-
-impl Condition {
-    /// Returns the condition as written.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
 }
 
 /// The rule sets that judge a run.
@@ -278,7 +270,7 @@ impl Rules {
         if checked.cost > super::set::COST_MAX {
             return Err(RuleError::new(expr.place, format!("the condition may cost {} (RULE-11)", checked.cost)));
         }
-        Ok(Condition { text: text.to_owned(), test: checked.test })
+        Ok(Condition { test: checked.test })
     }
 
     /// Evaluates a condition of these rules, or of those they extend.
@@ -327,15 +319,15 @@ fn update(fold: &Fold, register: &Register, context: &Context<'_>) -> Result<Opt
     {
         return Ok(None);
     }
-    let sign = match fold.action {
+    let adds = match fold.action {
         Action::Reset => return Ok(Some(Update::Reset)),
-        Action::Add => 1,
-        Action::Remove => -1,
+        Action::Add => true,
+        Action::Remove => false,
     };
     let key = fold.key.as_ref().map(|key| context.term(key, None)).transpose()?;
     match (register, key) {
-        (Register::Int(now), _) => Ok(Some(Update::Int(added(*now, fold, sign, context)?))),
-        (Register::Flag(now), _) => Ok((*now != (sign > 0)).then_some(Update::Flag(sign > 0))),
+        (Register::Int(now), _) => Ok(Some(Update::Int(added(*now, fold, adds, context)?))),
+        (Register::Flag(now), _) => Ok((*now != adds).then_some(Update::Flag(adds))),
         (Register::Last(now), _) => {
             let value = one(fold, context)?;
             Ok((now.as_ref().map(Datum::borrow) != Some(value)).then(|| Update::Last(value.owned())))
@@ -343,10 +335,10 @@ fn update(fold: &Fold, register: &Register, context: &Context<'_>) -> Result<Opt
         (Register::List(_), _) => Ok(Some(Update::List(many(fold, context, |_| true)?))),
         (Register::Set(set), _) => {
             let is_in = |value: &Value<'_>| set.binary_search_by(|item| item.borrow().cmp(value)).is_ok();
-            let changed = many(fold, context, |value| is_in(value) != (sign > 0))?;
+            let changed = many(fold, context, |value| is_in(value) != adds)?;
             Ok(if changed.is_empty() {
                 None
-            } else if sign > 0 {
+            } else if adds {
                 Some(Update::Insert(changed))
             } else {
                 Some(Update::Remove(changed))
@@ -361,7 +353,7 @@ fn update(fold: &Fold, register: &Register, context: &Context<'_>) -> Result<Opt
                 _ => {
                     let now = if let Some(Value::Int(now)) = found { now } else { 0 };
                     // An unset key reads as 0, so 0 is not kept.
-                    Some(Value::Int(added(now, fold, sign, context)?)).filter(|value| *value != Value::Int(0))
+                    Some(Value::Int(added(now, fold, adds, context)?)).filter(|value| *value != Value::Int(0))
                 }
             };
             Ok(match (found, value) {
@@ -376,7 +368,7 @@ fn update(fold: &Fold, register: &Register, context: &Context<'_>) -> Result<Opt
 }
 
 /// Returns a counter or sum after the event.
-fn added(now: i64, fold: &Fold, sign: i64, context: &Context<'_>) -> Result<i64, Stop> {
+fn added(now: i64, fold: &Fold, adds: bool, context: &Context<'_>) -> Result<i64, Stop> {
     let overflow = Stop::Fault(super::eval::Fault::Overflow);
     let amount = match &fold.amount {
         Amount::Event => 1,
@@ -385,7 +377,8 @@ fn added(now: i64, fold: &Fold, sign: i64, context: &Context<'_>) -> Result<i64,
             Value::Bool(_) | Value::Text(_) | Value::Bytes(_) => return Err(overflow),
         },
     };
-    amount.checked_mul(sign).and_then(|amount| now.checked_add(amount)).ok_or(overflow)
+    let amount = if adds { Some(amount) } else { amount.checked_neg() };
+    amount.and_then(|amount| now.checked_add(amount)).ok_or(overflow)
 }
 
 fn one<'c>(fold: &'c Fold, context: &'c Context<'_>) -> Result<Value<'c>, Stop> {

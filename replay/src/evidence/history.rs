@@ -74,8 +74,9 @@ impl History {
                 (Event::KeyRetired(_), Some(_)) => {
                     return Err(broken("KEYS-1", "a key is retired that has no successor"));
                 }
-                // Rules come and go in the same stream (ARM-1), and say nothing of keys.
-                (Event::RulesArmed(_) | Event::RulesRetired(_), Some(_)) if expected.is_none() => {}
+                // Rules come and go in the same stream (ARM-1), and blobs go (ERASE-1): that says nothing of keys.
+                (Event::RulesArmed(_) | Event::RulesRetired(_) | Event::BlobsRedacted(_), Some(_))
+                    if expected.is_none() => {}
                 _ => return Err(broken("RECEIPT-4", "the store's stream does not begin with its origin")),
             }
         }

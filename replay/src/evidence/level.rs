@@ -37,17 +37,25 @@ impl Level {
         }
     }
 
+    /// Returns the level of a store, or a run in it, that was verified.
+    pub fn of_store(is_whole: bool, is_checkpointed: bool) -> Self {
+        match (is_whole, is_checkpointed) {
+            (false, _) => Level::below(0, "what is recorded must be what was written"),
+            (true, false) => Level::below(2, "a checkpoint that lies outside of the store: `--checkpoint`"),
+            (true, true) => Level::below(3, "levels 4 and 5 are those of a run's or a gate's receipt: `loom prove`"),
+        }
+    }
+
+    /// Returns the level of a trace that was verified: nothing vouches for it.
+    pub fn of_trace(is_whole: bool) -> Self {
+        match is_whole {
+            false => Level::of_store(false, false),
+            true => Level::below(2, "a trace is held against nothing; a receipt of its run is: `loom prove`"),
+        }
+    }
+
     fn below(number: u8, missing: impl Into<String>) -> Self {
         Level { number, missing: Some(missing.into()) }
-    }
-}
-
-/// Returns the level of a store, a run or a trace that was verified.
-pub fn of_store(is_whole: bool, is_checkpointed: bool) -> Level {
-    match (is_whole, is_checkpointed) {
-        (false, _) => Level::below(0, "what is recorded must be what was written"),
-        (true, false) => Level::below(2, "a checkpoint that lies outside of the store: `--checkpoint`"),
-        (true, true) => Level::below(3, "levels 4 and 5 are those of a run's or a gate's receipt: `loom prove`"),
     }
 }
 
@@ -102,6 +110,9 @@ fn unwitnessed(about: About, part: &Part<'_>) -> Option<String> {
         if fence.as_deref() == Some("none") {
             return Some(format!("#{sequence} was done without a fence"));
         }
+    }
+    if done.is_empty() {
+        return Some("it covers no effect".to_string());
     }
     (about == About::Run && !is_closed).then(|| "the run has not ended in it".to_string())
 }

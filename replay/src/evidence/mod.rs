@@ -25,7 +25,7 @@ pub use checkpoint::{Checkpoint, sign_checkpoint};
 pub use error::EvidenceError;
 pub use history::{History, KeyOnRecord};
 pub use judging::{Finding, Judged};
-pub use level::{Level, check_run, check_store, of_store};
+pub use level::{Level, check_run, check_store};
 pub use note::{PublicKey, Sign, Verifier};
 pub use prove::{Subject, prove, subject_of};
 pub use receipt::{About, BYTES_MAX, MAGIC, Receipt};

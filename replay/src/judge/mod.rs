@@ -4,6 +4,7 @@
 //! facts before it, as core would have (JUDGE-1). Nothing else is looked at: neither the run's own rules nor its blobs.
 //! It never decides and never guesses: what cannot be known is said to be so.
 
+mod differ;
 mod judgement;
 pub(crate) mod run;
 mod scan;
@@ -11,11 +12,13 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+pub use differ::{Both, Differing, Parting, Partings, Said, Says, differ};
 pub use judgement::{
     Asked, Cleared, Compared, Finding, Judged, JudgedRun, Judgement, LeftOut, Place, RuleTotals, Tally, Totals, Turn,
     Verdict, Way, Why,
 };
-pub use sources::{judge, judge_store, origin, why_not};
+pub(crate) use sources::known_size;
+pub use sources::{judge, judge_store, why_not};
 
 use crate::corpus::Filter;
 

@@ -8,7 +8,7 @@
 
 use super::FINDINGS_MAX;
 use super::judgement::{Cleared, Compared, Finding, JudgedRun, Place, Tally, Turn, Way};
-use crate::error::Bad;
+use crate::error::{Bad, ReplayError};
 use crate::judged::is_exempt;
 use loom_core::cbor::Decoder;
 use loom_core::commit::Blob;
@@ -108,6 +108,16 @@ fn slot(kind: &KindSchema) -> usize {
 pub(crate) enum Broken {
     Damaged(Bad),
     Newer(EventError),
+}
+
+impl Broken {
+    /// Returns it as what keeps the run from being read; `sequence` is that of the event at hand.
+    pub(crate) fn told(self, sequence: u64) -> ReplayError {
+        match self {
+            Broken::Damaged(bad) => ReplayError::Damaged(bad),
+            Broken::Newer(source) => ReplayError::NewerEvent { sequence, source },
+        }
+    }
 }
 
 /// A run while it is judged.

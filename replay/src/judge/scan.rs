@@ -12,6 +12,7 @@
 
 use super::judgement::{Cleared, Finding, JudgedRun, Why};
 use super::run::{Bench, Broken, Course, damaged};
+use super::sources::known_size;
 use crate::corpus::Filter;
 use crate::error::{Bad, ReplayError};
 use crate::records::BATCH;
@@ -76,7 +77,7 @@ pub(super) fn in_chunks(
     threads: usize,
     reach: Reach,
 ) -> Result<Scanned, ReplayError> {
-    let size = store.size();
+    let size = known_size(store)?;
     let next = AtomicU64::new(0);
     let work = || -> Result<Scanned, ReplayError> {
         let mut scanned = Scanned::default();

@@ -3,7 +3,7 @@
 use super::run::Bench;
 use super::sources::begin;
 use super::*;
-use crate::corpus::Kind;
+use crate::corpus::{Corpus, Kind, Opened};
 use loom_core::cbor::Encoder;
 use loom_core::event::{Envelope, View};
 use loom_core::id::{Actor, EventId, StreamId};
@@ -254,4 +254,79 @@ fn the_judgement_is_the_same_for_every_number_of_threads_and_every_chunk() {
             assert_eq!(judged(&store, &rules, threads, chunk, past), wanted, "{threads} threads, {chunk} and {past}");
         }
     }
+}
+
+/// What two judgements of one store say otherwise, of what was found: run, rule, sequence, whether of a proposal.
+fn parted(one: &Judgement, other: &Judgement) -> BTreeSet<(StreamId, String, u64, bool, bool)> {
+    let said = |judgement: &Judgement| -> BTreeSet<(StreamId, String, u64, bool, bool)> {
+        let rule = |finding: &Finding| judgement.rules[finding.rule].name.rsplit('/').next().unwrap().to_string();
+        let key = |finding: &Finding| {
+            let is_proposal = finding.place == Place::Proposal;
+            let stream = judgement.runs[finding.run].stream;
+            (stream, rule(finding), finding.sequence, is_proposal, finding.is_violation())
+        };
+        judgement.findings.iter().map(key).collect()
+    };
+    said(one).symmetric_difference(&said(other)).cloned().collect()
+}
+
+#[test]
+fn two_sets_part_where_two_judgements_say_otherwise() {
+    let load = |text: &str| Rules::new(vec![Arc::new(RuleSet::load(text).unwrap())]).unwrap();
+    let changed = FRESH
+        .replace("set fresh", "set later")
+        .replace("facts.spawns < 6", "facts.spawns < 4")
+        .replace("facts.tokens < 12000", "facts.tokens < 20000")
+        .replace("event.tokens * 2000000000000000", "event.tokens")
+        .replace("rule divides", "rule divided");
+    let (one, other) = (load(FRESH), load(&changed));
+    let (mut kinds, mut later) = ([0, 0, 0], 0);
+    for seed in 30..38 {
+        let store = Arc::new(store(seed, 12, 5));
+        let judgements = [&one, &other].map(|rules| judged(store.as_ref(), rules, 1, u64::MAX >> 1, 0));
+        let source = crate::corpus::Source { path: "store".into(), kind: Kind::Store };
+        let corpus = Corpus { sources: vec![source], ..Corpus::default() };
+        let open = |_: &Path| Ok(Opened { store: store.clone(), damage: None });
+        let found = differ(&corpus, [&one, &other], &Filter::default(), &open).unwrap();
+        assert_eq!((found.runs, &found.left_out), (12, &Vec::new()));
+        let events: u64 = judgements[0].runs.iter().map(|run| run.events).sum();
+        assert_eq!(found.events, events);
+        let told: BTreeSet<_> = found
+            .findings
+            .iter()
+            .flat_map(|parting| {
+                let Parting { stream, sequence, place, says, .. } = parting;
+                let name = found.rules[parting.rule].name.clone();
+                // Each side that objects is one of what the two judgements say.
+                let sides = says.iter().filter(|says| says.said().is_some());
+                sides.map(move |says| {
+                    let is_violation = matches!(says, Says::Violated(_));
+                    (*stream, name.clone(), *sequence, *place == Place::Proposal, is_violation)
+                })
+            })
+            .collect();
+        assert_eq!(told, parted(&judgements[0], &judgements[1]), "seed {seed}");
+        assert_eq!(found.partings().total(), found.findings.len() as u64);
+        for (side, judgement) in judgements.iter().enumerate() {
+            let names = judgement.rules.iter().map(|rule| rule.name.rsplit('/').next().unwrap());
+            for (index, name) in names.enumerate() {
+                let both = found.rules.iter().find(|both| both.name == name).unwrap();
+                let totals = judgement.rule_totals(index);
+                assert_eq!((both.is_there[side], both.asked[side]), (true, totals.judged + totals.later_judged));
+            }
+        }
+        for parting in &found.findings {
+            let turns = judgements.iter().filter_map(|judgement| {
+                judgement.runs.iter().find(|run| run.stream == parting.stream).and_then(|run| run.turn)
+            });
+            let is_later = turns.into_iter().any(|turn| turn.sequence < parting.sequence);
+            assert_eq!(parting.is_counterfactual, is_later, "seed {seed}, {parting:?}");
+        }
+        let sum = found.partings();
+        later += sum.counterfactual;
+        kinds = [kinds[0] + sum.gained, kinds[1] + sum.lost, kinds[2] + sum.unknowable];
+        let same = differ(&corpus, [&one, &one], &Filter::default(), &open).unwrap();
+        assert!(same.is_equal() && same.findings.is_empty() && same.asked[0] == same.asked[1] && same.asked[0] > 0);
+    }
+    assert!(kinds.iter().all(|count| *count > 3) && later > 20, "{kinds:?} {later}");
 }

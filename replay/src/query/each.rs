@@ -1,21 +1,15 @@
-//! Reads run after run and asks. What a run said counts once the run is read to its end and found whole.
+//! Asks run after run. What a run said counts once the run is read to its end and found whole.
 
 use super::{Answer, GROUPS_MAX, Match, Question, SHOWN_MAX, Tally};
-use crate::corpus::{Corpus, Filter, Kind, Open};
+use crate::corpus::{Corpus, Filter, Open};
+use crate::each::{Walked, each_run};
 use crate::error::{Bad, ReplayError};
-use crate::judge::{LeftOut, Why, origin, why_not};
-use crate::records::BATCH;
-use crate::trace::{self, Item};
 use loom_core::cbor::Decoder;
 use loom_core::event::{EventError, Sight, View};
 use loom_core::id::StreamId;
 use loom_core::kind::Event;
 use loom_core::rules::{Facts, Outcome};
-use loom_store::{Store, StoreError};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufReader;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 pub(super) fn query(
@@ -26,120 +20,14 @@ pub(super) fn query(
     show: &mut dyn FnMut(&Path, &Match),
 ) -> Result<Answer, ReplayError> {
     let mut answer = Answer::default();
-    for unread in &corpus.unread {
-        let why = Why::Unread(unread.error.to_string());
-        answer.left_out.push(LeftOut { path: unread.path.clone(), stream: None, why });
-    }
-    for source in &corpus.sources {
-        answer.sources += 1;
-        let path = source.path.as_path();
-        let left_out = |why| LeftOut { path: path.to_path_buf(), stream: None, why };
-        let asked = match source.kind {
-            Kind::Store => open(path).map_err(ReplayError::from).and_then(|opened| {
-                answer.left_out.extend(opened.damage.map(|damage| left_out(Why::Damaged(damage.into()))));
-                of_store(&mut answer, path, opened.store.as_ref(), question, filter, show)
-            }),
-            Kind::Trace => of_trace(&mut answer, path, question, filter, show),
-        };
-        match asked {
-            Ok(()) => {}
-            Err(error @ ReplayError::TooMany { what: GROUPS, .. }) => return Err(error),
-            Err(error) => answer.left_out.push(left_out(why_not(error))),
-        }
-    }
-    Ok(answer)
+    let mut take = |path: &Path, asking: Asking<'_>| answer.take(asking, path, show);
+    let walked = each_run(corpus, filter, open, |stream| Asking::new(question, stream), Asking::push, &mut take)?;
+    let Walked { sources, unwanted, left_out } = walked;
+    Ok(Answer { sources, unwanted, left_out, ..answer })
 }
 
 /// What there may be too many of, for the whole answer.
 const GROUPS: &str = "groups";
-
-fn of_store(
-    answer: &mut Answer,
-    path: &Path,
-    store: &dyn Store,
-    question: &Question,
-    filter: &Filter,
-    show: &mut dyn FnMut(&Path, &Match),
-) -> Result<(), ReplayError> {
-    let runs = store.runs(usize::MAX)?;
-    if filter.origin.is_some() && !filter.wants_origin(&origin(store)?) {
-        answer.unwanted += runs.len() as u64;
-        return Ok(());
-    }
-    // What comes while this reads is not looked at (JUDGE-7).
-    let size = store.size();
-    for run in runs.iter().rev().filter(|run| run.position < size) {
-        if !filter.wants_run(run.stream, run.opened.ms) {
-            answer.unwanted += 1;
-            continue;
-        }
-        match of_run(store, run.stream, size, question) {
-            Ok(asked) => answer.take(asked, path, show)?,
-            Err(ReplayError::Store(error @ StoreError::Damaged(_)))
-            | Err(ReplayError::Store(error @ StoreError::NewerEvent { .. })) => {
-                let (path, stream) = (path.to_path_buf(), Some(run.stream));
-                answer.left_out.push(LeftOut { path, stream, why: why_not(error.into()) });
-            }
-            Err(error @ (ReplayError::Damaged(_) | ReplayError::NewerEvent { .. })) => {
-                let (path, stream) = (path.to_path_buf(), Some(run.stream));
-                answer.left_out.push(LeftOut { path, stream, why: why_not(error) });
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn of_run<'q>(
-    store: &dyn Store,
-    stream: StreamId,
-    size: u64,
-    question: &'q Question,
-) -> Result<Asking<'q>, ReplayError> {
-    // The store checks what it reads of one run: chain, hashes, place, and where it ends.
-    let mut asking = Asking::new(question, stream);
-    loop {
-        let events = store.read(stream, asking.events, BATCH)?;
-        let is_over = events.is_empty();
-        for stored in events {
-            if stored.position >= size {
-                return Ok(asking);
-            }
-            asking.push(&stored.event.bytes)?;
-        }
-        if is_over {
-            return Ok(asking);
-        }
-    }
-}
-
-fn of_trace(
-    answer: &mut Answer,
-    path: &Path,
-    question: &Question,
-    filter: &Filter,
-    show: &mut dyn FnMut(&Path, &Match),
-) -> Result<(), ReplayError> {
-    let file = File::open(path).map_err(|source| ReplayError::Io { doing: "open", source })?;
-    let mut input = BufReader::with_capacity(1 << 16, file);
-    let mut asking: Option<Asking<'_>> = None;
-    let (mut failed, mut is_unwanted) = (None, false);
-    let summary = trace::scan(&mut input, 0, &mut |header, item| {
-        is_unwanted |= !filter.wants_origin(&header.origin);
-        if let (Item::Event(event), false) = (item, is_unwanted) {
-            let asking = asking.get_or_insert_with(|| Asking::new(question, header.stream));
-            failed = asking.push(&event.bytes).err();
-            is_unwanted |= asking.events == 1 && !filter.wants_run(header.stream, asking.at_ms);
-        }
-        if failed.is_some() || is_unwanted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    answer.unwanted += u64::from(is_unwanted);
-    match (failed, asking, summary) {
-        (Some(error), ..) => Err(error),
-        (None, Some(asking), Some(_)) => answer.take(asking, path, show),
-        (None, ..) => Ok(()),
-    }
-}
 
 /// A run while it is asked about.
 struct Asking<'q> {

@@ -28,7 +28,7 @@ pub(super) fn derive<'r>(
     }) else {
         return Ok(None);
     };
-    let mut timeline = Timeline::new(records, StreamId::of_run(origin, &opened.request), None);
+    let mut timeline = Timeline::new(records, StreamId::of_run(origin, &opened.request), Vec::new());
     let Fed::Committed(_) = timeline.feed(first.clone())? else { return Ok(None) };
     let mut given = Vec::new();
     for sequence in chosen {

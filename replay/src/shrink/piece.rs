@@ -27,7 +27,7 @@ impl<'r> Piece<'r> {
         let mut needed = BTreeSet::new();
         for (event, sequence) in events.iter().zip(0..) {
             let body = crate::refold::envelope(event, sequence)?.body;
-            needed.extend(crate::blobs::terms(&body));
+            needed.extend(loom_core::naming::terms(&body));
             if let Event::SpawnFinished(body) = &body {
                 needed.extend(body.answer.into_iter().chain(body.delta));
             }
@@ -51,6 +51,13 @@ impl Records for Piece<'_> {
             _ if !self.needed.contains(digest) => Ok(None),
             Blobs::Recorded(records) => records.blob(digest),
             Blobs::Derived(timeline) => timeline.blob(digest),
+        }
+    }
+
+    fn redaction(&self, digest: &Digest) -> Result<Option<u64>, ReplayError> {
+        match &self.blobs {
+            Blobs::Recorded(records) => records.redaction(digest),
+            Blobs::Derived(timeline) => timeline.redaction(digest),
         }
     }
 }

@@ -3,14 +3,14 @@
 use super::derive::derive;
 use super::piece::{Blobs, Piece};
 use super::{How, Shrunk, Size, Target};
-use crate::error::{Bad, ReplayError};
+use crate::error::ReplayError;
 use crate::judge::Finding;
 use crate::judge::run::{Bench, Broken, Course};
 use crate::records::Records;
 use crate::redrive::{Redriven, redrive};
 use crate::timeline::Timeline;
 use crate::whole::Whole;
-use loom_core::event::{EventError, Recorded};
+use loom_core::event::Recorded;
 use loom_core::id::{StreamId, digest};
 use loom_core::rules::Rules;
 
@@ -106,21 +106,11 @@ fn is_violation(found: &Finding) -> bool {
 }
 
 fn judge(bench: &Bench<'_>, stream: StreamId, events: &[Recorded]) -> Result<Vec<Finding>, ReplayError> {
-    let failed = |broken| match broken {
-        Broken::Damaged(bad) => ReplayError::Damaged(bad),
-        Broken::Newer(source) => newer(source),
-    };
+    let failed = |broken: Broken| broken.told(0);
     let Some(first) = events.first() else { return Ok(Vec::new()) };
     let mut course = Course::begin(bench, stream, &first.bytes).map_err(failed)?;
     events.iter().try_for_each(|event| course.push(bench, &event.bytes)).map_err(failed)?;
     Ok(course.end().1)
-}
-
-fn newer(source: EventError) -> ReplayError {
-    match source.is_newer() {
-        true => ReplayError::NewerEvent { sequence: 0, source },
-        false => ReplayError::Damaged(Bad::of(source.to_string())),
-    }
 }
 
 /// A derived run that breaks the rule.

@@ -9,7 +9,6 @@ mod reader;
 
 pub use read::{Header, Item, Summary, scan};
 
-use crate::blobs::{self, within_bundle};
 use crate::error::ReplayError;
 use crate::records::{BATCH, Records};
 use crate::verify::Report;
@@ -18,6 +17,7 @@ use loom_core::commit::Blob;
 use loom_core::event::Recorded;
 use loom_core::id::{Digest, StreamId};
 use loom_core::kind::Event;
+use loom_core::naming::{self, within_bundle};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -68,6 +68,8 @@ pub struct Written {
     pub blobs: u64,
     /// Blobs that events name and that are not there any more, or were left out.
     pub absent: u64,
+    /// Those of them that a redaction on record had erased.
+    pub redacted: u64,
     /// Bytes of the file.
     pub bytes: u64,
 }
@@ -95,8 +97,8 @@ pub fn write(
         }
         for event in events {
             let body = crate::refold::envelope(&event, written.events)?.body;
-            let wanted = if is_slim { blobs::terms(&body) } else { blobs::named(&body) };
-            written.absent += if is_slim { blobs::named(&body).len() as u64 - wanted.len() as u64 } else { 0 };
+            let wanted = if is_slim { naming::terms(&body) } else { naming::named(&body) };
+            written.absent += if is_slim { naming::named(&body).len() as u64 - wanted.len() as u64 } else { 0 };
             for digest in wanted {
                 written.blob(records, digest, &mut seen, &mut out)?;
             }
@@ -136,12 +138,17 @@ impl Written {
         out: &mut Sink<'_>,
     ) -> Result<(), ReplayError> {
         if seen.insert(digest) {
-            match records.blob(&digest)? {
+            // What is being erased is not written anew.
+            let is_redacted = records.redaction(&digest)?.is_some();
+            match if is_redacted { None } else { records.blob(&digest)? } {
                 Some(bytes) => {
                     out.item(BLOB, |e| e.bytes(&bytes))?;
                     self.blobs += 1;
                 }
-                None => self.absent += 1,
+                None => {
+                    self.absent += 1;
+                    self.redacted += u64::from(is_redacted);
+                }
             }
         }
         Ok(())
@@ -199,8 +206,7 @@ impl Trace {
             streams: 1,
             bytes: self.events.iter().map(|event| event.bytes.len() as u64).sum(),
             blobs: self.blobs.len() as u64,
-            root: None,
-            first_bad: None,
+            ..Report::default()
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use super::reader::{Reader, damaged};
 use super::{BLOB, BLOB_BYTES_MAX, END, EVENT, EVENT_BYTES_MAX};
-use crate::blobs::{self, within_bundle};
 use crate::error::{Bad, ReplayError};
 use crate::stretch::Stretch;
 use crate::verify::Report;
@@ -10,6 +9,7 @@ use loom_core::commit::Blob;
 use loom_core::event::Recorded;
 use loom_core::id::{Digest, StreamId};
 use loom_core::kind::Event;
+use loom_core::naming::{self, within_bundle};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -67,7 +67,7 @@ impl Summary {
     /// Returns what was verified by reading.
     pub fn report(&self) -> Report {
         let Summary { events, commits, bytes, blobs, .. } = *self;
-        Report { events, commits, streams: 1, bytes, blobs, root: None, first_bad: None }
+        Report { events, commits, streams: 1, bytes, blobs, ..Report::default() }
     }
 }
 
@@ -180,8 +180,8 @@ impl Naming {
 
     /// The next event must be the first to name every blob that waits.
     fn event(&mut self, event: &Event, is_slim: bool) -> Result<(), ReplayError> {
-        let mut names: BTreeSet<Digest> = blobs::named(event).into_iter().collect();
-        let mut terms: BTreeSet<Digest> = blobs::terms(event).into_iter().collect();
+        let mut names: BTreeSet<Digest> = naming::named(event).into_iter().collect();
+        let mut terms: BTreeSet<Digest> = naming::terms(event).into_iter().collect();
         if let Event::RunOpened(opened) = event
             && let Some(content) = self.terms.get(&opened.bundle).and_then(|bytes| Blob::content(bytes))
         {

@@ -23,6 +23,15 @@ const NAME: &str = "what-if";
 pub enum Change {
     /// Another rule set judges: in place of that of its name, or beside the others. Its text.
     Rules(String),
+    /// The bundle and its rule sets are these, where the run is opened (REDRIVE-4).
+    Bundle {
+        /// Its name and version, as `run.opened` has them.
+        title: String,
+        /// Its canonical bytes.
+        bytes: Vec<u8>,
+        /// The texts of its rule sets, in order.
+        rules: Vec<String>,
+    },
     /// A gate role has this policy.
     Policy {
         /// The role.
@@ -78,6 +87,7 @@ impl fmt::Display for Change {
                 Ok(set) => write!(f, "--rules (set {})", set.name()),
                 Err(_) => f.write_str("--rules"),
             },
+            Change::Bundle { title, .. } => write!(f, "--bundle ({title})"),
             Change::Policy { role, policy } => write!(f, "--policy {role}={}", policy.word()),
             Change::Answer(answer) => write!(f, "--answer {}", answer.word()),
             Change::Outcome(word) => write!(f, "--outcome {word}"),
@@ -92,8 +102,8 @@ pub(super) struct Planned {
     pub(super) from: u64,
     /// The changed or added input.
     pub(super) input: Envelope,
-    /// The text of the rule set that is changed.
-    pub(super) rules: Option<Blob>,
+    /// What it names and is not on record: a rule set's text, a bundle with the texts of its sets.
+    pub(super) extra: Vec<Blob>,
     /// Whether it stands in place of the recorded input at `from`, which is not given then.
     pub(super) is_instead: bool,
 }
@@ -109,8 +119,8 @@ pub(super) fn plan(records: &dyn Records, whole: &Whole, at: u64, change: &Chang
     if let Some(input) = found.map(|found| found.input).filter(|input| *input != at) {
         return Err(not_here(format!("{}; it follows from the input at {input}: --at {input}", asked(whole, at))));
     }
-    let instead = |input: Envelope, rules| Planned { from: at, input, rules, is_instead: true };
-    let before = |body: Event, rules| {
+    let instead = |input: Envelope, extra| Planned { from: at, input, extra, is_instead: true };
+    let before = |body: Event, extra| {
         let stamp = found.or(whole.envelopes().last()).map(|event| event.stamp).unwrap_or_default();
         let actor = Actor::Person { id: NAME.to_string(), assurance: Assurance::Asserted, descends: None };
         let input = Envelope {
@@ -123,16 +133,29 @@ pub(super) fn plan(records: &dyn Records, whole: &Whole, at: u64, change: &Chang
             count: Some(1),
             body,
         };
-        Planned { from: at, input, rules, is_instead: false }
+        Planned { from: at, input, extra, is_instead: false }
     };
     let at_opening = || not_here("it is set where a run is opened: --at 0".to_string());
     match (change, found.map(|found| (found, &found.body))) {
         (Change::Policy { .. } | Change::Cap { .. }, Some((input, Event::RunOpened(opened)))) => {
             let mut opened = opened.clone();
             reopen(records, &mut opened, change).map_err(|error| error.told(&not_here))?;
-            Ok(instead(Envelope { body: opened.into(), ..input.clone() }, None))
+            Ok(instead(Envelope { body: opened.into(), ..input.clone() }, Vec::new()))
         }
-        (Change::Policy { .. } | Change::Cap { .. }, _) => Err(at_opening()),
+        (Change::Bundle { title, bytes, rules }, Some((input, Event::RunOpened(opened)))) => {
+            let (mut opened, bundle) = (opened.clone(), Blob::plain(bytes));
+            let mut extra: Vec<Blob> = rules.iter().map(|text| Blob::plain(text.as_bytes())).collect();
+            let replaced: Result<Vec<_>, _> =
+                rules.iter().map(|text| with_name(records, &opened.rules, text)).collect();
+            let replaced = replaced?;
+            let kept = opened.rules.iter().zip(0..).filter(|(_, place)| !replaced.contains(&Some(*place)));
+            // A run names the sets of its bundle and behind them the others (ARM-1).
+            opened.rules = extra.iter().map(|blob| blob.digest).chain(kept.map(|(kept, _)| *kept)).collect();
+            (opened.bundle, opened.bundle_name) = (bundle.digest, title.clone());
+            extra.push(bundle);
+            Ok(instead(Envelope { body: opened.into(), ..input.clone() }, extra))
+        }
+        (Change::Policy { .. } | Change::Cap { .. } | Change::Bundle { .. }, _) => Err(at_opening()),
         (Change::Rules(text), Some((input, Event::RunOpened(opened)))) => {
             let (mut opened, blob) = (opened.clone(), Blob::plain(text.as_bytes()));
             let mut rules = opened.rules.to_vec();
@@ -141,7 +164,7 @@ pub(super) fn plan(records: &dyn Records, whole: &Whole, at: u64, change: &Chang
                 None => rules.push(blob.digest),
             }
             opened.rules = rules.into();
-            Ok(instead(Envelope { body: opened.into(), ..input.clone() }, Some(blob)))
+            Ok(instead(Envelope { body: opened.into(), ..input.clone() }, vec![blob]))
         }
         (Change::Rules(text), found) => {
             let (blob, state) = (Blob::plain(text.as_bytes()), before_event(records, at)?);
@@ -150,14 +173,14 @@ pub(super) fn plan(records: &dyn Records, whole: &Whole, at: u64, change: &Chang
             }
             if let Some((input, Event::RulesAdded(added))) = found {
                 let body = RulesAdded { rules: blob.digest, ..added.clone() };
-                return Ok(instead(Envelope { body: body.into(), ..input.clone() }, Some(blob)));
+                return Ok(instead(Envelope { body: body.into(), ..input.clone() }, vec![blob]));
             }
             if with_name(records, &state.rules, text)?.is_some() {
                 let why = "a set of this name judges the run by then, and none is replaced later: --at 0";
                 return Err(not_here(why.to_string()));
             }
             let added = RulesAdded { request: NAME.as_bytes().to_vec(), rules: blob.digest };
-            Ok(before(added.into(), Some(blob)))
+            Ok(before(added.into(), vec![blob]))
         }
         (Change::Answer(answer), Some((input, Event::GateAnswered(given)))) => {
             let mut body = GateAnswered { answer: *answer, ..given.clone() };
@@ -169,7 +192,7 @@ pub(super) fn plan(records: &dyn Records, whole: &Whole, at: u64, change: &Chang
                     *assurance = Assurance::Asserted;
                 }
             }
-            Ok(instead(Envelope { actor, body: body.into(), ..input.clone() }, None))
+            Ok(instead(Envelope { actor, body: body.into(), ..input.clone() }, Vec::new()))
         }
         (Change::Answer(answer), found) => {
             let Some(gate) = before_event(records, at)?.gate else {
@@ -186,12 +209,12 @@ pub(super) fn plan(records: &dyn Records, whole: &Whole, at: u64, change: &Chang
             };
             // A gate whose time was up is answered instead; anything else comes after the answer.
             let is_its_time = matches!(found, Some((_, Event::TimerFired(fired))) if fired.subject == gate.sequence);
-            Ok(Planned { is_instead: is_its_time, ..before(body.into(), None) })
+            Ok(Planned { is_instead: is_its_time, ..before(body.into(), Vec::new()) })
         }
         (Change::Outcome(word), found) => {
             let Some((input, body)) = found else { return Err(not_here(outcomes(whole))) };
             let body = ended(body, word).unwrap_or_else(|| Err(outcomes(whole))).map_err(not_here)?;
-            Ok(instead(Envelope { body, ..input.clone() }, None))
+            Ok(instead(Envelope { body, ..input.clone() }, Vec::new()))
         }
     }
 }
@@ -239,7 +262,7 @@ fn reopen(records: &dyn Records, opened: &mut RunOpened, change: &Change) -> Res
             Cap::Money => opened.cap_money_micro = *value,
             Cap::Time => opened.cap_time_ms = *value,
         },
-        Change::Rules(_) | Change::Answer(_) | Change::Outcome(_) => {}
+        Change::Rules(_) | Change::Bundle { .. } | Change::Answer(_) | Change::Outcome(_) => {}
     }
     Ok(())
 }

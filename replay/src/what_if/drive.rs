@@ -6,6 +6,7 @@
 use super::change::Planned;
 use super::effects::{Keys, is_waited_for};
 use super::{Change, End, Given, WhatIf, WhatIfError};
+use crate::diff::is_same_but_terms;
 use crate::error::ReplayError;
 use crate::records::Records;
 use crate::refold::refold;
@@ -13,8 +14,8 @@ use crate::timeline::{Fed, Timeline};
 use crate::whole::Whole;
 use loom_core::answer::Recipe;
 use loom_core::commit::Blob;
-use loom_core::event::Envelope;
-use loom_core::id::{Actor, Digest};
+use loom_core::event::{Envelope, Recorded};
+use loom_core::id::{Actor, Digest, EventHasher};
 use loom_core::kind::*;
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ pub(super) fn drive(
     at: u64,
     change: &Change,
 ) -> Result<WhatIf, WhatIfError> {
-    let Planned { from, input, rules, is_instead } = planned;
+    let Planned { from, input, extra, is_instead } = planned;
     let run = match from.checked_sub(1) {
         None => None,
         Some(last) => {
@@ -35,13 +36,14 @@ pub(super) fn drive(
         }
     };
     let prefix = &recorded.events()[..usize::try_from(from).unwrap_or(usize::MAX).min(recorded.events().len())];
-    let timeline = Timeline::after(records, rules, prefix, run)?;
+    let timeline = Timeline::after(records, extra, prefix, run)?;
     let mut drive = Drive {
         records,
         keys: Keys::of_run(&timeline.whole),
         recorded_keys: Keys::of_run(&recorded),
         recorded,
         timeline,
+        are_terms_changed: matches!(change, Change::Bundle { .. }),
         turn: None,
         end: None,
         given: Vec::new(),
@@ -68,6 +70,8 @@ struct Drive<'r> {
     recorded_keys: Keys,
     timeline: Timeline<'r>,
     keys: Keys,
+    /// Whether what differs by the terms alone turns nothing (REDRIVE-4).
+    are_terms_changed: bool,
     turn: Option<u64>,
     end: Option<End>,
     given: Vec<Given>,
@@ -146,9 +150,8 @@ impl Drive<'_> {
             if self.turn.is_some() {
                 return Ok(Tried::Never("it was refused, and nothing followed from it".to_string()));
             }
-            let first = usize::try_from(sequence).unwrap_or(usize::MAX);
-            let commit = self.recorded.events().get(first..=first).unwrap_or_default().to_vec();
-            self.timeline.apply(&commit)?;
+            let event = Envelope { previous: self.timeline.whole.state().last, ..input };
+            self.timeline.apply(&[Recorded::of(&event, &EventHasher::default())])?;
             self.committed(sequence);
             return Ok(Tried::Given);
         }
@@ -171,17 +174,11 @@ impl Drive<'_> {
     /// Takes note of a commit that begins at `first`: whether it turned the run, and whether it asks for what nobody answered.
     fn committed(&mut self, first: u64) {
         self.keys.extend(&self.timeline.whole, first);
-        let (whole, recorded) = (&self.timeline.whole, &self.recorded);
-        let from = usize::try_from(first).unwrap_or(usize::MAX);
-        if self.turn.is_none() {
-            let others = recorded.events().iter().skip(from).map(Some).chain(std::iter::repeat(None));
-            let derived = whole.events().iter().skip(from);
-            let same = derived.zip(others).take_while(|(derived, other)| Some(*derived) == *other).count() as u64;
-            self.turn = (first + same < whole.len()).then_some(first + same);
-        }
+        self.turn = self.turn.or_else(|| self.first_other(first));
         if self.turn.is_none() {
             return;
         }
+        let (whole, from) = (&self.timeline.whole, usize::try_from(first).unwrap_or(usize::MAX));
         let unanswered = whole.envelopes().iter().zip(whole.spots()).skip(from).find(|(event, _)| {
             let is_on_record = |key| self.recorded_keys.sequence(key).is_some();
             is_waited_for(whole.state(), event) && !self.keys.key(event.sequence).is_some_and(is_on_record)
@@ -191,6 +188,22 @@ impl Drive<'_> {
             (None, Some((event, spot))) => Some(End::Unanswered { sequence: event.sequence, what: spot.to_string() }),
             (None, None) => None,
         };
+    }
+
+    /// Returns the first event of the commit at `first` that is not the recorded one.
+    fn first_other(&self, first: u64) -> Option<u64> {
+        let from = usize::try_from(first).unwrap_or(usize::MAX);
+        let (derived, recorded) = (self.timeline.whole.events(), self.recorded.events());
+        let (derived, recorded) = (derived.get(from..)?, recorded.get(from..).unwrap_or_default());
+        let is_same = |(derived, recorded): &(&Recorded, &Recorded)| match self.are_terms_changed {
+            true => is_same_but_terms(&derived.bytes, &recorded.bytes),
+            false => derived == recorded,
+        };
+        let same = derived.iter().zip(recorded).take_while(is_same).count();
+        // With other terms the first event may be the same and the commit a shorter one.
+        let count = self.recorded.at(first).and_then(|input| input.count).unwrap_or_default();
+        let is_whole = same == derived.len() && derived.len() as u64 >= count;
+        (!is_whole).then_some(first + same as u64)
     }
 
     /// Returns where a recorded reference leads in the changed timeline.
@@ -225,14 +238,23 @@ impl Drive<'_> {
             Event::TimerFired(body) => TimerFired { subject: place(body.subject)? }.into(),
             Event::GateAnswered(body) => {
                 let gate = place(body.gate)?;
-                if is_turned && state.gate.as_ref().is_none_or(|found| found.sequence != gate) {
+                let waits = state.gate.as_ref().filter(|found| found.sequence == gate).map(|gate| gate.artifact);
+                if is_turned && waits.is_none() {
                     return Err(Tried::NotYet("its gate does not wait".to_string()));
                 }
-                let artifact = body.artifact.and(state.gate.as_ref()).map(|gate| gate.artifact);
+                // As long as nothing turns, what was shown is what waits; under other terms its digest is another one.
+                let was_shown = match self.recorded.at(body.gate).map(|event| &event.body) {
+                    Some(Event::GateOpened(opened)) => body.artifact == Some(opened.artifact),
+                    _ => false,
+                };
+                let artifact = match body.artifact {
+                    Some(_) if is_turned => waits,
+                    Some(shown) if was_shown => waits.or(Some(shown)),
+                    given => given,
+                };
                 if is_turned && body.signature.is_some() && artifact != body.artifact {
                     return Err(Tried::Never("it is signed, and over something else than waits here".to_string()));
                 }
-                let artifact = if is_turned { artifact } else { body.artifact };
                 GateAnswered { gate, artifact, ..body }.into()
             }
             Event::RiskAccepted(body) => RiskAccepted { finding: place(body.finding)?, ..body }.into(),

@@ -129,6 +129,11 @@ pub fn what_if(records: &dyn Records, at: u64, change: &Change) -> Result<WhatIf
         Redriven::Diverged { sequence, what, .. } => return Err(WhatIfError::Diverged { sequence, what }),
         Redriven::Unknowable { sequence, missing } => return Err(WhatIfError::Unknowable { sequence, missing }),
     }
+    changed(records, at, change)
+}
+
+/// Changes one thing in a run that comes out again without the change.
+pub(crate) fn changed(records: &dyn Records, at: u64, change: &Change) -> Result<WhatIf, WhatIfError> {
     let recorded = Whole::read(records)?;
     let planned = change::plan(records, &recorded, at, change)?;
     drive::drive(records, recorded, planned, at, change)

@@ -63,7 +63,8 @@ pub(crate) fn made_answered_run(store: &dyn Store, number: u64, until: Until, ch
 /// What changes an answer of a run.
 type Answers<'c> = dyn Fn(StreamId, &mut GateAnswered) -> Actor + 'c;
 
-fn bundle() -> (Bundle, Vec<Blob>) {
+/// The bundle of every made run, and the blobs that it names.
+pub(crate) fn bundle() -> (Bundle, Vec<Blob>) {
     let (template, schema) = (Blob::plain(b"Do it."), Blob::plain(b"{}"));
     let agent = |kind| Agent {
         kind,

@@ -11,6 +11,7 @@ mod plain;
 mod querying;
 mod redriving;
 mod shrinking;
+mod today;
 mod tracing;
 mod vectors;
 mod verdicts;

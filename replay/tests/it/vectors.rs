@@ -2,7 +2,7 @@
 //! `events.md` and `trace.md`, that every verifier accepts or refuses, with the law that is broken.
 
 use crate::plain::{array, boolean, bytes, derived, hex, map, text, uint};
-use loom_core::event::Recorded;
+use loom_core::event::{Recorded, View};
 use loom_core::id::{Digest, EventHasher, StreamId};
 use loom_replay::{Records, ReplayError, trace, verify_run};
 use std::fmt::Write;
@@ -94,13 +94,26 @@ fn steered(sequence: u64, ms: u64, request: &[u8]) -> Draft {
     draft(sequence, ms, sequence, 3, &[(0, bytes(request)), (1, digest_of(&blobs()[0]))], Some(1))
 }
 
+/// The store's own stream: it begins, and a person has blobs erased.
+fn erasing(erased: &[u8], lengths: &[u64]) -> Vec<Draft> {
+    let digests: Vec<_> = erased.iter().map(|byte| bytes(&[*byte; 32])).collect();
+    let lengths: Vec<_> = lengths.iter().map(|length| uint(*length)).collect();
+    let lists = [(1, digests), (2, lengths)].into_iter().filter(|(_, items)| !items.is_empty());
+    let lists = lists.map(|(key, items)| (key, array(&items)));
+    let body = [vec![(0, bytes(b"erase"))], lists.collect(), vec![(3, digest_of(&blobs()[0]))]].concat();
+    let begun = [(0, bytes(&ORIGIN)), (1, text("0.1.0"))];
+    let mut drafts = vec![draft(0, 1000, 0, 80, &begun, Some(1)), draft(1, 2000, 1, 98, &body, Some(1))];
+    drafts.iter_mut().for_each(|draft| draft.stream = [0; 16]);
+    drafts
+}
+
 /// Links the events and writes their bytes.
 pub(crate) fn written(drafts: &[Draft]) -> Vec<Vec<u8>> {
     let mut last = [0; 32];
     let mut events = Vec::new();
     for draft in drafts {
         let actor = match draft.kind {
-            1 | 3 => array(&[uint(2), text("uid:1000"), uint(0)]),
+            1 | 3 | 98 => array(&[uint(2), text("uid:1000"), uint(0)]),
             4..32 => array(&[uint(1)]),
             _ if draft.count.is_some() => array(&[uint(1)]),
             _ => array(&[uint(0)]),
@@ -130,7 +143,7 @@ struct Held(Vec<Vec<u8>>);
 
 impl Records for Held {
     fn stream(&self) -> StreamId {
-        StreamId(stream())
+        View::read(&self.0[0]).map_or(StreamId(stream()), |first| first.stream)
     }
     fn read(&self, sequence: u64, max: usize) -> Result<Vec<Recorded>, ReplayError> {
         let hasher = EventHasher::default();
@@ -186,6 +199,19 @@ fn refused_streams() -> Vec<Case> {
     case("a stream that ends inside a commit", "COMMIT-1", &|drafts| drafts.truncate(4));
     case("a stream that begins inside a commit", "COMMIT-1", &|drafts| drop(drafts.remove(0)));
     case("a request id twice", "LEDGER-1", &|drafts| drafts.push(steered(5, 3000, REQUEST)));
+    for (name, erased, lengths) in [
+        ("a redaction without a blob", &[][..], &[][..]),
+        ("a redaction without the lengths", &[1, 2], &[]),
+        ("a redaction with a length too few", &[1, 2], &[9]),
+        ("a redaction whose blobs do not ascend", &[2, 1], &[9, 9]),
+        ("a redaction with a blob twice", &[2, 2], &[9, 9]),
+    ] {
+        cases.push((name, "ERASE-1", written(&erasing(erased, lengths))));
+    }
+    let mut elsewhere = erasing(&[1], &[9]).remove(1);
+    (elsewhere.stream, elsewhere.sequence, elsewhere.input) = (stream(), 5, 5);
+    elsewhere.stamp = (3000, 0);
+    cases.push(("a redaction in a run's stream", "KIND-1", written(&[drafts(), vec![elsewhere]].concat())));
     let mut altered = written(&drafts());
     let length = altered[3].len();
     altered[3][length - 1] ^= 1;
@@ -214,6 +240,8 @@ fn every_stream_is_whole_or_broken_as_it_says() {
         ("two commits of several events", drafts()),
         ("a request after them", more(steered(5, 3000, b"note"))),
         ("the same millisecond, counted", more(counted)),
+        ("a redaction of one blob", erasing(&[1], &[9])),
+        ("a redaction of three blobs", erasing(&[1, 2, 255], &[9, 0, u64::MAX])),
     ] {
         let events = written(&good);
         let report = verify_run(&Held(events.clone()), false).unwrap();

@@ -1,12 +1,14 @@
 //! `verify`: a whole store is whole with any number of threads; one that lies is found out.
 
 use crate::made::{ORIGIN, Until, made_run, origin};
-use loom_core::commit::Head;
+use loom_core::commit::{Blob, Head};
 use loom_core::event::{Envelope, Recorded};
-use loom_core::id::{Digest, EventHasher, StreamId};
+use loom_core::id::{Actor, Assurance, Digest, EventHasher, StreamId};
 use loom_core::kind::Event;
+use loom_core::origin::End;
+use loom_core::redaction::redact;
 use loom_core::tree::NodeHash;
-use loom_replay::{Bad, Options, Report, StoredRun, dependents, verify, verify_run};
+use loom_replay::{Bad, Options, Redriven, Report, StoredRun, dependents, redrive, verify, verify_run};
 use loom_store::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,6 +59,8 @@ fn many_chunks_are_joined_in_order() {
 struct Liar {
     truth: MemoryStore,
     events: Vec<Vec<u8>>,
+    /// A blob that it says it does not have.
+    without: Option<Digest>,
 }
 
 impl Store for Liar {
@@ -87,7 +91,7 @@ impl Store for Liar {
         self.truth.at_time(ms)
     }
     fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        self.truth.blob(digest)
+        if self.without == Some(*digest) { Ok(None) } else { self.truth.blob(digest) }
     }
     fn carried(&self, position: u64) -> Result<Vec<Digest>, StoreError> {
         self.truth.carried(position)
@@ -133,7 +137,7 @@ impl Store for Liar {
 fn liar() -> Liar {
     let truth = store();
     let events = truth.events(0, usize::MAX).unwrap().into_iter().map(|stored| stored.event.bytes).collect();
-    Liar { truth, events }
+    Liar { truth, events, without: None }
 }
 
 /// Changes the event at `position`, names and links everything anew, and says what is found.
@@ -207,11 +211,7 @@ fn a_commit_keeps_its_shape() {
         |event| event.previous = Digest::default(),
         "the previous id is not that of the event before it (CHAIN-1)",
     );
-    check(
-        2,
-        |event| event.actor = loom_core::id::Actor::Host,
-        "the actor may not have caused an event of this kind (COMMIT-1)",
-    );
+    check(2, |event| event.actor = Actor::Host, "the actor may not have caused an event of this kind (COMMIT-1)");
     check(
         1,
         |event| {
@@ -261,6 +261,63 @@ fn a_missing_blob_is_found() {
     let run = store.0.runs(9).unwrap()[2].stream;
     let bad = verify_run(&store.of(run), true).unwrap().first_bad.unwrap();
     assert!(bad.what.ends_with("is missing") && bad.sequence == Some(0), "{bad}");
+}
+
+/// Puts a redaction of a blob on record.
+fn redacted(store: &MemoryStore, digest: Digest) {
+    let head = store.head(StreamId::STORE).unwrap();
+    let last = store.read(StreamId::STORE, head.next - 1, 1).unwrap().remove(0);
+    let stamp = Envelope::decode(&last.event.bytes).unwrap().stamp;
+    let actor = Actor::Person { id: "uid:1000".into(), assurance: Assurance::Asserted, descends: None };
+    let why = Blob::salted([5; 16], b"a secret");
+    let length = store.blob(&digest).unwrap().unwrap().len() as u64;
+    let blobs = BTreeMap::from([(digest, length)]);
+    let commit = redact(End { head, stamp }, b"erase", actor, stamp.ms + 1, &blobs, why).unwrap();
+    store.append(vec![Append::from(&commit)]).remove(0).unwrap();
+}
+
+#[test]
+fn a_blob_that_is_gone_is_redacted_where_that_is_on_record_and_missing_where_it_is_not() {
+    let store = store();
+    let stream = store.runs(9).unwrap()[2].stream;
+    let events = store.read(stream, 0, usize::MAX).unwrap();
+    let bodies = events.iter().map(|stored| Envelope::decode(&stored.event.bytes).unwrap().body);
+    let answers: Vec<Digest> = bodies
+        .filter_map(|body| match body {
+            Event::SpawnFinished(body) => body.answer,
+            _ => None,
+        })
+        .collect();
+    let (answer, other) = (answers[0], answers[1]);
+    redacted(&store, answer);
+    let report = look(&store);
+    assert!(report.is_whole() && (report.redacted, report.unerased) == (0, 1), "its bytes are still there");
+    assert_eq!(store.erase().unwrap(), [answer]);
+    let all = report.blobs + 1;
+    let report = look(&store);
+    assert!(report.is_whole(), "{:?}", report.first_bad);
+    assert_eq!((report.redacted, report.unerased, report.blobs), (1, 0, all - 1));
+    let run = StoredRun::new(&store, stream);
+    let of_run = verify_run(&run, true).unwrap();
+    assert!(of_run.is_whole() && of_run.redacted == 1);
+    let missing = match redrive(&run).unwrap() {
+        Redriven::Unknowable { missing, .. } => missing,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(missing, format!("blob {answer} (erased by store#1)"));
+
+    let mut file = Vec::new();
+    let written = loom_replay::trace::write(&run, ORIGIN, false, &mut file).unwrap();
+    assert_eq!((written.absent, written.redacted), (1, 1));
+    let trace = loom_replay::trace::read(&mut file.as_slice()).unwrap();
+    assert_eq!(trace.absent.into_iter().collect::<Vec<_>>(), [answer]);
+
+    let events = store.events(0, usize::MAX).unwrap().into_iter().map(|stored| stored.event.bytes).collect();
+    let liar = Liar { truth: store, events, without: Some(other) };
+    let bad = look(&liar).first_bad.unwrap();
+    assert_eq!(bad.what, format!("blob {other} is missing"));
+    let bad = verify_run(&StoredRun::new(&liar, stream), true).unwrap().first_bad.unwrap();
+    assert_eq!(bad.what, format!("blob {other} is missing"));
 }
 
 struct NoBlobs(MemoryStore);

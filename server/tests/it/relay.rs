@@ -31,6 +31,9 @@ impl Store for Relay {
     fn append(&self, commits: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
         self.here.append(commits)
     }
+    fn erase(&self) -> Result<Vec<Digest>, StoreError> {
+        self.here.erase()
+    }
 
     fn size(&self) -> u64 {
         self.there.size()

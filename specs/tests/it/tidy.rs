@@ -179,6 +179,16 @@ fn core_is_functions_of_values() {
     none(find(source, breaks), "core");
 }
 
+/// The standard library's hash maps are walked in another order in each process.
+#[test]
+fn no_order_comes_from_a_hash() {
+    let hashed = ["HashMap", "HashSet", "RandomState", "DefaultHasher"];
+    none(
+        find(is_source, |line| hashed.iter().any(|word| alone(line, word))),
+        "orders that differ between two processes",
+    );
+}
+
 #[test]
 fn only_one_file_reads_the_environment() {
     let reads = ["env::var(", "env::var_os(", "env::vars(", "env::vars_os("];

@@ -12,6 +12,7 @@ use crate::append::{Append, Appended};
 use crate::error::AppendError;
 use crate::lookup::{Resolution, RunState, Snapshot};
 use crate::memory::MemoryStore;
+use crate::redaction::redactions;
 use crate::store::Store;
 use crate::subscription::Subscription;
 use loom_core::commit::{Blob, Head};
@@ -19,7 +20,7 @@ use loom_core::event::View;
 use loom_core::id::{Digest, EventHasher, StreamId};
 use loom_core::kind::KINDS;
 use loom_core::tree::{self, Frontier};
-use sample::{Author, Dice};
+use sample::{Author, Dice, redaction};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -57,6 +58,10 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("a_moved_head_fails_alone", a_moved_head_fails_alone),
     ("a_scan_shows_every_event_once_in_commit_order", a_scan_shows_every_event_once_in_commit_order),
     ("blobs_come_back_and_are_kept_once", blobs_come_back_and_are_kept_once),
+    (
+        "what_a_redaction_names_is_erased_and_never_stored_again",
+        what_a_redaction_names_is_erased_and_never_stored_again,
+    ),
     ("runs_and_gates_tell_where_each_run_stands", runs_and_gates_tell_where_each_run_stands),
     ("the_ledger_finds_the_first_input_of_a_request", the_ledger_finds_the_first_input_of_a_request),
     ("the_tree_proves_every_event_and_every_growth", the_tree_proves_every_event_and_every_growth),
@@ -221,6 +226,37 @@ fn blobs_come_back_and_are_kept_once(subject: &mut Subject) {
         assert_eq!(subject.store.blob(&blob.digest).unwrap().as_ref(), Some(&blob.bytes));
     }
     assert_eq!(subject.store.blob(&Digest([1; 32])).unwrap(), None);
+}
+
+fn what_a_redaction_names_is_erased_and_never_stored_again(subject: &mut Subject) {
+    assert_eq!(subject.store.erase().unwrap(), [], "nothing is on record");
+    let mut author = Author::new(1);
+    subject.put(author.open());
+    let mut dice = Dice::new(4);
+    let mut blobs: Vec<Blob> = [3, 5_000, 70_000, 9].map(|size| Blob::plain(&dice.bytes(size))).to_vec();
+    let first = subject.put(author.spawn(blobs.clone()));
+    let stays = blobs.pop().unwrap();
+    let commit = redaction(subject.store.as_ref(), b"erase", &blobs.iter().collect::<Vec<_>>());
+    let redacted = subject.put(commit);
+    assert_eq!(subject.store.blob(&blobs[0].digest).unwrap().as_ref(), Some(&blobs[0].bytes), "the event goes first");
+    let mut digests: Vec<Digest> = blobs.iter().map(|blob| blob.digest).collect();
+    digests.sort_unstable();
+    assert_eq!(subject.store.erase().unwrap(), digests);
+    assert_eq!(subject.store.erase().unwrap(), [], "once is enough");
+    let again = subject.put(author.spawn(blobs.clone()));
+    for blob in &blobs {
+        assert_eq!(subject.store.blob(&blob.digest).unwrap(), None);
+    }
+    assert_eq!(subject.store.blob(&stays.digest).unwrap().as_ref(), Some(&stays.bytes));
+    assert_eq!(subject.store.carried(first.position).unwrap(), [stays.digest]);
+    assert_eq!(subject.store.carried(again.position).unwrap(), []);
+    let recorded = redactions(subject.store.as_ref()).unwrap();
+    assert_eq!(recorded.keys().copied().collect::<Vec<_>>(), digests);
+    let found = &recorded[&blobs[1].digest];
+    assert_eq!((found.sequence, found.position, found.length), (1, redacted.position, 5_001));
+    assert_eq!(found.by, "uid:1000");
+    let why = subject.store.blob(&found.why).unwrap().unwrap();
+    assert_eq!(Blob::content(&why), Some(&b"it was a secret"[..]));
 }
 
 fn runs_and_gates_tell_where_each_run_stands(subject: &mut Subject) {

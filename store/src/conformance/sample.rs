@@ -1,13 +1,16 @@
 //! Made-up runs: streams of commits that follow each other, without a kernel.
 
 use crate::append::Append;
+use crate::store::Store;
 use loom_core::commit::{Blob, Checked, Head};
-use loom_core::event::{Envelope, Recorded};
-use loom_core::id::{Actor, Digest, EventHasher, EventId, Stamp, StreamId};
+use loom_core::event::{Envelope, Recorded, View};
+use loom_core::id::{Actor, Assurance, Digest, EventHasher, EventId, Stamp, StreamId};
 use loom_core::kind::{
     BudgetSettled, Event, GateDecided, GateOpened, RunClosed, RunOpened, RunSteered, SpawnFinished, SpawnRequested,
     StageEntered, TimerFired,
 };
+use loom_core::origin::End;
+use loom_core::redaction::redact;
 use loom_core::schema::List;
 use loom_core::word::{DecidedBy, GateOutcome, SpawnOutcome, Verdict};
 
@@ -38,6 +41,18 @@ impl Dice {
 /// Returns the commit that stores of tests begin with.
 pub fn origin() -> Checked<()> {
     loom_core::origin::create([7; 16], "test", Stamp { ms: 1, counter: 0 })
+}
+
+/// Returns the commit by which a person has blobs erased, each with its length, behind the end of the store's own stream.
+pub fn redaction(store: &dyn Store, request: &[u8], blobs: &[&Blob]) -> Append {
+    let head = store.head(StreamId::STORE).expect("the head is read");
+    let last = store.read(StreamId::STORE, head.next - 1, 1).expect("its last event is read").remove(0);
+    let stamp = View::read(&last.event.bytes).expect("it is an event").stamp;
+    let actor = Actor::Person { id: String::from("uid:1000"), assurance: Assurance::Asserted, descends: None };
+    let erased = blobs.iter().map(|blob| (blob.digest, blob.bytes.len() as u64)).collect();
+    let why = Blob::salted([4; 16], b"it was a secret");
+    let checked = redact(End { head, stamp }, request, actor, stamp.ms, &erased, why);
+    Append::from(&checked.expect("the redaction is well formed"))
 }
 
 /// Writes the commits of one run.

@@ -97,7 +97,9 @@ impl RedbStore {
         if self.tail().events() >= TAIL_MAX {
             self.index_tail(writer)?;
         }
-        let (placed, answers) = self.reading_as_writer(writer, |reader| plan(reader, commits))?;
+        let redacted = self.redacted.read().unwrap_or_else(PoisonError::into_inner);
+        let (placed, answers) = self.reading_as_writer(writer, |reader| plan(reader, commits, &redacted))?;
+        drop(redacted);
         if placed.is_empty() {
             return Ok(answers);
         }
@@ -153,7 +155,11 @@ impl RedbStore {
 }
 
 /// Decides which commits stand, where they go and which of their blobs the store does not have yet.
-fn plan<'c>(reader: &Reader<'_>, commits: &[&'c Append]) -> Result<(Vec<Placed<'c>>, Answers), StoreError> {
+fn plan<'c>(
+    reader: &Reader<'_>,
+    commits: &[&'c Append],
+    redacted: &BTreeSet<Digest>,
+) -> Result<(Vec<Placed<'c>>, Answers), StoreError> {
     let mut heads: BTreeMap<StreamId, Head> = BTreeMap::new();
     let mut fresh: BTreeSet<Digest> = BTreeSet::new();
     let (mut placed, mut answers, mut position) = (Vec::new(), Vec::new(), reader.tail.size);
@@ -169,7 +175,8 @@ fn plan<'c>(reader: &Reader<'_>, commits: &[&'c Append]) -> Result<(Vec<Placed<'
         }
         let mut blobs = Vec::new();
         for (slot, blob) in commit.blobs.iter().enumerate() {
-            if reader.place(&blob.digest)?.is_none() && fresh.insert(blob.digest) {
+            let is_new = !redacted.contains(&blob.digest) && reader.place(&blob.digest)?.is_none();
+            if is_new && fresh.insert(blob.digest) {
                 blobs.push((slot as u16, if blob.bytes.len() > INLINE_MAX { Kept::File } else { Kept::Inline }));
             }
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/.gitignore    "*"
 //! DIR/store.redb    the log, small blobs, tree, index
+//! DIR/store.redb.anew  the same without what is being erased, until it takes the name
 //! DIR/blobs/        one file per large blob, named by its digest
 //! DIR/holder        process id of who holds the store, for people to read
 //! ```
@@ -11,6 +12,7 @@
 
 mod append;
 mod database;
+mod erase;
 mod file;
 mod index;
 mod open;
@@ -34,7 +36,7 @@ use loom_core::commit::Head;
 use loom_core::id::{Digest, EventHasher, StreamId};
 use loom_core::tree::NodeHash;
 use redb::{ReadableTableMetadata, TableStats};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,6 +56,8 @@ pub struct RedbStore {
     queue: Mutex<VecDeque<Arc<Ticket>>>,
     tail: RwLock<Tail>,
     snapshots: Mutex<BTreeMap<StreamId, Snapshot>>,
+    /// Blobs that are not stored again (ERASE-4).
+    redacted: RwLock<BTreeSet<Digest>>,
     tip: Arc<Tip>,
     hasher: EventHasher,
     durable_commits: AtomicU64,
@@ -170,6 +174,10 @@ impl Store for RedbStore {
 
     fn carried(&self, position: u64) -> Result<Vec<Digest>, StoreError> {
         self.reading(|reader| reader.carried(position))
+    }
+
+    fn erase(&self) -> Result<Vec<Digest>, StoreError> {
+        self.erase_redacted()
     }
 
     fn snapshot(&self, stream: StreamId) -> Result<Option<Snapshot>, StoreError> {

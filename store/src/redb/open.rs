@@ -22,6 +22,7 @@ use loom_core::tree::{Frontier, NodeHash};
 use redb::{ReadableTable, TableError};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -52,7 +53,14 @@ impl RedbStore {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let medium = Medium::File(existing(dir)?);
         let db = patiently(dir, || Db::open(&medium))?;
-        Self::assemble(dir, medium, db, Tolerance::Refuse)
+        Self::assemble(dir, medium, db, Tolerance::Refuse).map(RedbStore::erased)
+    }
+
+    /// Finishes what was being erased when the last holder ended. What cannot be erased now keeps nobody from the store: it
+    /// is told by whoever verifies, and tried again at the next opening.
+    fn erased(self) -> Self {
+        let _ = self.erase();
+        self
     }
 
     /// Opens the store in a folder for reading; several processes may, while nobody holds it for appending.
@@ -162,7 +170,7 @@ impl RedbStore {
                 _ => return Ok(store),
             }
         }
-        Ok(store)
+        Ok(store.erased())
     }
 
     fn assemble(dir: &Path, medium: Medium, db: Db, tolerance: Tolerance) -> Result<Self, StoreError> {
@@ -180,6 +188,7 @@ impl RedbStore {
             queue: Mutex::new(VecDeque::new()),
             tail: RwLock::default(),
             snapshots: Mutex::default(),
+            redacted: RwLock::default(),
             tip: Arc::new(Tip::new(0)),
             hasher: EventHasher::default(),
             durable_commits: AtomicU64::new(0),
@@ -233,13 +242,22 @@ fn existing(dir: &Path) -> Result<PathBuf, StoreError> {
 fn patiently(dir: &Path, open: impl Fn() -> Result<Db, StoreError>) -> Result<Db, StoreError> {
     let began = Instant::now();
     loop {
+        let file = inode(dir);
         match open().map_err(|error| named(dir, error)) {
+            // The file had another one's name when it was opened: it was being written anew (ERASE-2).
+            Ok(_) if inode(dir) != file => {}
             Err(StoreError::Held { pid: Some(pid), .. }) if is_dead(pid) && began.elapsed() < LINGER_MAX => {
                 thread::sleep(LOOK);
             }
             opened => return opened,
         }
     }
+}
+
+/// Returns the file that has the store's name.
+fn inode(dir: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(dir.join(FILE)).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Whether a process is known to have ended, waited for or not.

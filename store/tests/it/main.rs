@@ -7,4 +7,5 @@ mod crash;
 mod damage;
 mod grouping;
 mod process;
+mod redacting;
 mod transfer;

@@ -1,9 +1,12 @@
 //! Real processes: killed at any moment, or holding the store.
 
-use loom_store::conformance::sample::{Author, origin};
+use loom_core::commit::Blob;
+use loom_store::conformance::sample::{Author, Dice, origin, redaction};
 use loom_store::{RedbStore, Store, StoreError};
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -60,6 +63,69 @@ fn holder() {
     let _store = RedbStore::open(&dir).unwrap();
     println!("held");
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// Not a test by itself: puts a redaction of every blob of run 1 on record, says so, and erases them.
+#[test]
+fn eraser() {
+    let Some(dir) = folder() else { return };
+    let store = RedbStore::open(&dir).unwrap();
+    let secrets = secrets();
+    store.append(vec![redaction(&store, b"erase", &secrets.iter().collect::<Vec<_>>())]).remove(0).unwrap();
+    println!("on record");
+    store.erase().unwrap();
+    println!("erased");
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+fn secrets() -> Vec<Blob> {
+    (0..3).map(|number| Blob::salted([number; 16], "a secret ".repeat(1 << (number * 7)).as_bytes())).collect()
+}
+
+/// Whether a file below the folder has a part of the secrets.
+fn stands(folder: &Path) -> bool {
+    fs::read_dir(folder).unwrap().flatten().any(|entry| match entry.file_type().unwrap().is_dir() {
+        true => stands(&entry.path()),
+        false => fs::read(entry.path()).unwrap().windows(9).any(|found| found == b"a secret "),
+    })
+}
+
+#[test]
+fn kill_9_between_a_redaction_and_its_end_leaves_it_to_the_next_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dice = Dice::new(5);
+    let (mut undone, mut half) = (0, 0);
+    for round in 0..8 {
+        let dir = folder.path().join(round.to_string());
+        let store = RedbStore::create(&dir, &origin()).unwrap();
+        let mut author = Author::new(1);
+        // Enough beside the secrets that writing it anew takes a while.
+        let rest = (0..120).map(|_| Blob::plain(&dice.bytes(60_000))).collect();
+        store.append(vec![author.open(), author.spawn(secrets()), author.spawn(rest)]);
+        drop(store);
+        let before = dir.join("store.redb").metadata().unwrap().ino();
+        let mut child = start("process::eraser", &dir, 0);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while !lines.next().unwrap().unwrap().ends_with("on record") {}
+        let anew = dir.join("store.redb.anew");
+        // At once, or while the database is written anew, at some length of it.
+        let least = round % 4 * 1_500_000;
+        let is_short = || anew.metadata().map_or(0, |found| found.len()) < least;
+        while round % 4 > 0 && is_short() && dir.join("store.redb").metadata().unwrap().ino() == before {
+            thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        undone += u64::from(stands(&dir));
+        half += u64::from(anew.exists());
+        let store = RedbStore::open(&dir).unwrap();
+        assert!(secrets().iter().all(|blob| store.blob(&blob.digest).unwrap().is_none()), "round {round}");
+        assert!(!stands(&dir) && !anew.exists(), "round {round}");
+        let plain = store.carried(store.size() - 5).unwrap();
+        assert_eq!(plain.len(), 120, "what is not redacted stays");
+        assert!(plain.iter().all(|digest| store.blob(digest).unwrap().is_some()));
+    }
+    assert!(undone > 0 && half > 0, "{undone} were undone, {half} of them half");
 }
 
 #[test]
@@ -130,7 +196,7 @@ fn a_killed_store_is_read_by_many_at_once_and_stays_as_it_is() {
     assert!(lines.by_ref().filter(|line| line.contains("ack ")).take(40).count() == 40);
     child.kill().unwrap();
     child.wait().unwrap();
-    let bytes = || std::fs::read(dir.join("store.redb")).unwrap();
+    let bytes = || fs::read(dir.join("store.redb")).unwrap();
     let before = bytes();
     let (one, two) = (RedbStore::open_to_read(&dir).unwrap(), RedbStore::open_to_read(&dir).unwrap());
     assert!(one.size() > 40);
@@ -157,7 +223,7 @@ fn a_lock_that_outlives_its_holder_for_a_moment_is_waited_for() {
     ended.wait().unwrap();
     // What the child of a killed process has until it becomes the other program: the lock, and nobody's name.
     let lock = redb::Database::open(dir.join("store.redb")).unwrap();
-    std::fs::write(dir.join("holder"), ended.id().to_string()).unwrap();
+    fs::write(dir.join("holder"), ended.id().to_string()).unwrap();
     thread::scope(|scope| {
         let opener = scope.spawn(|| RedbStore::open(&dir).map(|store| store.size()));
         drop(lock);

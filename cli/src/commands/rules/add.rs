@@ -1,12 +1,12 @@
 //! `loom rules add` and `loom rules retire`: which rule sets new runs are judged by beside their bundle's (ARM-1).
 
 use super::check::print;
-use super::read;
 use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{GOOD, Output};
 use crate::project;
+use crate::rule_file::read;
 use crate::text::clean;
 use loom_bundles::rule_flaws;
 use loom_core::id::hex;

@@ -1,9 +1,9 @@
 //! `loom rules check`: what is wrong with rule files before anything runs (PROVE-2, PROVE-3).
 
-use super::read;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{BAD, GOOD, Output, WARN};
+use crate::rule_file::read;
 use crate::text::clean;
 use loom_bundles::{LoadedBundle, RuleFlaw, Source, load, rule_flaws};
 use loom_core::rules::RuleSet;

@@ -1,18 +1,20 @@
 //! What verifying found, source by source.
 
+use super::judgement::{LISTED_MAX, rest};
 use super::page::Page;
 use crate::replaying::{sources, verifying::what};
 use crate::text::{bytes, run8};
 use loom_core::id::hex;
 use loom_replay::corpus::Kind;
-use loom_replay::evidence::of_store;
+use loom_replay::evidence::Level;
 use loom_replay::{Bad, Dependents, Inspected, Standing, dependents};
 
 /// Dependents that are named one by one.
 const NAMED_MAX: usize = 100;
 
-/// Returns what verifying found as a page. `blobs` is whether those of stores were read.
-pub(in crate::replaying) fn of_inspection(inspected: &[Inspected], blobs: bool) -> String {
+/// Returns what verifying found as a page. `blobs` is whether those of stores were read, `held` whether stores were held
+/// against checkpoints that lie elsewhere.
+pub(in crate::replaying) fn of_inspection(inspected: &[Inspected], blobs: bool, held: bool) -> String {
     let whole = inspected.iter().filter(|source| source.standing == Standing::Whole).count();
     let title = match inspected.len() {
         0 => "Nothing was verified, so nothing is whole".to_string(),
@@ -23,15 +25,17 @@ pub(in crate::replaying) fn of_inspection(inspected: &[Inspected], blobs: bool) 
     summary(&mut page, inspected);
     page.raw("<section aria-labelledby=sources>\n<h2 id=sources>Sources</h2>\n");
     let is_whole = |source: &&Inspected| source.standing == Standing::Whole;
-    for (index, source) in inspected.iter().enumerate().filter(|(_, source)| !is_whole(source)) {
+    let others: Vec<&Inspected> = inspected.iter().filter(|source| !is_whole(source)).collect();
+    for (index, source) in others.iter().take(LISTED_MAX).enumerate() {
         not_whole(&mut page, index, source);
     }
+    rest(&mut page, others.len());
     let whole: Vec<&Inspected> = inspected.iter().filter(is_whole).collect();
     if !whole.is_empty() {
         table(&mut page, &whole);
     }
     page.raw("</section>\n");
-    checked(&mut page, blobs);
+    checked(&mut page, blobs, held);
     page.end()
 }
 
@@ -40,7 +44,7 @@ fn summary(page: &mut Page, inspected: &[Inspected]) {
     let sum = |of: fn(&Inspected) -> u64| inspected.iter().map(of).sum::<u64>();
     page.raw("<section aria-labelledby=summary>\n<h2 id=summary>Out of what</h2>\n<dl class=figures>\n");
     page.figure(inspected.len() as u64, "sources").figure(count("whole"), "whole");
-    page.figure(count("truncated"), "truncated").figure(count("altered"), "altered");
+    page.figure(count("truncated"), "truncated").figure(count("altered"), "altered").figure(count("forked"), "forked");
     page.figure(count("newer"), "of a newer Loom")
         .figure(count("unread"), "not read")
         .raw("</dl>\n<dl class=figures>\n");
@@ -71,22 +75,37 @@ fn not_whole(page: &mut Page, index: usize, source: &Inspected) {
         page.raw("<dt>Depends on it</dt><dd>");
         rests(page, source, bad);
         page.raw("</dd>\n<dt>Level</dt><dd>");
-        level(page, false);
+        level(page, &source.level());
         page.raw("</dd>\n");
     }
     page.raw("</dl>\n");
 }
 
 fn table(page: &mut Page, whole: &[&Inspected]) {
-    page.raw("<h3 id=whole>Whole</h3>\n<p>Level of each: ");
-    level(page, true);
-    page.raw(".</p>\n<div class=wide role=region tabindex=0 aria-label=\"Sources that are whole\">\n<table>\n<caption>Sources in which everything that was checked is what was written.</caption>\n<thead><tr><th scope=col>Source</th><th scope=col>Is a</th><th scope=col class=n>Events</th><th scope=col class=n>Commits</th><th scope=col class=n>Streams</th><th scope=col class=n>Size</th><th scope=col class=n>Blobs read</th><th scope=col class=n>Blobs absent</th></tr></thead>\n<tbody>\n");
-    for source in whole {
+    page.raw("<h3 id=whole>Whole</h3>\n");
+    let levels: Vec<Level> = whole.iter().map(|source| source.level()).collect();
+    let common = levels.first().filter(|first| levels.iter().all(|level| level == *first));
+    if let Some(common) = common {
+        page.raw("<p>Level of each: ");
+        level(page, common);
+        page.raw(".</p>\n");
+    }
+    page.raw("<div class=wide role=region tabindex=0 aria-label=\"Sources that are whole\">\n<table>\n<caption>Sources in which everything that was checked is what was written.</caption>\n<thead><tr><th scope=col>Source</th><th scope=col>Is a</th><th scope=col class=n>Events</th><th scope=col class=n>Commits</th><th scope=col class=n>Streams</th><th scope=col class=n>Size</th><th scope=col class=n>Blobs read</th><th scope=col class=n>Blobs absent</th></tr></thead>\n<tbody>\n");
+    for (source, own) in whole.iter().zip(&levels).take(LISTED_MAX) {
         let report = &source.report;
         page.raw("<tr><th scope=row><code>").path(&source.path).raw("</code>");
         if let Some(root) = report.root {
             page.raw("<br><span class=faint>tree ").number(report.events).raw(" <code>").text(&hex(&root));
             page.raw("</code></span>");
+        }
+        if let Some(count) = source.held_against {
+            page.raw("<br><span class=faint>checkpoints elsewhere that it is consistent with: ").number(count as u64);
+            page.raw("</span>");
+        }
+        if common.is_none() {
+            page.raw("<br><span class=faint>level ");
+            level(page, own);
+            page.raw("</span>");
         }
         page.raw("</th><td>").raw(source.kind.word()).raw("</td>");
         for number in [report.events, report.commits, report.streams] {
@@ -96,15 +115,16 @@ fn table(page: &mut Page, whole: &[&Inspected]) {
         page.raw("</td><td class=n>");
         match source.absent_blobs {
             Some(absent) => page.number(absent),
+            None if report.redacted > 0 => page.number(report.redacted).raw(" redacted"),
             None => page.raw("not told"),
         };
         page.raw("</td></tr>\n");
     }
-    page.raw("</tbody>\n</table>\n</div>\n<p>Absent: named in a trace and not in it, erased or left out.</p>\n");
+    page.raw("</tbody>\n</table>\n</div>\n<p>Absent: named in a trace and not in it, erased or left out. Redacted: erased at a person's request that is on record.</p>\n");
+    rest(page, whole.len());
 }
 
-fn level(page: &mut Page, is_whole: bool) {
-    let level = of_store(is_whole, false);
+fn level(page: &mut Page, level: &Level) {
     page.number(level.number).raw(" of 5, ").raw(level.name());
     if let Some(missing) = &level.missing {
         page.raw("; for the next: ").text(missing);
@@ -113,13 +133,21 @@ fn level(page: &mut Page, is_whole: bool) {
 
 /// Writes what depends on the first bad record.
 fn rests(page: &mut Page, source: &Inspected, bad: &Bad) {
-    if source.kind == Kind::Trace {
-        page.raw(match bad.is_cut {
-            true => "whatever came after it and is not in the file",
-            false => "everything after it in the file, which was not looked at",
-        });
-        return;
-    }
+    let told = match (source.kind, bad.is_cut, &source.standing) {
+        (Kind::Trace, true, _) => "whatever came after it and is not in the file",
+        (Kind::Trace, false, _) => "everything after it in the file, which was not looked at",
+        // Where a checkpoint is longer than the store, nothing that is there is bad.
+        (Kind::Store, true, _) if bad.position.is_none() => "whatever came after it and is not in the store",
+        (Kind::Store, _, Standing::Forked(_)) => {
+            "everything: by itself the store is whole, and where it differs is not known"
+        }
+        (Kind::Store, ..) => return dependents_of(page, source, bad),
+    };
+    page.raw(told);
+}
+
+/// Writes what depends on the first bad record of a store, by what the store says.
+fn dependents_of(page: &mut Page, source: &Inspected, bad: &Bad) {
     let opened = sources::open(&source.path).map_err(|error| error.to_string());
     let found = opened.and_then(|opened| dependents(opened.store.as_ref(), bad).map_err(|error| error.to_string()));
     match found {
@@ -152,12 +180,20 @@ fn told(page: &mut Page, bad: &Bad, found: &Dependents) {
     }
 }
 
-fn checked(page: &mut Page, blobs: bool) {
+fn checked(page: &mut Page, blobs: bool, held: bool) {
     page.raw("<section aria-labelledby=checked>\n<h2 id=checked>What was checked</h2>\n<ul>\n");
     page.raw("<li>each event: canonical bytes, fields within their bounds, the id from the bytes;</li>\n<li>each commit: its input first and its count, records before decisions, one stamp, who may cause which kind;</li>\n<li>each stream: sequence, the id of the event before, growing stamps, request ids used once;</li>\n<li>of a store: the Merkle tree and the heads in the index, against what the log gives;</li>\n<li>of a trace: every byte, by the digest at its end, and each blob;</li>\n<li>blobs of stores: ");
     page.raw(match blobs {
         true => "each one that an event or a bundle names.",
         false => "<strong>not read</strong>; <code>--blobs</code> reads them.",
     });
-    page.raw("</li>\n</ul>\n<p>Signatures were not looked at, nor was anything kept elsewhere: whether a source is forked, or cut off where nothing shows, only a checkpoint can tell (<code>loom verify --checkpoint</code>). Levels are computed from what was checked: 0 asserted, 1 recorded, 2 chained and whole, 3 checkpointed and witnessed, 4 effects witnessed by the host, 5 approvals signed.</p>\n</section>\n");
+    if held {
+        page.raw("</li>\n<li>of a store: its keys, the signatures of answers, and it against its checkpoints that lie elsewhere.");
+    }
+    page.raw("</li>\n</ul>\n<p>");
+    page.raw(match held {
+        true => "Traces were held against nothing that is kept elsewhere, and their signatures were not looked at.",
+        false => "Signatures were not looked at, nor was anything kept elsewhere: whether a store is forked, or cut off where nothing shows, only a checkpoint can tell (<code>--checkpoint</code>).",
+    });
+    page.raw(" Levels are computed from what was checked: 0 asserted, 1 recorded, 2 chained and whole, 3 checkpointed and witnessed, 4 effects witnessed by the host, 5 approvals signed.</p>\n</section>\n");
 }

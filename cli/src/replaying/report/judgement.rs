@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// Runs that are listed one by one.
 const RUNS_MAX: usize = 500;
 /// No longer violated, left out: as many of each are listed.
-const LISTED_MAX: usize = 500;
+pub(super) const LISTED_MAX: usize = 500;
 
 /// Returns a judgement as a page. Its timelines are read from the sources, again.
 pub(in crate::replaying) fn of_judgement(judgement: &Judgement) -> String {
@@ -147,6 +147,14 @@ pub(super) fn more(page: &mut Page, all: u64, listed: usize) {
     }
 }
 
+/// Says how many rows of a list come after the last one that is told; a document has all of them (REPORT-4).
+pub(super) fn rest(page: &mut Page, all: usize) {
+    let untold = all.saturating_sub(LISTED_MAX) as u64;
+    if untold > 0 {
+        page.raw("<p>").number(untold).raw(" more are not listed here; <code>--json</code> lists all.</p>\n");
+    }
+}
+
 /// Writes how an event is named, with a way to it where a timeline has it.
 pub(super) fn event(page: &mut Page, judgement: &Judgement, drawn: &Drawn, run: usize, sequence: u64) {
     let Some(judged) = judgement.runs.get(run) else { return };
@@ -164,7 +172,7 @@ fn runs(page: &mut Page, judgement: &Judgement, drawn: &Drawn) {
         page.raw("<p>Source ").number(index as u64 + 1).raw(": ").raw(source.kind.word()).raw(" <code>");
         page.path(&source.path).raw("</code>, ").count(source.runs, "run").raw(" judged</p>\n");
     }
-    more(page, judgement.sources.len() as u64, judgement.sources.len().min(LISTED_MAX));
+    rest(page, judgement.sources.len());
     page.raw("<div class=wide role=region tabindex=0 aria-label=\"What each run came to\">\n<table>\n<caption>What the rules came to in each run; those first in which one does not hold.</caption>\n<thead><tr><th scope=col>Run</th><th scope=col>Called</th><th scope=col class=n>Source</th><th scope=col>Opened</th><th scope=col class=n>Events</th><th scope=col class=n>Violated</th><th scope=col class=n>Unknowable</th><th scope=col class=n>Hold</th><th scope=col class=n>Not reached</th><th scope=col>Would have gone another way</th></tr></thead>\n<tbody>\n");
     let order = order(judgement);
     for &index in order.iter().take(RUNS_MAX) {
@@ -221,10 +229,7 @@ fn left_out(page: &mut Page, judgement: &Judgement) {
         page.raw("</td><td>").raw(word).raw("</td><td>").text(&what).raw("</td></tr>\n");
     }
     page.raw("</tbody>\n</table>\n");
-    let untold = judgement.left_out.len().saturating_sub(LISTED_MAX) as u64;
-    if untold > 0 {
-        page.raw("<p>").number(untold).raw(" more are not listed here; <code>--json</code> lists all.</p>\n");
-    }
+    rest(page, judgement.left_out.len());
     page.raw("</section>\n");
 }
 

@@ -100,6 +100,8 @@ fn read(run: &Wanted<'_>, last: &mut Last) -> Result<Vec<Envelope>, String> {
                 }
             }
         }
+        // Who opens a pipe again waits for ever.
+        Kind::Trace if !run.path.is_file() => return Err("it came through a pipe, which is read once".to_string()),
         Kind::Trace => {
             let file = File::open(run.path).map_err(|error| error.to_string())?;
             let mut wrong = None;

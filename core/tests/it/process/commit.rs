@@ -35,6 +35,7 @@ fn refused_commit_keeps_the_rules_the_facts_and_the_dropped_proposal() {
         .expect("the acceptance is refused");
     assert_eq!(refused.kind, "merge.intended");
     assert_eq!(refused.rules.0, ["floor/no-open-blocker"]);
+    assert_eq!(refused.messages.0, ["a blocking finding stands"]);
     assert!(refused.facts.iter().any(|fact| fact.contains("open_blockers")), "{:?}", refused.facts);
     let mut proposal = Decoder::new(&refused.proposal);
     let kinds: Vec<&str> = (0..proposal.array().expect("an array"))
@@ -44,6 +45,57 @@ fn refused_commit_keeps_the_rules_the_facts_and_the_dropped_proposal() {
         })
         .collect();
     assert_eq!(kinds, ["gate.decided", "stage.entered", "merge.intended"]);
+}
+
+/// A rule that cannot be judged says with its message what kept it from being judged.
+#[test]
+fn refusal_and_violation_tell_why_a_rule_could_not_be_judged() {
+    let rules = "loom rules 1\nset blind \"\"\nfact sum sum\n add run.opened: 1 / (event.cap_spawns - event.cap_spawns)\n\
+        rule seen on spawn.finished require facts.sum > 0 message \"the sum is good\"\n\
+        rule kept on paths.changed, gate.decided require facts.sum > 0 message \"the sum is good\"\n";
+    let mut world = World::open(rules, REVIEWED, &Opening::default());
+    let mut told = Vec::new();
+    for line in ["w: edit", "a: pass", "answer accept"] {
+        let input = world.input(line);
+        let checked = loom_core::step(&world.run, input).expect("it commits");
+        for event in checked.events() {
+            match Envelope::decode(&event.bytes).expect("what step writes decodes").body {
+                Event::Violation(body) => told.push(format!("{}: {}", body.rule, body.message)),
+                Event::Refused(body) => told.extend(body.messages.0),
+                _ => {}
+            }
+        }
+        world.play(line);
+    }
+    let why = "the sum is good (unknown: blind/sum (at event 0: division by zero))";
+    assert_eq!(
+        told,
+        [format!("blind/seen: {why}"), format!("blind/kept: {why}"), format!("blind/seen: {why}"), why.to_string()]
+    );
+}
+
+/// What was merged is what the final gate decided; who is asked again afterwards decides nothing anew.
+#[test]
+fn merge_names_the_decision_of_the_final_gate() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening::default());
+    world.play("w: edit\na: pass");
+    let mut decisions = Vec::new();
+    for line in ["answer accept", "merge: failed", "answer accept"] {
+        let input = world.input(line);
+        let checked = loom_core::step(&world.run, input).expect("it commits");
+        for event in checked.events() {
+            let event = Envelope::decode(&event.bytes).expect("what step writes decodes");
+            match event.body {
+                Event::GateDecided(body) => decisions.push((body.role, event.sequence)),
+                Event::MergeIntended(body) => decisions.push(("merge".into(), body.decision)),
+                _ => {}
+            }
+        }
+        world.play(line);
+    }
+    let roles: Vec<&str> = decisions.iter().map(|(role, _)| role.as_str()).collect();
+    assert_eq!(roles, ["final", "merge", "ask", "merge"]);
+    assert_eq!((decisions[1].1, decisions[3].1), (decisions[0].1, decisions[0].1));
 }
 
 #[test]

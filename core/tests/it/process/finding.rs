@@ -1,6 +1,6 @@
 //! Findings and verdicts: what words count as, and whose word counts.
 
-use super::script::{FLOOR, check, check_under};
+use super::script::{FLOOR, LENIENT, Opening, World, check, check_under};
 
 const REVIEWED: &str =
     "flow work: implement=spawn w | review=fanout a b | decide=gate final ->implement | end\nrole final on-blockers";
@@ -164,6 +164,26 @@ fn reviewer_that_edits_blocks_and_its_tree_is_not_taken_over() {
           gate.opened final: 1 blocking finding(s) stand [1]
         "#,
     );
+}
+
+/// The tree of a run is what its workers made of it, as far as they ended well.
+#[test]
+fn tree_is_taken_over_from_workers_that_ended_well() {
+    let moved = |script: &str| {
+        let mut world = World::open(LENIENT, REVIEWED, &Opening::default());
+        let mut before = Vec::new();
+        for line in script.lines() {
+            before = world.run.state.tree.clone();
+            world.play(line);
+        }
+        world.run.state.tree != before
+    };
+    for script in ["w: edit", "w: unparsable +edit"] {
+        assert!(moved(script), "{script}");
+    }
+    for script in ["w: failed +edit", "w: edit\na: pass +edit", "w: edit\na: failed +edit"] {
+        assert!(!moved(script), "{script}");
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 mod budget;
 mod commit;
+mod declined;
+mod effect;
 mod finding;
 mod gate;
 mod late;

@@ -140,6 +140,95 @@ fn retry_failed_names_spawns_that_are_under_way() {
 }
 
 #[test]
+fn retry_failed_gives_each_named_agent_one_more_attempt() {
+    check(
+        REVIEWED,
+        r#"
+        w: edit
+        recover retry-failed a b a
+        "#,
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered review, round 1
+          spawn.requested a attempt 1
+          spawn.requested b attempt 1
+        > recover retry-failed a b a
+          budget.settled worst case, 10 tokens
+          budget.settled worst case, 10 tokens
+          spawn.requested a attempt 2
+          spawn.requested b attempt 2
+        "#,
+    );
+}
+
+/// What the machinery raised in a stage is gone when the stage is done again; what was found in the work stands.
+#[test]
+fn stage_that_is_done_again_keeps_the_findings_of_agents() {
+    check(
+        REVIEWED,
+        r#"
+        w: edit
+        a: fail high@1
+        recover cancel-pending
+        answer accept
+        "#,
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered review, round 1
+          spawn.requested a attempt 1
+          spawn.requested b attempt 1
+        > a: fail high@1
+          finding.raised blocking by a (agent): logic
+          verdict.given a not passed (fail)
+        > recover cancel-pending
+          budget.settled worst case, 10 tokens
+          gate.opened ask: what was under way was cancelled [1]
+        > answer accept
+          gate.decided ask accepted by person
+          stage.entered review, round 1
+          spawn.requested a attempt 1, 1 to mend
+          spawn.requested b attempt 1, 1 to mend
+        "#,
+    );
+}
+
+#[test]
+fn revision_where_no_stage_says_whereto_does_the_stage_again() {
+    check(
+        "flow work: implement=spawn w | decide=gate final | end\nrole final human",
+        r#"
+        w: broken
+        answer revise
+        "#,
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: broken
+          budget.settled worst case, 10 tokens
+          finding.raised blocking by w (harness): spawn-failed
+          gate.opened ask: w broken after 1 attempt(s): no detail was given [1]
+        > answer revise
+          gate.decided ask revised by person
+          finding.resolved superseded
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        "#,
+    );
+}
+
+#[test]
 fn abandon_and_force_close_end_the_run_without_an_acceptance() {
     check(
         REVIEWED,

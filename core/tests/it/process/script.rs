@@ -21,6 +21,7 @@
 use super::text;
 use loom_core::answer::{Change, Claim, Found, Recipe, encode_delta};
 use loom_core::commit::{Blob, Checked};
+use loom_core::effect::Effect;
 use loom_core::event::Envelope;
 use loom_core::id::{Actor, Assurance, Stamp, StreamId};
 use loom_core::kind::*;
@@ -87,6 +88,8 @@ pub(crate) struct Opening {
 pub(crate) struct World {
     pub(crate) run: Run,
     pub(crate) transcript: String,
+    /// What the last commit asks the host to do.
+    pub(crate) effects: Vec<Effect>,
     recipes: BTreeMap<Vec<u8>, Recipe>,
     last: Option<Input>,
 }
@@ -97,6 +100,12 @@ impl World {
     }
 
     pub(crate) fn try_open(rules: &str, process: &str, opening: &Opening) -> Result<Self, String> {
+        let (terms, input) = Self::opening(rules, process, opening)?;
+        Self::opened(terms, input)
+    }
+
+    /// Returns terms, and the input that opens a run under them.
+    pub(crate) fn opening(rules: &str, process: &str, opening: &Opening) -> Result<(Arc<Terms>, Input), String> {
         let bundle = Blob::plain(&text::bundle(process).encode());
         let rules = Blob::plain(rules.trim_start().as_bytes());
         let terms = Terms::load(&bundle, std::slice::from_ref(&rules)).map_err(|error| error.to_string())?;
@@ -123,16 +132,25 @@ impl World {
             loom: "0.1.0".into(),
             checks: None,
         };
-        let terms = Arc::new(terms);
         let input = Input {
             stamp: Stamp { ms: 1_000, counter: 0 },
             actor: person(None),
             body: body.into(),
             blobs: vec![task, bundle, rules],
         };
+        Ok((Arc::new(terms), input))
+    }
+
+    pub(crate) fn opened(terms: Arc<Terms>, input: Input) -> Result<Self, String> {
         let opened = loom_core::open(terms.clone(), StreamId::of_run(b"test", b"open"), input)
             .map_err(|declined| declined.to_string())?;
-        let mut world = World { run: Run::new(terms), transcript: String::new(), recipes: BTreeMap::new(), last: None };
+        let mut world = World {
+            run: Run::new(terms),
+            transcript: String::new(),
+            effects: Vec::new(),
+            recipes: BTreeMap::new(),
+            last: None,
+        };
         world.tell("open", opened);
         Ok(world)
     }
@@ -178,6 +196,7 @@ impl World {
                 writeln!(self.transcript, "  {told}").expect("a string takes all");
             }
         }
+        self.effects = checked.effects().to_vec();
         self.run = checked.into_next();
     }
 
@@ -245,7 +264,8 @@ impl World {
             | Event::KeyAdded(_)
             | Event::KeyRetired(_)
             | Event::RulesArmed(_)
-            | Event::RulesRetired(_) => return None,
+            | Event::RulesRetired(_)
+            | Event::BlobsRedacted(_) => return None,
         };
         Some(format!("{name} {text}"))
     }

@@ -291,6 +291,25 @@ fn later_schema() -> &'static [KindSchema] {
 }
 
 #[test]
+fn list_that_was_not_recorded_yet_is_unknown() {
+    let mut kind = KINDS.iter().find(|kind| kind.name == "paths.changed").copied().expect("the kind exists");
+    let mut fields = kind.fields.to_vec();
+    fields.iter_mut().filter(|field| field.name == "paths").for_each(|field| field.since = 2);
+    kind.fields = Box::leak(fields.into_boxed_slice());
+    let detail = KINDS.iter().find(|kind| kind.name == "merge.finished").copied().expect("the kind exists");
+    let kinds: &[KindSchema] = Box::leak(Box::new([detail, kind]));
+    let bytes = event(12, paths(&["a"]));
+    check(
+        |expression| result_for("paths.changed", expression, &bytes, kinds),
+        r#"
+        event.paths.all(p, p == b"a") => unknown: event.paths (recorded since version 2 of its kind)
+        size(event.paths) == 1 => unknown: event.paths (recorded since version 2 of its kind)
+        event.how.all(h, h == "modified") => true
+        "#,
+    );
+}
+
+#[test]
 fn false_absorbs_in_and_true_in_or_then_unknown_goes_before_error() {
     let kinds = later_schema();
     let bytes = event(12, finding(Severity::Warn, None));

@@ -227,6 +227,17 @@ fn a_set_added_later_begins_there_and_the_others_keep_their_facts() {
 }
 
 #[test]
+fn items_of_a_list_are_found_in_any_order() {
+    let mut play = Play::new(rules(EVERY_TYPE.trim_start()));
+    play.feed(flow(&["security", "critic", "logic"]));
+    for (name, expected) in [("security", "true"), ("critic", "true"), ("logic", "true"), ("tests", "false")] {
+        let text = format!("has(facts.reviewers) && \"{name}\" in facts.reviewers");
+        let condition = play.rules.condition(&text).expect("it is well typed");
+        assert_eq!(play.rules.evaluate(&condition, &play.facts).to_string(), expected, "{name}");
+    }
+}
+
+#[test]
 fn copies_do_not_see_each_others_changes() {
     let mut play = fed();
     let copy = play.facts.clone();

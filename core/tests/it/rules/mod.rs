@@ -9,6 +9,7 @@ mod oracle;
 mod play;
 mod proof;
 mod property;
+mod sets;
 mod worked;
 
 use loom_core::id::{Actor, Assurance, Digest};

@@ -30,11 +30,13 @@ pub(super) enum By {
     Bytes,
     /// Computes every id, chain, count, tree, index and digest anew, and has no key of the store.
     Hashes,
+    /// The same with the store's key. What a witness has is out of reach.
+    Key,
 }
 
 pub(super) const TARGETS: [(Target, &str); 3] =
     [(Target::Store, "store"), (Target::Trace, "trace"), (Target::Receipt, "receipt")];
-pub(super) const BYS: [(By, &str); 2] = [(By::Bytes, "bytes"), (By::Hashes, "hashes")];
+pub(super) const BYS: [(By, &str); 3] = [(By::Bytes, "bytes"), (By::Hashes, "hashes"), (By::Key, "key")];
 /// The classes of what is done.
 pub(super) const CLASSES: [&str; 12] = [
     "byte",
@@ -186,7 +188,7 @@ fn store(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<Fo
         ("blob swap", _) => {
             let mut swapped = material.blobs.clone();
             let (at, other) = blobs_swapped(&mut swapped, dice)?;
-            if by == By::Hashes {
+            if by != By::Bytes {
                 swapped.insert(at, material.blobs.get(&at)?.clone());
                 renamed(&mut log, &at, &other);
                 log = relinked(commits(&log)?);
@@ -216,12 +218,18 @@ fn store(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<Fo
             let altered = Altered::new(&material.store, &log, &material.blobs, true).ok()?;
             *checkpoints.last_mut()? = checkpoint(&altered, STRANGER).ok()?;
         }
+        ("checkpoint swap", By::Key) => {
+            // The same, signed as the store signs. The witness keeps what it has.
+            log = rewritten(&log, "field", dice)?;
+            let altered = Altered::new(&material.store, &log, &material.blobs, true).ok()?;
+            checkpoints.push(checkpoint(&altered, PRESENT).ok()?);
+        }
         ("key swap", By::Bytes) => {
             let (from, to) = (public(PRESENT), public(STRANGER));
             renamed(&mut log, &Digest(from), &Digest(to));
         }
         (_, By::Bytes) => shuffled(&mut log, class, dice)?,
-        (_, By::Hashes) => log = rewritten(&log, class, dice)?,
+        (_, By::Hashes | By::Key) => log = rewritten(&log, class, dice)?,
     }
     Some(Found::Store { log, blobs, checkpoints })
 }
@@ -233,7 +241,8 @@ fn trace(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<Fo
     match (class, by) {
         ("byte", By::Bytes) => flipped(&mut bytes, dice)?,
         ("truncation", By::Bytes) => bytes.truncate(below(dice, bytes.len())),
-        ("key swap" | "checkpoint swap", _) => return None,
+        // Nothing of a trace is signed.
+        ("key swap" | "checkpoint swap", _) | (_, By::Key) => return None,
         ("blob swap", _) => {
             let blobs: Vec<usize> =
                 (0..parts.items.len()).filter(|at| matches!(parts.items[*at], Item::Blob(_))).collect();
@@ -273,8 +282,8 @@ fn trace(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<Fo
 fn receipt(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<Found> {
     let original = below(dice, material.receipts.len());
     let mut made = material.receipts.get(original)?.clone();
-    if by == By::Hashes {
-        let bytes = forged(material, class, &made, dice)?.write();
+    if by != By::Bytes {
+        let bytes = forged(material, by, class, &made, dice)?.write();
         return Some(Found::Receipt { original, bytes });
     }
     match class {
@@ -304,19 +313,20 @@ fn receipt(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<
     Some(Found::Receipt { original, bytes: made.write() })
 }
 
-/// A receipt of a history of the attacker's own. Where the class is a swapped key it is signed with that; else the
-/// signatures are those of the honest receipt.
-fn forged(material: &Material, class: &str, honest: &Receipt, dice: &mut Dice) -> Option<Receipt> {
+/// A receipt of a history of the attacker's own. Where the class is a swapped key it is signed with that; else with the
+/// store's by who has it, and for others the signatures are those of the honest receipt.
+fn forged(material: &Material, by: By, class: &str, honest: &Receipt, dice: &mut Dice) -> Option<Receipt> {
     let is_key = class == "key swap";
     let mut log = match class {
         "blob swap" => return None,
         "checkpoint swap" => rewritten(&material.log, "field", dice)?,
         _ => rewritten(&material.log, class, dice)?,
     };
-    if class == "checkpoint swap" {
+    let is_stranger = is_key || (class == "checkpoint swap" && by == By::Hashes);
+    if is_stranger && !is_key {
         log = rewritten(&log, "key swap", dice)?;
     }
-    let signer = if is_key || class == "checkpoint swap" { STRANGER } else { PRESENT };
+    let signer = if is_stranger { STRANGER } else { PRESENT };
     let altered = Altered::new(&material.store, &log, &material.blobs, true).ok()?;
     let (_, subject) = honest.events.iter().find(|(position, _)| *position == honest.subject)?;
     let subject = Envelope::decode(subject).ok()?;
@@ -326,7 +336,7 @@ fn forged(material: &Material, class: &str, honest: &Receipt, dice: &mut Dice) -
         About::Event | About::Gate => wanted,
     };
     let mut made = prove(&altered, wanted, honest.rules.clone(), None, public(signer), &sign(signer)).ok()?;
-    if signer == PRESENT {
+    if signer == PRESENT && by == By::Hashes {
         // The store's key is not the attacker's: what it signed is what there is.
         let (text, _) = made.checkpoint.split_once("\n\n")?;
         let (_, lines) = honest.checkpoint.split_once("\n\n")?;

@@ -60,7 +60,7 @@ fn store(
         Envelope::decode(bytes).map_err(|error| caught(1, law_of_event(&error)))?;
     }
     let altered =
-        Altered::new(&material.store, log, blobs, by == By::Hashes).map_err(|error| caught(2, law_of_store(&error)))?;
+        Altered::new(&material.store, log, blobs, by != By::Bytes).map_err(|error| caught(2, law_of_store(&error)))?;
     let report =
         verify(&altered, Options { threads: 1, blobs: true }).map_err(|error| caught(2, law_of_replay(&error)))?;
     if let Some(bad) = report.first_bad {

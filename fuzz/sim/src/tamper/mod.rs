@@ -1,4 +1,4 @@
-//! `loom-sim tamper` and `loom-sim agree`: history is altered by attackers of two strengths, and readers look at it.
+//! `loom-sim tamper` and `loom-sim agree`: history is altered by attackers of three strengths, and readers look at it.
 //!
 //! ```text
 //! made store, traces, receipts ─► attack: what, in which way, by whom ─► readers, level by level ─► a table

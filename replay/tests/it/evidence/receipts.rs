@@ -122,7 +122,10 @@ fn accepted() -> Vec<Case> {
     let check = find(&store, ended, |event| matches!(event, Event::CheckFinished(_)));
     let event = Subject { about: About::Event, stream: ended, sequence: check };
     case("an outcome", &made(&store, event, &[], 1), &key, 2);
-    case("the first event of a run", &made(&store, Subject { sequence: 0, ..event }, &[], 1), &key, 2);
+    case("an outcome, witnessed", &made(&store, event, &[], 1), &at, 4);
+    let first = made(&store, Subject { sequence: 0, ..event }, &[], 1);
+    case("the first event of a run", &first, &key, 2);
+    case("the first event of a run, witnessed: there is no effect", &first, &at, 3);
     let own = Subject { about: About::Event, stream: StreamId::STORE, sequence: 1 };
     case("an event of the store's own", &made(&store, own, &[], 1), &key, 2);
     let run = made(&store, whole_run(&store, begun), &[], 1);

@@ -2,9 +2,11 @@
 //!
 //! The match names every kind: a new kind stops the build here, where it must be thought of.
 
-use loom_core::id::Digest;
-use loom_core::kind::Event;
-use loom_core::process::Bundle;
+use crate::id::Digest;
+use crate::kind::Event;
+use crate::process::Bundle;
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// Returns the digests of the blobs that an event names (BLOB-4), in the order of its fields.
 pub fn named(event: &Event) -> Vec<Digest> {
@@ -18,6 +20,7 @@ pub fn named(event: &Event) -> Vec<Digest> {
         Event::RulesAdded(body) => vec![body.rules],
         Event::RulesArmed(body) => vec![body.rules],
         Event::RulesRetired(body) => vec![body.rules],
+        Event::BlobsRedacted(body) => vec![body.why],
         Event::RunCancelled(body) => body.reason.into_iter().collect(),
         Event::SpawnFinished(body) => {
             [body.prompt, body.output, body.answer, body.delta, body.transcript].into_iter().flatten().collect()
@@ -58,13 +61,13 @@ pub fn named(event: &Event) -> Vec<Digest> {
 }
 
 /// Returns the blobs of the terms that an event names, which every reader needs: bundle, rules, checks.
-pub(crate) fn terms(event: &Event) -> Vec<Digest> {
-    match event {
-        Event::RunOpened(body) => {
-            std::iter::once(body.bundle).chain(body.rules.iter().copied()).chain(body.checks).collect()
-        }
-        Event::RulesAdded(body) => vec![body.rules],
-        _ => Vec::new(),
+pub fn terms(event: &Event) -> Vec<Digest> {
+    if let Event::RunOpened(body) = event {
+        core::iter::once(body.bundle).chain(body.rules.iter().copied()).chain(body.checks).collect()
+    } else if let Event::RulesAdded(body) = event {
+        vec![body.rules]
+    } else {
+        Vec::new()
     }
 }
 
