@@ -65,7 +65,7 @@ pub(crate) fn join(
             }
             Told::Sign => ControlFlow::Continue(()),
         });
-        status::clear();
+        drop(status::clear());
         match (followed, failed) {
             (Err(_), _) | (_, Some(CliError::Store(_))) => return Ok(Joined::Orphaned),
             (Ok(()), Some(error)) => return Err(error),

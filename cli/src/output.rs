@@ -107,13 +107,13 @@ impl Output {
 
 /// Warns of something on stderr, without an output at hand.
 pub(crate) fn warn(words: &str) {
-    status::clear();
+    let _cleared = status::clear();
     let _deaf = writeln!(anstream::stderr(), "{WARN}warning:{WARN:#} {}", clean(words));
 }
 
 /// Says on stderr what may be worth doing.
 pub(crate) fn note(words: &str) {
-    status::clear();
+    let _cleared = status::clear();
     let _deaf = writeln!(anstream::stderr(), "{GOOD}note:{GOOD:#} {}", clean(words));
 }
 

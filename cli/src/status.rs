@@ -1,7 +1,7 @@
 //! The status line: what agents do just now, as the last line of a terminal. It is overwritten, and gone once nothing is
 //! under way; without a terminal there is none.
 //!
-//! Whoever else writes to stderr calls [`clear`] first.
+//! Whoever else writes to stderr calls [`clear`] first, and keeps what it returns until the lines are written.
 
 use crate::text::{clean, clip};
 use loom_core::event::Envelope;
@@ -27,12 +27,14 @@ fn shown() -> MutexGuard<'static, bool> {
     SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes the status line away, so that another line can be written.
-pub(crate) fn clear() {
-    if std::mem::take(&mut *shown()) {
+/// Takes the status line away, so that other lines can be written. None is shown before the guard is dropped.
+pub(crate) fn clear() -> MutexGuard<'static, bool> {
+    let mut is_shown = shown();
+    if std::mem::take(&mut *is_shown) {
         // Nobody looks on any more.
         let _closed = std::io::stderr().write_all(b"\r\x1b[2K");
     }
+    is_shown
 }
 
 /// Whether there is a terminal to show it on.
@@ -104,7 +106,7 @@ impl Status {
                 let (now, notes) = board.of(stream);
                 match notes.last() {
                     Some((id, live)) => show(line(store.as_ref(), stream, *id, live), &ended),
-                    None => clear(),
+                    None => drop(clear()),
                 }
                 board.wait(now, TICK);
             }
@@ -116,6 +118,17 @@ impl Status {
 impl Drop for Status {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-        clear();
+        drop(clear());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_shown_while_others_write() {
+        let _cleared = clear();
+        assert!(SHOWN.try_lock().is_err(), "whoever shows a line waits");
     }
 }

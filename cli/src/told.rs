@@ -48,14 +48,14 @@ impl Tale {
 
     /// Shows text of many lines, which is clean.
     pub(crate) fn block(&self, text: &str) {
-        status::clear();
+        let _cleared = status::clear();
         // Nobody reads the progress any more: the run goes on all the same.
         let _closed = anstream::stderr().lock().write_all(text.as_bytes());
     }
 
     /// Asks something; the line stays open.
     pub(crate) fn ask(&self, text: &str) -> Result<(), CliError> {
-        status::clear();
+        let _cleared = status::clear();
         let mut err = anstream::stderr().lock();
         write!(err, "{LOUD}{text}{LOUD:#}")?;
         Ok(err.flush()?)
@@ -179,7 +179,7 @@ impl Tale {
         }
         let seconds = self.began.elapsed().as_secs_f64();
         let text = clean(text);
-        status::clear();
+        let _cleared = status::clear();
         let mut err = anstream::stderr().lock();
         // Nobody reads the progress any more: the run goes on all the same.
         let _closed = writeln!(err, "{QUIET}{seconds:5.1}s{QUIET:#} {style}{text}{style:#}");
