@@ -8,7 +8,7 @@
 use crate::cbor::Encoder;
 use crate::commit::{Blob, Checked};
 use crate::effect;
-use crate::event::{Envelope, Recorded, View};
+use crate::event::{Envelope, Recorded, View, chain};
 use crate::fold::fold;
 use crate::id::{Actor, EventHasher, EventId, Stamp};
 use crate::kind::{Event, Refused, Violation};
@@ -43,7 +43,9 @@ pub(crate) struct Draft<'r> {
     before: &'r Run,
     stamp: Stamp,
     input: u64,
-    events: Vec<Envelope>,
+    is_answer: bool,
+    /// Canonical bytes of what was drafted, not chained yet (see [`chain`]).
+    events: Vec<Vec<u8>>,
     blobs: Vec<Blob>,
     mark: Option<Mark>,
     hasher: EventHasher,
@@ -58,18 +60,19 @@ struct Mark {
 
 impl<'r> Draft<'r> {
     /// Begins a commit with its input, which is folded and asked about at once.
-    pub(crate) fn begin(run: &'r Run, stamp: Stamp, actor: Actor, body: Event, blobs: Vec<Blob>) -> Self {
+    pub(crate) fn begin(run: &'r Run, input: &Envelope, blobs: Vec<Blob>) -> Self {
         let mut draft = Draft {
             run: run.clone(),
             before: run,
-            stamp,
-            input: run.state.next,
+            stamp: input.stamp,
+            input: input.sequence,
+            is_answer: matches!(input.body, Event::GateAnswered(_)),
             events: Vec::new(),
             blobs,
             mark: None,
             hasher: EventHasher::default(),
         };
-        draft.observe(actor, body);
+        draft.observe(input);
         draft
     }
 
@@ -85,32 +88,32 @@ impl<'r> Draft<'r> {
 
     /// Whether the input is a person's answer to a gate.
     pub(crate) fn is_answer(&self) -> bool {
-        self.events.first().is_some_and(|input| matches!(input.body, Event::GateAnswered(_)))
+        self.is_answer
     }
 
     /// Adds a record and returns its sequence.
     pub(crate) fn record(&mut self, body: impl Into<Event>) -> u64 {
         debug_assert!(self.mark.is_none(), "records come before decisions (COMMIT-1)");
-        self.observe(Actor::Kernel, body.into())
+        let envelope = self.derived(body.into());
+        self.observe(&envelope)
     }
 
     /// Adds a fact of the log. Rules may name it: then they give a violation, never a refusal (RULE-3).
-    fn observe(&mut self, actor: Actor, body: Event) -> u64 {
-        let envelope = self.envelope(actor, body);
+    fn observe(&mut self, envelope: &Envelope) -> u64 {
         let bytes = envelope.encode();
-        let rulings = self.judge(&bytes);
-        let (sequence, kind) = (envelope.sequence, envelope.body.schema().name);
-        self.push(envelope, &bytes);
+        let view = view(&bytes);
+        let rulings = self.judge(&view);
+        let sequence = self.fold(envelope, &view);
+        self.events.push(bytes);
         for ruling in rulings {
             let violation = Violation {
                 rule: clipped(&ruling.rule, 120),
                 message: clipped(&told(&ruling), 1000),
-                kind: kind.to_string(),
+                kind: envelope.body.schema().name.to_string(),
                 event: sequence,
             };
-            let envelope = self.envelope(Actor::Kernel, violation.into());
-            let bytes = envelope.encode();
-            self.push(envelope, &bytes);
+            let envelope = self.derived(violation.into());
+            self.push(&envelope, envelope.encode());
         }
         sequence
     }
@@ -119,14 +122,15 @@ impl<'r> Draft<'r> {
     ///
     /// Else everything decided in this commit is dropped, `refused` is recorded, and the refusal returned.
     pub(crate) fn decide(&mut self, body: impl Into<Event>) -> Result<u64, Refusal> {
-        let envelope = self.envelope(Actor::Kernel, body.into());
+        let envelope = self.derived(body.into());
         let bytes = envelope.encode();
-        let rulings: Vec<_> =
-            self.judge(&bytes).into_iter().filter(|ruling| ruling.severity == Severity::Error).collect();
+        let view = view(&bytes);
+        let mut rulings = self.judge(&view);
+        rulings.retain(|ruling| ruling.severity == Severity::Error);
         if rulings.is_empty() {
             self.mark();
-            let sequence = envelope.sequence;
-            self.push(envelope, &bytes);
+            let sequence = self.fold(&envelope, &view);
+            self.events.push(bytes);
             return Ok(sequence);
         }
         Err(self.refuse(&bytes, envelope.body.schema().name, &rulings))
@@ -134,12 +138,9 @@ impl<'r> Draft<'r> {
 
     /// Adds a decision that is never judged: asking a person, and closing a run as anything but accepted (COMMIT-5).
     pub(crate) fn enact(&mut self, body: impl Into<Event>) -> u64 {
-        let envelope = self.envelope(Actor::Kernel, body.into());
-        let bytes = envelope.encode();
+        let envelope = self.derived(body.into());
         self.mark();
-        let sequence = envelope.sequence;
-        self.push(envelope, &bytes);
-        sequence
+        self.push(&envelope, envelope.encode())
     }
 
     /// Adds a blob that a drafted event names.
@@ -153,43 +154,35 @@ impl<'r> Draft<'r> {
         let count = self.events.len() as u64;
         let mut previous = expected.last;
         let mut recorded = Vec::with_capacity(self.events.len());
-        for (index, envelope) in self.events.iter_mut().enumerate() {
-            envelope.previous = previous;
-            envelope.count = (index == 0).then_some(count);
-            let event = Recorded::of(envelope, &self.hasher);
-            previous = event.id;
-            recorded.push(event);
+        for (index, mut bytes) in self.events.into_iter().enumerate() {
+            chain(&mut bytes, previous, (index == 0).then_some(count));
+            previous = self.hasher.id(&bytes);
+            recorded.push(Recorded { id: previous, bytes });
         }
         self.run.state.last = previous;
         let effects = effect::follow(&self.before.state, &self.run.state);
         Checked::new(self.run.state.stream, expected, recorded, self.blobs, effects, self.run)
     }
 
-    fn envelope(&self, actor: Actor, body: Event) -> Envelope {
-        let sequence = self.run.state.next;
-        debug_assert_eq!(body.misfit(), None, "the kernel keeps its own bounds: {body:?}");
-        Envelope {
-            stream: self.run.state.stream,
-            sequence,
-            previous: EventId::default(),
-            stamp: self.stamp,
-            actor,
-            input: self.input,
-            count: (body.schema().class == Class::Input).then_some(1),
-            body,
-        }
+    fn derived(&self, body: Event) -> Envelope {
+        envelope(&self.run, self.input, self.stamp, Actor::Kernel, body)
     }
 
-    fn judge(&self, bytes: &[u8]) -> Vec<Judgement> {
-        let view = View::read(bytes).expect("the kernel's own encoding is canonical (CBOR-2)");
-        self.run.terms.rules().judge(&self.run.facts, &view)
+    fn judge(&self, view: &View<'_>) -> Vec<Judgement> {
+        self.run.terms.rules().judge(&self.run.facts, view)
     }
 
-    fn push(&mut self, envelope: Envelope, bytes: &[u8]) {
-        let view = View::read(bytes).expect("the kernel's own encoding is canonical (CBOR-2)");
-        self.run.terms.rules().fold(&mut self.run.facts, &view);
-        fold(&mut self.run.state, &envelope);
-        self.events.push(envelope);
+    /// Folds an event in and returns its sequence.
+    fn fold(&mut self, envelope: &Envelope, view: &View<'_>) -> u64 {
+        self.run.terms.rules().fold(&mut self.run.facts, view);
+        fold(&mut self.run.state, envelope);
+        envelope.sequence
+    }
+
+    fn push(&mut self, envelope: &Envelope, bytes: Vec<u8>) -> u64 {
+        let sequence = self.fold(envelope, &view(&bytes));
+        self.events.push(bytes);
+        sequence
     }
 
     fn mark(&mut self) {
@@ -199,17 +192,13 @@ impl<'r> Draft<'r> {
     fn refuse(&mut self, bytes: &[u8], kind: &'static str, rulings: &[Judgement]) -> Refusal {
         let Mark { events, blobs } =
             self.mark.take().unwrap_or(Mark { events: self.events.len(), blobs: self.blobs.len() });
-        let gate = self.gate_passed_since(events);
-        let until = self.events[events..gate.as_ref().map_or(events, |(after, _)| *after)]
-            .iter()
-            .map(|dropped| dropped.body.clone())
-            .collect();
-        let by_policy = self.events[events..]
-            .iter()
-            .any(|dropped| matches!(&dropped.body, Event::GateDecided(decided) if decided.by == DecidedBy::Policy));
+        let dropped: Vec<Event> = self.events[events..].iter().map(|bytes| decoded(bytes).body).collect();
+        let gate = self.gate_passed(&dropped);
+        let by_policy =
+            dropped.iter().any(|body| matches!(body, Event::GateDecided(decided) if decided.by == DecidedBy::Policy));
         let mut proposal = Encoder::default();
-        proposal.array(self.events.len() - events + 1);
-        self.events[events..].iter().for_each(|dropped| proposal.bytes(&dropped.encode()));
+        proposal.array(dropped.len() + 1);
+        self.events[events..].iter().for_each(|dropped| proposal.bytes(dropped));
         proposal.bytes(bytes);
         let proposal = proposal.finish();
         self.fall_back(events);
@@ -229,30 +218,56 @@ impl<'r> Draft<'r> {
             kind: kind.to_string(),
             proposal: if proposal.len() <= PROPOSAL_MAX { proposal } else { Vec::new() },
         });
-        Refusal { stage: gate.map_or_else(|| self.run.state.stage.clone(), |(_, stage)| stage), until, by_policy }
+        let (stage, until) = match gate {
+            Some((after, stage)) => (stage, dropped.into_iter().take(after).collect()),
+            None => (self.run.state.stage.clone(), Vec::new()),
+        };
+        Refusal { stage, until, by_policy }
     }
 
     /// Drops all events but the first ones; refusals are rare, so that the run is folded again rather than kept twice.
     fn fall_back(&mut self, events: usize) {
         self.run = self.before.clone();
         self.events.truncate(events);
-        for envelope in core::mem::take(&mut self.events) {
-            let bytes = envelope.encode();
-            self.push(envelope, &bytes);
+        for bytes in core::mem::take(&mut self.events) {
+            self.push(&decoded(&bytes), bytes);
         }
     }
 
-    /// Returns the last gate stage among the decisions after `mark`, and the place after its entering.
-    fn gate_passed_since(&self, mark: usize) -> Option<(usize, String)> {
+    /// Returns the last gate stage among dropped decisions, and the place after its entering.
+    fn gate_passed(&self, dropped: &[Event]) -> Option<(usize, String)> {
         let flow = self.run.terms.flow(&self.run.state)?;
         let is_gate = |name: &str| {
             flow.stages.iter().any(|stage| stage.name == name && matches!(stage.kind, StageKind::Gate { .. }))
         };
-        self.events.iter().enumerate().skip(mark).rev().find_map(|(index, dropped)| {
-            let Event::StageEntered(entered) = &dropped.body else { return None };
+        dropped.iter().enumerate().rev().find_map(|(index, body)| {
+            let Event::StageEntered(entered) = body else { return None };
             is_gate(&entered.stage).then(|| (index + 1, entered.stage.clone()))
         })
     }
+}
+
+/// Returns the next event of a run, not chained yet: it names no predecessor, and an input counts itself alone.
+pub(crate) fn envelope(run: &Run, input: u64, stamp: Stamp, actor: Actor, body: Event) -> Envelope {
+    debug_assert_eq!(body.misfit(), None, "the kernel keeps its own bounds: {body:?}");
+    Envelope {
+        stream: run.state.stream,
+        sequence: run.state.next,
+        previous: EventId::default(),
+        stamp,
+        actor,
+        input,
+        count: (body.schema().class == Class::Input).then_some(1),
+        body,
+    }
+}
+
+fn view(bytes: &[u8]) -> View<'_> {
+    View::read(bytes).expect("the kernel's own encoding is canonical (CBOR-2)")
+}
+
+fn decoded(bytes: &[u8]) -> Envelope {
+    Envelope::decode(bytes).expect("the kernel's own encoding is canonical (CBOR-2)")
 }
 
 /// Returns the rule's message, and what kept it from being judged where something did.

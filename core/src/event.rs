@@ -167,6 +167,28 @@ impl Recorded {
     }
 }
 
+/// Chains an event that was encoded as if it were the first of its stream and alone in its commit: writes its predecessor
+/// in, and for an input the number of its commit's events.
+pub(crate) fn chain(bytes: &mut Vec<u8>, previous: EventId, count: Option<u64>) {
+    // As in `glance`; then the sequence, the fourth key, and a byte string of 32.
+    let sequence = match bytes[22] {
+        0x18 => 2,
+        0x19 => 3,
+        0x1a => 5,
+        0x1b => 9,
+        _ => 1,
+    };
+    let at = 22 + sequence + 3;
+    bytes[at..at + 32].copy_from_slice(&previous.0);
+    if let Some(count) = count {
+        // The last value is a 1.
+        bytes.pop();
+        let mut encoder = Encoder::default();
+        encoder.uint(count);
+        bytes.extend(encoder.finish());
+    }
+}
+
 /// A lazy view of an event: the envelope read, the body's fields indexed once, values decoded when asked for.
 ///
 /// Reading checks that the whole is canonical and that the body's keys are those of the schema, none missing; it does
@@ -391,6 +413,28 @@ mod tests {
     use crate::id::Digest;
     use crate::kind::{RunClosed, TimerFired};
     use crate::word::Verdict;
+
+    #[test]
+    fn what_is_chained_is_what_is_encoded_with_its_place_known() {
+        for sequence in [0, 23, 24, 255, 256, 65_535, 65_536, 1 << 32, u64::MAX - 1] {
+            for count in [None, Some(1), Some(23), Some(24), Some(300)] {
+                let mut envelope = Envelope {
+                    stream: StreamId([7; 16]),
+                    sequence,
+                    previous: EventId::default(),
+                    stamp: Stamp { ms: 9, counter: 0 },
+                    actor: Actor::Host,
+                    input: sequence,
+                    count: count.map(|_| 1),
+                    body: TimerFired { subject: 3 }.into(),
+                };
+                let mut bytes = envelope.encode();
+                chain(&mut bytes, Digest([5; 32]), count);
+                (envelope.previous, envelope.count) = (Digest([5; 32]), count);
+                assert_eq!(bytes, envelope.encode(), "{sequence} {count:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_glance_and_a_sight_say_what_a_view_says() {

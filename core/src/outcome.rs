@@ -2,8 +2,7 @@
 //!
 //! Records come first and always; what is decided on them may be refused (COMMIT-1, COMMIT-3).
 
-use crate::answer::{Change, Claim, decode_delta, fingerprint};
-use crate::commit::Blob;
+use crate::answer::{Change, Claim, fingerprint};
 use crate::draft::clipped;
 use crate::id::Digest;
 use crate::kind::*;
@@ -15,7 +14,6 @@ use crate::wait;
 use crate::word::{
     CheckOutcome, ChosenBy, DecidedBy, GateOutcome, MergeOutcome, Origin, Resolution, Severity, SpawnOutcome, Verdict,
 };
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -23,12 +21,12 @@ use alloc::vec::Vec;
 /// Paths of one `paths.changed`.
 const PATHS_MAX: usize = 256;
 
-/// Content of the blobs that came with an input, by digest.
-pub(crate) type Contents = BTreeMap<Digest, Vec<u8>>;
-
-/// Returns the content of the blobs, by digest.
-pub(crate) fn contents(blobs: &[Blob]) -> Contents {
-    blobs.iter().filter_map(|blob| Some((blob.digest, Blob::content(&blob.bytes)?.to_vec()))).collect()
+/// What came with a spawn's outcome, read.
+pub(crate) struct Brought {
+    /// What the agent answered, where it ended well and the answer can be read.
+    pub(crate) claim: Option<Claim>,
+    /// The witnessed changes.
+    pub(crate) changes: Vec<Change>,
 }
 
 /// What a spawn's records say about how to go on.
@@ -47,24 +45,20 @@ enum Next {
 
 impl Driver<'_> {
     /// Derives what follows from a spawn's outcome.
-    pub(crate) fn spawn_finished(&mut self, body: &SpawnFinished, was: &Pending, contents: &Contents) {
+    pub(crate) fn spawn_finished(&mut self, body: &SpawnFinished, was: &Pending, brought: Brought) {
         let Asked::Spawn { agent, attempt, .. } = &was.what else { return };
         let (agent, attempt) = (agent.clone(), *attempt);
         self.settle_spawn(body, was);
-        if let Some(changes) = body.delta.and_then(|delta| contents.get(&delta)).and_then(|it| decode_delta(it).ok()) {
-            self.record_changes(body.spawn, &changes);
-        }
-        let next = self.record_outcome(body, &agent, attempt, contents);
+        self.record_changes(body.spawn, &brought.changes);
+        let next = self.record_outcome(body, &agent, attempt, brought.claim);
         let spawn = body.spawn;
         self.settle(|driver| driver.after_spawn(spawn, &agent, next));
     }
 
     /// A late outcome of a spawn that was given up: records only (EFFECT-3).
-    pub(crate) fn spawn_late(&mut self, body: &SpawnFinished, contents: &Contents) {
+    pub(crate) fn spawn_late(&mut self, body: &SpawnFinished, changes: &[Change]) {
         // The reserved worst case was settled when it was given up; that stands.
-        if let Some(changes) = body.delta.and_then(|delta| contents.get(&delta)).and_then(|it| decode_delta(it).ok()) {
-            self.record_changes(body.spawn, &changes);
-        }
+        self.record_changes(body.spawn, changes);
         if planted(8) && self.draft.state().closed.is_none() && self.draft.state().gate.is_none() {
             self.settle(Driver::after_wave);
         }
@@ -97,17 +91,14 @@ impl Driver<'_> {
         }
     }
 
-    fn record_outcome(&mut self, body: &SpawnFinished, agent: &str, attempt: u64, contents: &Contents) -> Next {
+    fn record_outcome(&mut self, body: &SpawnFinished, agent: &str, attempt: u64, claim: Option<Claim>) -> Next {
         let attempts_max = if planted(6) { u64::MAX } else { self.bundle().limits.attempts_max };
         let detail = body.detail.as_deref().unwrap_or("no detail was given");
         match body.outcome {
-            SpawnOutcome::Ok => {
-                let claim = body.answer.and_then(|it| contents.get(&it)).and_then(|it| Claim::decode(it).ok());
-                match claim {
-                    Some(claim) => self.record_claim(body, agent, attempt, claim),
-                    None => self.unusable(body, agent, attempt, "its answer is not of the canonical form"),
-                }
-            }
+            SpawnOutcome::Ok => match claim {
+                Some(claim) => self.record_claim(body, agent, attempt, claim),
+                None => self.unusable(body, agent, attempt, "its answer is not of the canonical form"),
+            },
             SpawnOutcome::Unparsable => self.unusable(body, agent, attempt, detail),
             SpawnOutcome::Failed | SpawnOutcome::TimedOut | SpawnOutcome::Cancelled if attempt < attempts_max => {
                 Next::Again { attempt: attempt + 1, repair: None }

@@ -5,12 +5,13 @@
 //! step(run, input)          -> Checked<Run>     every other one
 //! ```
 
-use crate::answer::decode_delta;
+use crate::answer::{Claim, decode_delta};
 use crate::commit::{Blob, Checked};
-use crate::draft::Draft;
+use crate::draft::{self, Draft};
+use crate::event::Envelope;
 use crate::id::{Actor, Assurance, Digest, Stamp, StreamId};
 use crate::kind::{Event, GateAnswered, RequestRefused, RunOpened, SpawnFinished, derived};
-use crate::outcome::{Contents, contents};
+use crate::outcome::Brought;
 use crate::planted::planted;
 use crate::process::Policy;
 use crate::run::{Run, Terms, TermsError};
@@ -65,7 +66,8 @@ pub fn open(terms: Arc<Terms>, stream: StreamId, input: Input) -> Result<Checked
     }
     let mut run = Run::new(terms);
     run.state.stream = stream;
-    let mut driver = Driver::new(Draft::begin(&run, input.stamp, input.actor, input.body, input.blobs));
+    let (input, blobs) = envelope(&run, input);
+    let mut driver = Driver::new(Draft::begin(&run, &input, blobs));
     driver.settle(Driver::set_out);
     Ok(driver.draft.finish())
 }
@@ -81,53 +83,58 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
     let request = request_of(&input.body);
     match (&input.actor, request) {
         (Actor::Person { descends: None, .. }, Some(_)) | (Actor::Host, None) => {}
-        (Actor::Person { descends: Some(_), .. }, Some(request)) => return Ok(refuse(run, &input, request)),
+        (Actor::Person { descends: Some(_), .. }, Some(request)) => {
+            let refused = refused(input.body.schema().name, request).into();
+            let (input, blobs) = envelope(run, Input { body: refused, blobs: Vec::new(), ..input });
+            return Ok(Draft::begin(run, &input, blobs).finish());
+        }
         (Actor::Kernel | Actor::Host, Some(_)) => return malformed("a request comes from a person"),
         (Actor::Kernel | Actor::Person { .. }, None) => return malformed("an observation comes from the host"),
     }
-    if request.is_some() && state.closed.is_some() {
+    let is_request = request.is_some();
+    let (input, blobs) = envelope(run, input);
+    let begin = |blobs: Vec<Blob>| Driver::new(Draft::begin(run, &input, blobs));
+    if is_request && state.closed.is_some() {
         // On record, `rules.added` means that the terms changed; those of a run that has ended do not.
         if matches!(input.body, Event::RulesAdded(_)) {
             return malformed("the run has ended; rules can be asked about it by replay");
         }
-        let mut driver = Driver::new(Draft::begin(run, input.stamp, input.actor, input.body, input.blobs));
+        let mut driver = begin(blobs);
         driver.decline("the run has ended");
         return Ok(driver.draft.finish());
     }
 
-    let actor = input.actor.clone();
-    let begin = |input: Input| Driver::new(Draft::begin(run, input.stamp, input.actor, input.body, input.blobs));
-
-    let driver = match input.body.clone() {
+    let actor = &input.actor;
+    let driver = match &input.body {
         Event::GateAnswered(body) => {
             if body.note.is_some() && notes_are_full(state) {
                 return malformed(format!("{NOTES_MAX} notes wait to be read; answer without one"));
             }
-            if let Some(flaw) = signature_flaw(&body, &actor) {
+            if let Some(flaw) = signature_flaw(body, actor) {
                 return malformed(flaw);
             }
-            let mut driver = begin(input);
-            driver.gate_answered(&body, &actor);
+            let mut driver = begin(blobs);
+            driver.gate_answered(body, actor);
             driver
         }
         Event::RunSteered(_) => {
             if notes_are_full(state) {
                 return malformed(format!("{NOTES_MAX} notes wait to be read; let the run read them first"));
             }
-            begin(input)
+            begin(blobs)
         }
         Event::RecoveryRequested(body) => {
-            let mut driver = begin(input);
-            driver.recover(&body, &actor);
+            let mut driver = begin(blobs);
+            driver.recover(body, actor);
             driver
         }
         Event::RiskAccepted(body) => {
-            let mut driver = begin(input);
-            driver.risk_accepted(&body, &actor);
+            let mut driver = begin(blobs);
+            driver.risk_accepted(body, actor);
             driver
         }
         Event::RulesAdded(body) => {
-            let Some(blob) = input.blobs.iter().find(|blob| blob.digest == body.rules) else {
+            let Some(blob) = blobs.iter().find(|blob| blob.digest == body.rules) else {
                 return malformed("the rule set's text did not come with the request");
             };
             if run.terms.rule_digests().contains(&blob.digest) || run.terms.rule_digests().len() >= 32 {
@@ -137,38 +144,31 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
             let mut wider = run.clone();
             wider.facts = wider.facts.extended(terms.rules());
             wider.terms = terms;
-            let mut driver = Driver::new(Draft::begin(&wider, input.stamp, input.actor, input.body, input.blobs));
+            let mut driver = Driver::new(Draft::begin(&wider, &input, blobs));
             driver.rules_added();
             return Ok(driver.draft.finish());
         }
         Event::RunPaused(_) => {
-            let mut driver = begin(input);
+            let mut driver = begin(blobs);
             if state.hold.is_some() {
                 driver.decline("the run is held already");
             }
             driver
         }
         Event::RunResumed(_) => {
-            let mut driver = begin(input);
+            let mut driver = begin(blobs);
             if state.hold.is_none() {
                 driver.decline("the run is not held");
             }
             driver
         }
         Event::RunCancelled(_) => {
-            let mut driver = begin(input);
-            driver.cancel(&actor);
+            let mut driver = begin(blobs);
+            driver.cancel(actor);
             driver
         }
         Event::SpawnFinished(body) => {
-            let contents = contents(&input.blobs);
-            let missing = [body.answer, body.delta].into_iter().flatten().find(|digest| !contents.contains_key(digest));
-            if let Some(missing) = missing {
-                return malformed(format!("blob {missing} did not come with the outcome that names it"));
-            }
-            if let Some(why) = delta_flaw(&body, &contents) {
-                return malformed(why);
-            }
+            let brought = brought(body, &blobs)?;
             match state.pending.get(&body.spawn) {
                 Some(was) => {
                     let taken = matches!(body.outcome, SpawnOutcome::Ok | SpawnOutcome::Unparsable)
@@ -181,14 +181,14 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
                         Asked::Spawn { .. } => return malformed("the outcome speaks of another agent or tree"),
                         Asked::Check { .. } | Asked::Merge { .. } => return malformed("the effect is not a spawn"),
                     }
-                    let mut driver = begin(input);
-                    driver.spawn_finished(&body, was, &contents);
+                    let mut driver = begin(blobs);
+                    driver.spawn_finished(body, was, brought);
                     driver
                 }
                 None => {
                     late(run, body.spawn)?;
-                    let mut driver = begin(input);
-                    driver.spawn_late(&body, &contents);
+                    let mut driver = begin(blobs);
+                    driver.spawn_late(body, &brought.changes);
                     driver
                 }
             }
@@ -200,13 +200,13 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
                     Asked::Check { .. } => return malformed("the outcome speaks of another check or tree"),
                     Asked::Spawn { .. } | Asked::Merge { .. } => return malformed("the effect is not a check"),
                 }
-                let mut driver = begin(input);
-                driver.check_finished(&body);
+                let mut driver = begin(blobs);
+                driver.check_finished(body);
                 driver
             }
             None => {
                 late(run, body.request)?;
-                begin(input)
+                begin(blobs)
             }
         },
         Event::MergeFinished(body) => {
@@ -215,8 +215,8 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
                 Some(Asked::Spawn { .. } | Asked::Check { .. }) => return malformed("the effect is not a merge"),
                 None => return Err(Declined::Duplicate(body.merge)),
             }
-            let mut driver = begin(input);
-            driver.merge_finished(&body);
+            let mut driver = begin(blobs);
+            driver.merge_finished(body);
             driver
         }
         Event::TimerFired(body) => {
@@ -226,7 +226,7 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
             if now_ms < due_ms {
                 return malformed(format!("the time of event {} is not up before {due_ms}", body.subject));
             }
-            let mut driver = begin(input);
+            let mut driver = begin(blobs);
             fire(&mut driver, run, body.subject);
             driver
         }
@@ -235,11 +235,11 @@ pub fn step(run: &Run, input: Input) -> Result<Checked<Run>, Declined> {
             if !matches!(was.what, Asked::Spawn { .. }) {
                 return malformed("only a spawn can be orphaned; other effects are done again or looked for");
             }
-            let mut driver = begin(input);
+            let mut driver = begin(blobs);
             driver.effect_lost(body.effect, was, "lost its driver");
             driver
         }
-        Event::RequestRefused(_) => begin(input),
+        Event::RequestRefused(_) => begin(blobs),
         Event::RunOpened(_) | Event::StoreCreated(_) => return malformed("the stream has begun already"),
         Event::KeyAdded(_) => return malformed("a run has no keys of the store"),
         Event::RulesArmed(_) | Event::RulesRetired(_) => return malformed("rules are armed in the store's stream"),
@@ -259,14 +259,29 @@ fn signature_flaw(body: &GateAnswered, actor: &Actor) -> Option<&'static str> {
     }
 }
 
-/// Returns why the witnessed changes cannot be recorded. Left out, they would hide what rules ask about.
-fn delta_flaw(body: &SpawnFinished, contents: &Contents) -> Option<String> {
-    let changes = match decode_delta(contents.get(&body.delta?)?) {
-        Ok(changes) => changes,
-        Err(error) => return Some(format!("the witnessed changes are not canonical: {error}")),
+/// Reads the blobs of a spawn's outcome that decide. Witnessed changes that cannot be recorded decline the outcome: left
+/// out, they would hide what rules ask about.
+fn brought(body: &SpawnFinished, blobs: &[Blob]) -> Result<Brought, Declined> {
+    let content = |digest: &Digest| {
+        let blob = blobs.iter().find(|blob| blob.digest == *digest)?;
+        Blob::content(&blob.bytes)
     };
-    let long = changes.iter().find(|change| change.path.len() > BYTES_MAX)?;
-    Some(format!("a path of {} bytes is longer than {BYTES_MAX}", long.path.len()))
+    let contents = |digest: Option<Digest>| {
+        let named = digest.map(|digest| content(&digest).ok_or(digest));
+        named
+            .transpose()
+            .or_else(|missing| malformed(format!("blob {missing} did not come with the outcome that names it")))
+    };
+    let (answer, delta) = (contents(body.answer)?, contents(body.delta)?);
+    let changes = match delta.map(decode_delta).transpose() {
+        Ok(changes) => changes.unwrap_or_default(),
+        Err(error) => return malformed(format!("the witnessed changes are not canonical: {error}")),
+    };
+    if let Some(long) = changes.iter().find(|change| change.path.len() > BYTES_MAX) {
+        return malformed(format!("a path of {} bytes is longer than {BYTES_MAX}", long.path.len()));
+    }
+    let is_read = body.outcome == SpawnOutcome::Ok;
+    Ok(Brought { claim: answer.filter(|_| is_read).and_then(|answer| Claim::decode(answer).ok()), changes })
 }
 
 fn notes_are_full(state: &State) -> bool {
@@ -329,13 +344,18 @@ fn request_of(body: &Event) -> Option<&[u8]> {
 }
 
 /// A request from somebody who may not make it stays on record as refused (COMMIT-6).
-fn refuse(run: &Run, input: &Input, request: &[u8]) -> Checked<Run> {
-    let refused = RequestRefused {
+fn refused(what: &str, request: &[u8]) -> RequestRefused {
+    RequestRefused {
         request: request.to_vec(),
-        what: input.body.schema().name.to_string(),
+        what: what.to_string(),
         reason: "whoever asks descends from a spawn of this run".to_string(),
-    };
-    Draft::begin(run, input.stamp, input.actor.clone(), refused.into(), Vec::new()).finish()
+    }
+}
+
+/// Returns an input as the run's next event, and the blobs that came with it.
+fn envelope(run: &Run, input: Input) -> (Envelope, Vec<Blob>) {
+    let Input { stamp, actor, body, blobs } = input;
+    (draft::envelope(run, run.state.next, stamp, actor, body), blobs)
 }
 
 fn check_bounds(input: &Input) -> Result<(), Declined> {
