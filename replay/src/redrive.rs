@@ -12,7 +12,7 @@ use loom_core::id::{Actor, Digest};
 use loom_core::kind::Event;
 use loom_core::run::{Run, Terms};
 use loom_core::step::{Input, named_blobs};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What came of feeding a run's inputs to core again.
@@ -93,14 +93,13 @@ pub fn redrive(records: &dyn Records) -> Result<Redriven, ReplayError> {
 fn drive(records: &dyn Records, redriver: &mut Redriver) -> Result<Redriven, ReplayError> {
     let mut run: Option<Run> = None;
     let (mut next, mut commits) = (0, 0);
-    let mut batch: Vec<Recorded> = Vec::new();
+    let mut batch = VecDeque::new();
     loop {
-        let commit = match take_commit(records, &mut batch, next)? {
-            Some(commit) => commit,
+        let (input, commit) = match take_commit(records, &mut batch, next)? {
+            Some(taken) => taken,
             None if next == 0 => return Err(ReplayError::NoRun(records.stream())),
             None => return Ok(Redriven::Same { commits, events: next }),
         };
-        let input = envelope(&commit[0], next)?;
         let unknowable = |missing| Ok(Redriven::Unknowable { sequence: next, missing });
         // The request that a descendant of a spawn made is not on record, only that it was refused: taken as it is.
         let is_refused_request =
@@ -157,17 +156,18 @@ fn drive(records: &dyn Records, redriver: &mut Redriver) -> Result<Redriven, Rep
     }
 }
 
-/// Takes the next commit's events; `None` at the end of the run.
+/// Takes the next commit's input and events, the input among them; `None` at the end of the run.
 fn take_commit(
     records: &dyn Records,
-    batch: &mut Vec<Recorded>,
+    batch: &mut VecDeque<Recorded>,
     next: u64,
-) -> Result<Option<Vec<Recorded>>, ReplayError> {
+) -> Result<Option<(Envelope, Vec<Recorded>)>, ReplayError> {
     if batch.is_empty() {
-        *batch = records.read(next, BATCH)?;
+        *batch = records.read(next, BATCH)?.into();
     }
-    let Some(first) = batch.first() else { return Ok(None) };
-    let count = usize::try_from(envelope(first, next)?.count.unwrap_or(1)).unwrap_or(usize::MAX);
+    let Some(first) = batch.front() else { return Ok(None) };
+    let input = envelope(first, next)?;
+    let count = usize::try_from(input.count.unwrap_or(1)).unwrap_or(usize::MAX);
     while batch.len() < count {
         let more = records.read(next + batch.len() as u64, BATCH)?;
         if more.is_empty() {
@@ -175,7 +175,7 @@ fn take_commit(
         }
         batch.extend(more);
     }
-    Ok(Some(batch.drain(..count.min(batch.len())).collect()))
+    Ok(Some((input, batch.drain(..count.min(batch.len())).collect())))
 }
 
 /// Returns a recorded input as it was given to core, with the blobs that are there, or the one that core reads and that is missing.

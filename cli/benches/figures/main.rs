@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench figures -- [--in FOLDER] [GROUP…]` measures some of them, and keeps the filled stores in a
 //! folder for the next time. The groups are `steps`, `long`, `many`, `stored`, `processes`, `verify`, `memory`, `spawns`,
-//! `folders`, `evidence`, `told`, `idle`, `judge` and `report`.
+//! `large-spawns`, `folders`, `evidence`, `told`, `idle`, `judge`, `redrive` and `report`.
 //!
 //! Nothing here is a test: machines are noisy, so a bar that is missed is printed, not asserted. The floor of an
 //! engine figure is the same commits (event and blob bytes) put into plain ascending redb tables with the same
