@@ -10,6 +10,7 @@ pub mod explore;
 pub mod law;
 pub mod process;
 pub mod shape;
+#[cfg(feature = "host")]
 pub mod simulate;
 pub mod tamper;
 pub mod walk;
