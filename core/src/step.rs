@@ -262,17 +262,15 @@ fn signature_flaw(body: &GateAnswered, actor: &Actor) -> Option<&'static str> {
 /// Reads the blobs of a spawn's outcome that decide. Witnessed changes that cannot be recorded decline the outcome: left
 /// out, they would hide what rules ask about.
 fn brought(body: &SpawnFinished, blobs: &[Blob]) -> Result<Brought, Declined> {
-    let content = |digest: &Digest| {
-        let blob = blobs.iter().find(|blob| blob.digest == *digest)?;
-        Blob::content(&blob.bytes)
+    let content = |digest: Option<Digest>| {
+        let Some(digest) = digest else { return Ok(None) };
+        let blob = blobs.iter().find(|blob| blob.digest == digest);
+        match blob.and_then(|blob| Blob::content(&blob.bytes)) {
+            Some(content) => Ok(Some(content)),
+            None => malformed(format!("blob {digest} did not come with the outcome that names it")),
+        }
     };
-    let contents = |digest: Option<Digest>| {
-        let named = digest.map(|digest| content(&digest).ok_or(digest));
-        named
-            .transpose()
-            .or_else(|missing| malformed(format!("blob {missing} did not come with the outcome that names it")))
-    };
-    let (answer, delta) = (contents(body.answer)?, contents(body.delta)?);
+    let (answer, delta) = (content(body.answer)?, content(body.delta)?);
     let changes = match delta.map(decode_delta).transpose() {
         Ok(changes) => changes.unwrap_or_default(),
         Err(error) => return malformed(format!("the witnessed changes are not canonical: {error}")),

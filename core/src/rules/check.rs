@@ -229,14 +229,7 @@ impl<'k> Checker<'k> {
     fn list(&mut self, items: &[Expr]) -> Result<Typed> {
         let (mut data, mut known) = (Vec::new(), None::<Known>);
         for item in items {
-            let literal = match &item.node {
-                Node::Bool(value) => CheckedTerm {
-                    term: Term::Const(Value::Bool(*value).owned()),
-                    known: Known::of(Scalar::Bool, 0),
-                    cost: 1,
-                },
-                _ => self.scalar(item)?,
-            };
+            let literal = self.scalar(item)?;
             let Term::Const(datum) = literal.term else {
                 return Err(RuleError::new(item.place, "a list holds literals only")
                     .hint("write the comparisons out: `x == a || x == b`"));

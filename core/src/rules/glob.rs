@@ -218,23 +218,16 @@ fn expand(pattern: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     while let Some(text) = open.pop() {
         let Some((start, end)) = innermost(&text)? else {
             done.push(text);
-            if done.len() + open.len() > ALTERNATIVES_MAX {
-                return Err(too_many());
-            }
             continue;
         };
         for choice in choices(&text[start + 1..end]) {
             open.push([&text[..start], choice, &text[end + 1..]].concat());
         }
         if done.len() + open.len() > ALTERNATIVES_MAX {
-            return Err(too_many());
+            return Err(format!("the pattern has more than {ALTERNATIVES_MAX} alternatives"));
         }
     }
     Ok(done)
-}
-
-fn too_many() -> String {
-    format!("the pattern has more than {ALTERNATIVES_MAX} alternatives")
 }
 
 /// Returns where the first pair of braces without braces inside begins and ends.

@@ -257,6 +257,25 @@ fn classifier_without_a_usable_answer_asks_and_is_tried_again() {
 }
 
 #[test]
+fn classifier_that_edits_chooses_nothing_and_a_person_is_asked() {
+    check(
+        "classifier c\nflow work: implement=spawn w | decide=gate final ->implement | end\nrole final human",
+        r#"
+        c: flow work +edit
+        "#,
+        r#"
+        > open
+          stage.entered classify, round 1
+          spawn.requested c attempt 1
+        > c: flow work +edit
+          paths.changed src/x
+          finding.raised blocking by c (harness): edited-read-only
+          gate.opened ask: c may not change the tree and did; its changes were not taken over [1]
+        "#,
+    );
+}
+
+#[test]
 fn rule_set_added_while_a_gate_waits_puts_the_question_anew() {
     check(
         REVIEWED,

@@ -190,14 +190,22 @@ impl World {
             }
         }
         writeln!(self.transcript, "> {line}").expect("a string takes all");
-        for event in checked.events() {
-            let event = Envelope::decode(&event.bytes).expect("what step writes decodes");
+        let before = self.run.state.head();
+        assert_eq!(checked.expected(), before, "a commit is appended where the run ends");
+        let (mut previous, mut count) = (before.last, Some(checked.events().len() as u64));
+        for recorded in checked.events() {
+            let event = Envelope::decode(&recorded.bytes).expect("what step writes decodes");
+            assert_eq!((event.previous, event.count), (previous, count.take()), "events are chained and counted");
+            previous = recorded.id;
             if let Some(told) = self.told(&event.body) {
                 writeln!(self.transcript, "  {told}").expect("a string takes all");
             }
         }
         self.effects = checked.effects().to_vec();
+        let head = checked.head();
+        assert_eq!((head.next, head.last), (before.next + checked.events().len() as u64, previous));
         self.run = checked.into_next();
+        assert_eq!(self.run.state.head(), head);
     }
 
     /// Returns an event in one line; `None` for what scripts need not hear of.

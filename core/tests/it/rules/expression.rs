@@ -444,6 +444,13 @@ fn glob_follows_segments() {
     for wrong in ["{a", "a}", "a\\", "[ab]", &"a".repeat(200), &"{a,b}".repeat(20)] {
         assert!(Glob::new(wrong.as_bytes()).is_err(), "{wrong}");
     }
+    let choices = |count: usize| format!("{{{}}}", vec!["x"; count].join(","));
+    for (pattern, refused) in
+        [(choices(32), false), (choices(33), true), ("{a,b}".repeat(5), false), ("{a,b}".repeat(6), true)]
+    {
+        let found = Glob::new(pattern.as_bytes()).err();
+        assert_eq!(found.as_deref(), refused.then_some("the pattern has more than 32 alternatives"), "{pattern}");
+    }
 }
 
 /// A matcher that backtracks would need about 2^60 steps here; this one reads each path once.

@@ -171,6 +171,33 @@ fn overflow_makes_a_fact_unknown_until_a_reset() {
     assert_eq!(play.take(), "");
 }
 
+/// A list that no Loom would write, as a damaged or made-up trace may have it, fills no register beyond its bound.
+#[test]
+fn a_register_takes_so_many_entries_and_no_more() {
+    let text = "loom rules 1\nset s \"\"\n\
+        fact paths last list of bytes\n add paths.changed: event.paths\n\
+        fact tokens sum by int\n add budget.settled: event.tokens by event.effect\n reset walked.back\n";
+    let mut play = Play::new(rules(text));
+    let named: Vec<String> = (0..=ENTRIES_MAX).map(|name| name.to_string()).collect();
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let holds = |play: &Play, text: &str| {
+        let condition = play.rules.condition(text).expect("it is well typed");
+        assert_eq!(play.rules.evaluate(&condition, &play.facts), Outcome::True, "{text}");
+    };
+    play.feed(paths(&named[1..]));
+    holds(&play, "size(facts.paths) == 4096");
+    play.feed(paths(&named));
+    assert_eq!(play.fact("paths"), "unknown: more than 4096 entries");
+    let settled = |effect| BudgetSettled { effect, ..settled(1) };
+    for effect in 0..ENTRIES_MAX as u64 {
+        play.feed(settled(effect));
+    }
+    play.feed(settled(7));
+    holds(&play, "size(facts.tokens) == 4096 && facts.tokens[7] == 2 && facts.tokens[4095] == 1");
+    play.feed(settled(ENTRIES_MAX as u64));
+    assert_eq!(play.fact("tokens"), "unknown: more than 4096 entries");
+}
+
 /// A schema in which `tokens` is recorded since version 2 only.
 fn later_schema() -> &'static [KindSchema] {
     let mut kinds: Vec<KindSchema> =

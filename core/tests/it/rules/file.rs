@@ -85,6 +85,12 @@ fn statements_are_checked() {
             "3:1: expected `fact` or `rule`, found `rules` (hint: what belongs to the line above is indented)",
         ),
         ("", "2:5: the set has neither facts nor rules"),
+        // A name has dashes between its parts and nothing else.
+        ("rule a+b on run.closed require true message \"m\"", "3:7: expected `on`, found `+`"),
+        ("rule a-\"b\" on run.closed require true message \"m\"", "3:7: expected `on`, found `-`"),
+        ("rule a -b on run.closed require true message \"m\"", "3:8: expected `on`, found `-`"),
+        ("rule a- b on run.closed require true message \"m\"", "3:7: expected `on`, found `-`"),
+        ("rule a-2-b on run.closed require size(event.reason) > 0 message \"m\"", "loads"),
     ];
     for (body, expected) in table {
         assert_eq!(errors(&file(body)), expected, "{body}");
@@ -125,12 +131,26 @@ fn a_loaded_set_tells_what_it_holds() {
     assert_eq!(rules[0].kinds, ["run.closed", "walked.back"]);
     assert_eq!(rules[0].expression, "size(facts.open)\n    == 0");
     assert_eq!((rules[0].severity, rules[0].origin.as_deref()), (RuleSeverity::Warn, Some("incident 7")));
+    assert_eq!(rules.iter().map(|rule| rule.severity.word()).collect::<Vec<_>>(), ["warn", "error", "error"]);
     assert_eq!(rules[0].place.line, 6);
     let fact = set.facts().next().expect("there is a fact");
     assert_eq!(
         (fact.name.as_str(), fact.ty.as_str(), &fact.kinds[..]),
         ("open", "set of int", &["finding.raised"][..])
     );
+}
+
+/// Names are compared with those of up to 64 letters.
+#[test]
+fn a_long_name_has_no_neighbour() {
+    let told = |known: usize, named: usize| {
+        let (known, named) = ("x".repeat(known), "x".repeat(named));
+        let error = errors(&file(&format!(
+            "fact {known} flag\n add run.opened\nrule r on run.closed require facts.{named} message \"m\""
+        )));
+        error.contains("did you mean `")
+    };
+    assert_eq!([told(64, 63), told(63, 64), told(65, 64), told(64, 65)], [true, true, false, false]);
 }
 
 #[test]

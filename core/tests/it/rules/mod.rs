@@ -2,6 +2,7 @@
 
 mod compare;
 mod conformance;
+mod cost;
 mod expression;
 mod fact;
 mod file;
