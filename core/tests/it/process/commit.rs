@@ -74,6 +74,16 @@ fn refusal_and_violation_tell_why_a_rule_could_not_be_judged() {
     );
 }
 
+/// An acceptance stands for the work as it was then: whoever sends it back voids it.
+#[test]
+fn approval_does_not_outlive_a_walk_back() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening::default());
+    world.play("w: edit\na: pass\nanswer accept\nmerge: failed");
+    assert!(world.run.state.approval.is_some(), "{}", world.transcript);
+    world.play("answer revise");
+    assert_eq!((world.run.state.approval.as_ref(), world.run.state.stage.as_str()), (None, "implement"));
+}
+
 /// What was merged is what the final gate decided; who is asked again afterwards decides nothing anew.
 #[test]
 fn merge_names_the_decision_of_the_final_gate() {

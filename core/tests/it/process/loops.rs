@@ -215,6 +215,17 @@ fn an_endpoint_that_says_now_again_and_again_is_asked_ever_more_seldom() {
 }
 
 #[test]
+fn who_waits_for_a_rate_limit_is_busy_but_while_the_run_is_held() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening::default());
+    world.play("w: limited");
+    assert!(world.run.state.is_busy() && world.run.state.pending.is_empty());
+    world.play("pause");
+    assert!(!world.run.state.is_busy());
+    world.play("resume");
+    assert!(world.run.state.is_busy());
+}
+
+#[test]
 fn a_spawn_that_is_turned_away_is_none_of_the_cap() {
     let mut world = World::open(LENIENT, REVIEWED, &Opening { spawns: Some(3), ..Opening::default() });
     for _ in 0..7 {

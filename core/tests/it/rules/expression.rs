@@ -98,6 +98,12 @@ fn other_scalars_compare_too() {
 }
 
 #[test]
+fn what_cannot_be_seen_is_printed_as_an_escape() {
+    let printed = canonical("event.agent == 'a\\n\\u0001\\\\\\x7f\\'é'").expect("it is well formed");
+    assert_eq!(printed, r#"event.agent == "a\n\u0001\\\u007f'é""#);
+}
+
+#[test]
 fn relations_bind_as_in_cel() {
     check(
         on_finding,
@@ -264,6 +270,8 @@ fn wrong_types_are_refused_with_place_and_hint() {
         glob(event.agent, "[a]") => 6:20: character classes are not supported; write alternatives as {a,b}
         has(event) => 6:6: `has` asks for a field or a fact (hint: write `has(event.NAME)`, `has(facts.NAME)` or `has(facts.NAME[KEY])`)
         event == 1 => 6:2: `event` is not a variable here (hint: name a field: `event.NAME`)
+        facts == 1 => 6:2: `facts` is not a variable here (hint: name a fact: `facts.NAME`)
+        absent == "x" => 6:2: `absent` is not a variable here (hint: did you mean `facts.absent`?)
         event.round = 2 => 6:14: `=` is not an operator (hint: equality is `==`)
         event.round == 1.5 => 6:17: there are no floats in rules (hint: count in a smaller unit)
         event.round == 1u => 6:17: `1u` is not an integer of 64 bits (hint: integers are decimal or 0x hex)

@@ -194,6 +194,11 @@ fn a_register_takes_so_many_entries_and_no_more() {
     }
     play.feed(settled(7));
     holds(&play, "size(facts.tokens) == 4096 && facts.tokens[7] == 2 && facts.tokens[4095] == 1");
+    let mut encoder = Encoder::default();
+    play.facts.encode(&mut encoder);
+    let bytes = encoder.finish();
+    let again = Facts::decode(&play.rules, &mut Decoder::new(&bytes)).expect("a full register is read");
+    assert_eq!(again, play.facts);
     play.feed(settled(ENTRIES_MAX as u64));
     assert_eq!(play.fact("tokens"), "unknown: more than 4096 entries");
 }

@@ -126,6 +126,7 @@ fn a_loaded_set_tells_what_it_holds() {
          rule idle on run.closed require size(facts.open) <= 4096 message \"m\"\n",
     ));
     assert_eq!((set.name(), set.about()), ("s", "about"));
+    assert!(set.text().starts_with("loom rules 1\nset s") && set.text().ends_with("<= 4096 message \"m\"\n"));
     let rules: Vec<_> = set.rules().collect();
     assert_eq!(rules[0].name, "no-open-2");
     assert_eq!(rules[0].kinds, ["run.closed", "walked.back"]);
