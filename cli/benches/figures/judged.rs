@@ -106,8 +106,8 @@ pub(crate) fn figures(folder: &Path) -> Figures {
         (best, judgement)
     };
     let (judge_ms, judgement) = timed(&rules, false);
-    let anonymous_mb = anonymous();
     let (verified_ms, _) = timed(&rules, true);
+    let anonymous_mb = anonymous();
     let (many_rules_ms, _) = timed(&self::rules(10), false);
     let (cold_ms, read_ms) = cold(folder, &rules);
     let events = judgement.totals().events.max(1) as f64;

@@ -337,7 +337,7 @@ fn judge(stores: &Stores, table: &mut Table) {
     let name = "judge with every chain checked, 2 threads / BLAKE3 of each event on 1";
     let (judged, hashed) = (format!("{:.0} ms", figures.verified_ms), format!("{:.0} ms", figures.hash_ms));
     table.row(name, judged, hashed, figures.verified_ms / figures.hash_ms, 2.2);
-    let name = "anonymous memory of judging";
+    let name = "anonymous memory of judging with and without every chain checked";
     table.row(name, format!("{:.0} MB", figures.anonymous_mb), "-".into(), figures.anonymous_mb, 128.0);
 }
 
