@@ -1,6 +1,7 @@
 //! Rounds: trying again, walking back, escalating, and when a person is asked instead.
 
 use super::script::{FLOOR, LENIENT, Opening, World, check, check_under};
+use loom_core::state::Asked;
 
 const REVIEWED: &str =
     "flow work: implement=spawn w | review=fanout a b | decide=gate final ->implement | end\nrole final on-blockers";
@@ -212,6 +213,50 @@ fn waits_for_a_rate_limit_without_a_time_double_until_a_person_would_have_been_a
 fn an_endpoint_that_says_now_again_and_again_is_asked_ever_more_seldom() {
     let mut world = World::open(LENIENT, REVIEWED, &Opening { time_ms: Some(1 << 40), ..Opening::default() });
     assert_eq!(waits_s(&mut world, "w: limited 0", 9), [0, 1, 2, 4, 8, 16, 32, 60, 60]);
+}
+
+#[test]
+fn a_stage_of_checks_waits_for_all_of_them() {
+    check(
+        "flow work: implement=spawn w | check=step t u ->implement | decide=gate final ->implement | end\nrole final on-blockers",
+        r#"
+        w: edit
+        t: fail
+        u: pass
+        "#,
+        r#"
+        > open
+          flow.chosen work by default, checks t u
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered check, round 1
+          check.requested t
+          check.requested u
+        > t: fail
+          finding.raised blocking by t (check): check-failed
+        > u: pass
+          walked.back to implement, by itself
+          finding.resolved superseded
+          stage.entered implement, round 2
+          spawn.requested w attempt 1, 1 to mend
+        "#,
+    );
+}
+
+#[test]
+fn what_is_asked_for_has_the_round_of_its_phase() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening::default());
+    let mut rounds = Vec::new();
+    for script in ["", "w: edit", "a: fail high@1\nb: pass\nanswer revise", "w: edit"] {
+        world.play(script);
+        rounds.extend(world.run.state.pending.values().map(|pending| match &pending.what {
+            Asked::Spawn { agent, round, .. } => format!("{agent} {round}"),
+            other => panic!("{other:?}"),
+        }));
+    }
+    assert_eq!(rounds, ["w 1", "a 1", "b 1", "w 2", "a 2"]);
 }
 
 #[test]
