@@ -1596,9 +1596,11 @@ def tokens_of(text):
             out.append(("bytes", raw, column, at) if "b" in prefix else ("string", raw.decode("utf-8"), column, at))
         elif groups["int"]:
             digits = groups["int"]
-            if len(digits) > 1 and digits[0] == "0" and digits[1] not in "xX":
-                raise flawed("a number that begins with 0")
-            out.append(("int", int(digits, 0), column, at))
+            hexadecimal = digits[:2] in ("0x", "0X")
+            digits = digits[2:] if hexadecimal else digits.lstrip("0") or "0"
+            if len(digits) > 100:
+                raise flawed("a number beyond 64 bits")
+            out.append(("int", int(digits, 16 if hexadecimal else 10), column, at))
         elif groups["word"]:
             out.append(("word", groups["word"], column, at))
         elif groups["sign"]:
@@ -1614,11 +1616,29 @@ MACROS = ("all", "exists", "exists_one")
 METHODS = ("startsWith", "endsWith", "contains")
 
 
+class Node(tuple):
+    """An expression: its sort, then its parts. It is one higher than the highest of its parts (RULE-7)."""
+
+    def __new__(cls, *parts):
+        below, open_ = 0, [parts]
+        while open_:
+            for part in open_.pop():
+                if isinstance(part, Node):
+                    below = max(below, part.height)
+                elif isinstance(part, (list, tuple)):
+                    open_.append(part)
+        if below >= 64:
+            raise Refused("RULE-7", "nested deeper than 64")
+        made = super().__new__(cls, parts)
+        made.height = below + 1
+        return made
+
+
 class Parser:
-    """The grammar of rules.md. An expression is a tuple: its sort, then its parts."""
+    """The grammar of rules.md."""
 
     def __init__(self, text):
-        self.tokens, self.at, self.depth = tokens_of(text), 0, 0
+        self.source, self.tokens, self.at, self.depth = text, tokens_of(text), 0, 0
 
     def peek(self, ahead=0):
         return self.tokens[min(self.at + ahead, len(self.tokens) - 1)]
@@ -1661,9 +1681,9 @@ class Parser:
         end = start + len(value)
         while self.is_("-") and self.peek()[3] == end and self.peek(1)[3] == end + 1 and self.peek(1)[0] in ("word", "int"):
             self.next()
-            part = self.next()
-            name += f"-{part[1]}"
-            end = part[3] + len(str(part[1]))
+            start = self.next()[3]
+            end = re.compile(r"[A-Za-z0-9_]+").match(self.source, start).end()
+            name += "-" + self.source[start:end]
         return name
 
     def kinds(self):
@@ -1690,7 +1710,7 @@ class Parser:
         if self.got("?"):
             then = self.chain("||", self.conjunction)
             self.take(":")
-            condition = ("if", condition, then, self.expr())
+            condition = Node("if", condition, then, self.expr())
         self.depth -= 1
         return condition
 
@@ -1701,13 +1721,13 @@ class Parser:
         parts = [inner()]
         while self.got(sign):
             parts.append(inner())
-        return parts[0] if len(parts) == 1 else (sign, *parts)
+        return parts[0] if len(parts) == 1 else Node(sign, *parts)
 
     def left(self, signs, inner):
         value = inner()
         while self.is_(*signs):
             sign = self.next()[1]
-            value = ("binary", sign, value, inner())
+            value = Node("binary", sign, value, inner())
         return value
 
     def relation(self):
@@ -1725,13 +1745,14 @@ class Parser:
             if self.is_("-") and self.peek(1)[0] == "int":
                 break
             signs.append(self.next()[1])
-            if len(signs) > 64:
-                raise Refused("RULE-7", "nested deeper than 64")
         value = self.member()
         for sign in reversed(signs):
-            if sign == "-" and value == ("literal", "int", INT_MIN):
-                raise flawed("the negation of the smallest integer")
-            value = ("unary", sign, value)
+            if sign == "-" and value[:2] == ("literal", "int"):
+                if value[2] == INT_MIN:
+                    raise flawed("the negation of the smallest integer")
+                value = Node("literal", "int", -value[2])
+            else:
+                value = Node("unary", sign, value)
         return value
 
     def arguments(self, close):
@@ -1747,21 +1768,17 @@ class Parser:
 
     def member(self):
         value = self.primary()
-        depth = 0
         while True:
-            depth += 1
-            if depth > 64:
-                raise Refused("RULE-7", "nested deeper than 64")
             if self.got("."):
                 name = self.word()
                 if self.got("("):
-                    value = ("call", name, [value, *self.arguments(")")], True)
+                    value = Node("call", name, [value, *self.arguments(")")], True)
                 else:
-                    value = ("field", value, name)
+                    value = Node("field", value, name)
             elif self.got("["):
                 inner = self.expr()
                 self.take("]")
-                value = ("index", value, inner)
+                value = Node("index", value, inner)
             else:
                 return value
 
@@ -1771,31 +1788,31 @@ class Parser:
             number = self.next()[1]
             if -number < INT_MIN:
                 raise flawed("a number beyond 64 bits")
-            return "literal", "int", -number
+            return Node("literal", "int", -number)
         if kind == "int":
             self.next()
             if value > INT_MAX:
                 raise flawed("a number beyond 64 bits")
-            return "literal", "int", value
+            return Node("literal", "int", value)
         if kind in ("string", "bytes"):
             self.next()
-            return "literal", kind, value
+            return Node("literal", kind, value)
         if self.got("true"):
-            return "literal", "bool", True
+            return Node("literal", "bool", True)
         if self.got("false"):
-            return "literal", "bool", False
+            return Node("literal", "bool", False)
         if self.got("("):
             value = self.expr()
             self.take(")")
             return value
         if self.got("["):
-            return ("list", *self.arguments("]"))
+            return Node("list", *self.arguments("]"))
         name = self.word()
         if name in RESERVED:
             raise flawed(f"{name} is no value")
         if self.got("("):
-            return "call", name, self.arguments(")"), False
-        return "name", name
+            return Node("call", name, self.arguments(")"), False)
+        return Node("name", name)
 
 
 def is_list(kind):
@@ -2002,7 +2019,10 @@ class Check:
                     raise flawed(f"no kind of this rule has a field {inner[2]}")
             elif inner[0] in ("field", "index"):
                 kind = self.of(inner, seen | {inner}, names)
-                if isinstance(kind, tuple) and kind[0] in ("set", "keyed"):
+                is_never_absent = kind[0] in ("set", "keyed") if isinstance(kind, tuple) else False
+                if inner[0] == "field" and inner[1] == ("name", "facts") and inner[2] in self.facts:
+                    is_never_absent = is_never_absent or self.facts[inner[2]].sort in ("counter", "sum", "flag")
+                if is_never_absent:
                     raise flawed("`has` asks for what may be absent")
             else:
                 raise flawed("`has` asks for a field, a fact or a key")
@@ -2066,31 +2086,43 @@ def alternatives(pattern):
     return [pattern]
 
 
+# `**/`: whole segments with something in them.
+SEGMENTS = rb"(?:[^/]+/)*"
+
+
 def glob(pattern):
     """A compiled pattern."""
     raw = pattern.encode() if isinstance(pattern, str) else pattern
     rows = []
     for one in alternatives(raw):
-        out, at = b"", 0
+        out, at, parts = b"", 0, 0
         while at < len(one):
             c = one[at : at + 1]
-            if one[at : at + 2] == b"**":
-                if one[at + 2 : at + 3] == b"/" and (at == 0 or one[at - 1 : at] == b"/"):
-                    out, at = out + rb"(?:[^/]*/)*", at + 3
+            parts += 1
+            if c == b"*":
+                stars = len(one) - at - len(one[at:].lstrip(b"*"))
+                begins = at == 0 or one[at - 1 : at] == b"/"
+                at += stars
+                if stars > 1 and begins and one[at : at + 1] == b"/":
+                    at += 1
+                    if not out.endswith(SEGMENTS):
+                        out, parts = out + SEGMENTS, parts + 1
+                    else:
+                        parts -= 1
                 else:
-                    out, at = out + b".*", at + 2
-            elif c == b"*":
-                out, at = out + b"[^/]*", at + 1
+                    out += b".*" if stars > 1 else b"[^/]*"
             elif c == b"?":
                 out, at = out + b"[^/]", at + 1
-            elif c == b"[":
-                raise flawed("`[` in a pattern")
+            elif c in (b"[", b"]"):
+                raise flawed("a bracket in a pattern")
             elif c == b"\\":
                 if at + 1 >= len(one):
                     raise flawed("a pattern that ends in `\\`")
                 out, at = out + re.escape(one[at + 1 : at + 2]), at + 2
             else:
                 out, at = out + re.escape(c), at + 1
+        if parts > 126:
+            raise flawed("a pattern of more than 126 parts")
         rows.append(b"(?:" + out + b")")
     return re.compile(b"|".join(rows), re.DOTALL)
 
