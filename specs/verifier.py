@@ -1825,6 +1825,9 @@ class Check:
     def __init__(self, facts, kind, others=()):
         self.facts, self.kind = facts, NAMES.get(kind) if kind else None
         self.elsewhere = {name for other in others for name in NAMES[other].by_name}
+        self.kinds = sorted(others) or [kind]
+        # The vocabulary of each variable of a macro, where it has one.
+        self.bound = {}
 
     def event_type(self, name):
         """Type, whether it may be absent; None where this kind lacks the field."""
@@ -1838,30 +1841,35 @@ class Check:
         return (("list", field.type) if field.many else field.type), field.optional and not field.many
 
     def words(self, node):
-        """The closed vocabulary of a value, where it has one."""
-        if node[0] == "field" and node[1] == ("name", "event"):
+        """The closed vocabulary of a value or of a collection's items (of a keyed fact, its keys), where it has one."""
+        sort = node[0]
+        if sort == "literal":
+            return [node[2]] if node[1] == "string" else None
+        if sort == "list":
+            return self.either(node[1:])
+        if sort == "if":
+            value = self.fixed(node[1])
+            return self.either(node[2:]) if value is None else self.words(node[2] if value else node[3])
+        if sort == "name":
+            return self.bound.get(node[1])
+        if sort == "field" and node[1] == ("name", "event"):
             if node[2] == "actor_class":
                 return CLASSES
             if node[2] == "kind":
-                return sorted(NAMES)
+                return self.kinds
             field = self.kind.by_name.get(node[2]) if self.kind else None
             return field.words if field and node[2] not in ENVELOPE else None
-        if node[0] in ("field", "index"):
-            inner = node[1] if node[0] == "index" else node
+        if sort in ("field", "index"):
+            inner = node[1] if sort == "index" else node
             if inner[0] == "field" and inner[1] == ("name", "facts") and inner[2] in self.facts:
-                return self.facts[inner[2]].words
-        if node[0] == "if":
-            return self.words(node[2]) or self.words(node[3])
+                fact = self.facts[inner[2]]
+                return fact.key_words if sort == "field" and fact.key is not None else fact.words
         return None
 
-    def literals(self, node):
-        if node[0] == "literal":
-            return [node[2]]
-        if node[0] == "list":
-            return [one for part in node[1:] for one in self.literals(part)]
-        if node[0] == "if":
-            return self.literals(node[2]) + self.literals(node[3])
-        return []
+    def either(self, nodes):
+        """Of values that are one or the other; a list without items has no say."""
+        words = [self.words(one) for one in nodes if one != ("list",)]
+        return sorted({word for one in words for word in one}) if words and None not in words else None
 
     def fixed(self, node):
         """True or false where that is certain from the kind alone."""
@@ -1924,6 +1932,7 @@ class Check:
             if not (isinstance(holder, tuple) and holder[0] == "keyed"):
                 raise flawed("only a keyed fact has keys")
             self.expect(self.of(node[2], seen, names), holder[1])
+            self.vocabulary(node[2], node[1])
             if holder[3] == "last" and node not in seen:
                 raise flawed("what may be absent is read behind a guard")
             return holder[2]
@@ -1978,12 +1987,11 @@ class Check:
             return fact.read_type
         raise flawed("only event and facts have fields")
 
-    def vocabulary(self, left, right):
-        for value, against in ((left, right), (right, left)):
-            words = self.words(value)
-            for one in self.literals(against) if words is not None else ():
-                if one not in words:
-                    raise Refused("RULE-6", f"{one!r} is not a word of its vocabulary")
+    def vocabulary(self, literal, value):
+        """RULE-6: a literal that stands beside a value of a closed vocabulary is a word of it."""
+        words = self.words(value)
+        if words is not None and literal[:2] == ("literal", "string") and literal[2] not in words:
+            raise Refused("RULE-6", f"{literal[2]!r} is not a word of its vocabulary")
 
     def binary(self, node, seen, names):
         _, sign, left, right = node
@@ -1993,13 +2001,19 @@ class Check:
                 raise flawed("`in` asks a list, set or keyed fact")
             if b[1] is not None:
                 self.expect(a, b[1])
-            self.vocabulary(left, right)
+            if right[0] != "list":
+                self.vocabulary(left, right)
+            elif left[:2] != ("literal", "string"):
+                for literal in right[1:]:
+                    self.vocabulary(literal, left)
             return "bool"
         if sign in ("==", "!="):
             if isinstance(a, tuple) and not is_list(a):
                 raise flawed("sets are not compared")
             self.expect(a, b)
-            self.vocabulary(left, right)
+            for literal, value in ((left, right), (right, left)):
+                if not isinstance(a, tuple) and value[:2] != ("literal", "string"):
+                    self.vocabulary(literal, value)
             return "bool"
         if sign in ("<", "<=", ">", ">="):
             if isinstance(a, tuple) or isinstance(b, tuple):
@@ -2044,6 +2058,7 @@ class Check:
                 raise flawed("a macro goes through a list, set or keyed fact with something in it")
             if holder[0] == "keyed":
                 seen = seen | {("index", given[0], given[1])}
+            self.bound[given[1][1]] = self.words(given[0])
             self.expect(self.of(given[2], seen, {**names, given[1][1]: holder[1]}), "bool")
             return "bool"
         if name == "glob" and not method and len(given) == 2:
@@ -2349,7 +2364,8 @@ class Fact:
 
     def __init__(self, name, index, sort, type, many, key, clauses):
         self.name, self.index, self.sort, self.type, self.many, self.key = name, index, sort, type, many, key
-        self.clauses, self.words = clauses, None
+        # The closed vocabularies of its values, or items, and of its keys.
+        self.clauses, self.words, self.key_words = clauses, None, None
         if key is not None:
             self.read_type = ("keyed", key, "int" if sort in ("counter", "sum") else type, sort)
         elif sort == "set":
@@ -2471,19 +2487,25 @@ class RuleSet:
             if key not in SCALARS:
                 raise flawed(f"there is no type {key}")
         fact = Fact(name, len(self.facts), sort, type, many, key, [])
-        words = []
+        words, key_words = [], []
         while parser.is_("add", "remove", "reset"):
             if parser.peek()[2] == 0:
                 raise flawed("a clause is indented")
             clause = self.clause(fact, parser.next()[1])
             fact.clauses.append(clause)
-            if clause.verb == "add" and fact.type == "string":
+            if clause.verb == "add":
                 for kind in clause.kinds:
-                    words.append(Check(self.facts, kind).words(clause.node) if clause.node else None)
+                    check = Check(self.facts, kind, clause.kinds)
+                    if clause.node is not None and clause.node != ("list",):
+                        words.append(check.words(clause.node))
+                    if clause.key_node is not None:
+                        key_words.append(check.words(clause.key_node))
         if not fact.clauses:
             raise flawed("a fact without a clause")
-        if words and all(one is not None for one in words):
-            fact.words = [word for one in words for word in one]
+        if fact.type == "string" and words and None not in words:
+            fact.words = sorted({word for one in words for word in one})
+        if fact.key == "string" and key_words and None not in key_words:
+            fact.key_words = sorted({word for one in key_words for word in one})
         self.facts[name] = fact
         for clause in fact.clauses:
             for kind in clause.kinds:
@@ -2520,7 +2542,7 @@ class RuleSet:
                 check.expect(check.of(key, seen), fact.key)
         build = lambda node: compiled(node, self.facts) if node is not None else None
         clause = Clause(verb, kinds, build(value), build(key), build(condition))
-        clause.node = value
+        clause.node, clause.key_node = value, key
         return clause
 
     def rule(self):
