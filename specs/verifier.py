@@ -1772,7 +1772,7 @@ class Parser:
             if self.got("."):
                 name = self.word()
                 if self.got("("):
-                    value = Node("call", name, [value, *self.arguments(")")], True)
+                    value = Node("call", name, (value, *self.arguments(")")), True)
                 else:
                     value = Node("field", value, name)
             elif self.got("["):
@@ -1811,7 +1811,7 @@ class Parser:
         if name in RESERVED:
             raise flawed(f"{name} is no value")
         if self.got("("):
-            return Node("call", name, self.arguments(")"), False)
+            return Node("call", name, tuple(self.arguments(")")), False)
         return Node("name", name)
 
 
@@ -1879,8 +1879,13 @@ class Check:
         if sort == "call" and node[1] == "has" and len(node[2]) == 1:
             inner = node[2][0]
             if inner[0] == "field" and inner[1] == ("name", "event") and self.kind is not None:
-                if self.event_type(inner[2]) is None and inner[2] in self.elsewhere:
-                    return False
+                found = self.event_type(inner[2])
+                if found is None:
+                    return False if inner[2] in self.elsewhere else None
+                return None if found[1] else True
+        elif sort == "if":
+            value = self.fixed(node[1])
+            return None if value is None else self.fixed(node[2] if value else node[3])
         elif sort == "unary" and node[1] == "!":
             value = self.fixed(node[2])
             return None if value is None else not value
@@ -1892,6 +1897,20 @@ class Check:
             if all(one is not None for one in values):
                 return not absorbing
         return None
+
+    def living(self, node):
+        """The expression without what is dead code for this kind (RULE-5)."""
+        value, sort = self.fixed(node), node[0]
+        if value is not None:
+            return Node("literal", "bool", value)
+        if sort in ("&&", "||"):
+            parts = [self.living(one) for one in node[1:] if self.fixed(one) is None]
+            return parts[0] if len(parts) == 1 else Node(sort, *parts)
+        if sort == "if" and self.fixed(node[1]) is not None:
+            return self.living(node[2] if self.fixed(node[1]) else node[3])
+        if sort == "call":
+            return Node(sort, node[1], tuple(self.living(one) for one in node[2]), node[3])
+        return Node(*(self.living(one) if isinstance(one, Node) else one for one in node))
 
     def proves(self, node, truth):
         """What is present where `node` gives `truth`."""
@@ -1954,6 +1973,8 @@ class Check:
                 other = self.of(node[3], seen | self.proves(node[1], False), names)
             if then is not None and other is not None:
                 self.expect(then, other)
+                if isinstance(then, tuple) and not is_list(then):
+                    raise flawed("sets and keyed facts are not chosen among")
             return other if then is None else then
         if sort == "unary":
             wanted = "bool" if node[1] == "!" else "int"
@@ -2355,8 +2376,9 @@ def compiled_macro(node, facts):
 
 
 class Clause:
-    def __init__(self, verb, kinds, value, key, condition):
-        self.verb, self.kinds, self.value, self.key, self.condition = verb, kinds, value, key, condition
+    def __init__(self, verb, kinds):
+        # By kind: value, key and condition, where there are.
+        self.verb, self.kinds, self.parts = verb, kinds, {}
 
 
 class Fact:
@@ -2421,9 +2443,10 @@ class Fact:
 class Rule:
     def __init__(self, name, kinds, node, severity, message):
         self.name, self.kinds, self.node, self.severity, self.message = name, kinds, node, severity, message
+        self.runs = {}
 
     def test(self, fields, facts):
-        return self.run(fields, facts, {})
+        return self.runs[fields.event.kind.name](fields, facts, {})
 
 
 SCALARS = ("int", "bool", "string", "bytes")
@@ -2524,12 +2547,11 @@ class RuleSet:
             raise flawed(f"{verb} of {fact.name} needs a key, or has one too many")
         if fact.sort == "last" and verb == "remove" and fact.key is None:
             raise flawed("a last value is not removed, but reset")
+        clause = Clause(verb, kinds)
         for kind in kinds:
             check, seen = Check(self.facts, kind, kinds), frozenset()
             if condition is not None:
                 check.expect(check.of(condition), "bool")
-                if check.fixed(condition) is False:
-                    continue
                 seen = frozenset(check.proves(condition, True))
             if value is not None:
                 found = check.of(value, seen)
@@ -2540,8 +2562,7 @@ class RuleSet:
                     check.expect(found, ("list", fact.type))
             if key is not None:
                 check.expect(check.of(key, seen), fact.key)
-        build = lambda node: compiled(node, self.facts) if node is not None else None
-        clause = Clause(verb, kinds, build(value), build(key), build(condition))
+            clause.parts[kind] = [one and compiled(check.living(one), self.facts) for one in (value, key, condition)]
         clause.node, clause.key_node = value, key
         return clause
 
@@ -2562,11 +2583,11 @@ class RuleSet:
             given[word] = parser.word() if word == "severity" else parser.text()
         if "message" not in given or given.get("severity", "error") not in ("error", "warn"):
             raise flawed("a rule has a message, and is an error or warns")
+        rule = Rule(name, kinds, node, given.get("severity", "error"), given["message"])
         for kind in kinds:
             check = Check(self.facts, kind, kinds)
             check.expect(check.of(node), "bool")
-        rule = Rule(name, kinds, node, given.get("severity", "error"), given["message"])
-        rule.run = compiled(node, self.facts)
+            rule.runs[kind] = compiled(check.living(node), self.facts)
         self.rules.append(rule)
 
     def start(self):
@@ -2576,11 +2597,12 @@ class RuleSet:
         """RULE-4: every clause reads the facts as they were before the event."""
         changes = []
         for fact, clause in self.folds.get(fields.event.kind.name, ()):
-            given = True if clause.condition is None else clause.condition(fields, facts, {})
+            value, key, condition = clause.parts[fields.event.kind.name]
+            given = True if condition is None else condition(fields, facts, {})
             if given is False:
                 continue
-            value = clause.value(fields, facts, {}) if clause.value else None
-            key = clause.key(fields, facts, {}) if clause.key else None
+            value = value(fields, facts, {}) if value else None
+            key = key(fields, facts, {}) if key else None
             if isinstance(value, list):
                 value = list(value)
             elif isinstance(value, set):

@@ -8,17 +8,21 @@ use super::material::{Material, ORIGIN};
 use super::{Arguments, dice};
 use loom_core::event::{Envelope, Recorded};
 use loom_core::id::{Digest, EventHasher, StreamId, hex};
+use loom_core::rules::{RuleSet, Rules};
+use loom_replay::corpus::Filter;
 use loom_replay::evidence::{
     Checkpoint, EvidenceError, History, Pins, Receipt, Witnessed, check_store, verify as check,
 };
-use loom_replay::{Options, Records, ReplayError, trace, verify, verify_run};
+use loom_replay::{Options, Records, ReplayError, judge, trace, verify, verify_run};
 use loom_store::conformance::sample::Dice;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc;
 
 /// Cases whose answers differ, as many as are shown.
@@ -140,16 +144,24 @@ fn theirs(answer: &Value) -> Answer {
         None => match (&answer["level"], &answer["id"]) {
             (Value::Number(level), _) => Ok(level.to_string()),
             (_, Value::String(id)) => Ok(id.clone()),
-            _ => Ok(String::new()),
+            _ => Ok(answer["verdicts"]
+                .as_array()
+                .map(|verdicts| verdicts.iter().map(verdict).collect())
+                .unwrap_or_default()),
         },
     }
+}
+
+fn verdict(told: &Value) -> String {
+    let first = told["sequence"].as_u64().map(|sequence| format!(" at {sequence}")).unwrap_or_default();
+    format!("{} {}{first}; ", told["rule"].as_str().unwrap_or_default(), told["result"].as_str().unwrap_or_default())
 }
 
 /// Makes a case, with what Loom's readers say of it; `None` where the attack does not apply.
 fn case(material: &Material, number: u64, dice: &mut Dice) -> Option<(&'static str, Value, Answer)> {
     let by = BYS[dice.below(2) as usize].0;
     let class = CLASSES[dice.below(CLASSES.len() as u64) as usize];
-    match number % 6 {
+    match number % 7 {
         0 => event(material, dice),
         1 => stream(material, by, class, dice),
         2 => {
@@ -159,7 +171,8 @@ fn case(material: &Material, number: u64, dice: &mut Dice) -> Option<(&'static s
         }
         3 => receipt(material, by, class, dice),
         4 => checkpoint(material, dice),
-        _ => log(material, by, class, dice),
+        5 => log(material, by, class, dice),
+        _ => rules(material, dice),
     }
 }
 
@@ -279,4 +292,23 @@ fn log(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<(&'s
     };
     let ours = seen();
     Some(("log", json!({"origin": hex(&ORIGIN), "events": hexes(&log), "checkpoints": checkpoints}), ours))
+}
+
+/// A rule set that nobody wrote, asked about a whole run.
+fn rules(material: &Material, dice: &mut Dice) -> Option<(&'static str, Value, Answer)> {
+    let text = super::invent::rules(dice);
+    let at = dice.below(material.runs.len() as u64) as usize;
+    let case = json!({"judged": [text], "trace": hex(material.traces.get(at)?)});
+    let Ok(rules) = RuleSet::load(&text).and_then(|set| Rules::new(vec![Arc::new(set)]).map_err(|error| vec![error]))
+    else {
+        return Some(("rules", case, Err("RULE-5".to_string())));
+    };
+    let options = judge::Options { threads: 1, verify: true, filter: Filter::default() };
+    let judged = judge::judge_store(Path::new("store"), &material.store, &rules, &options).ok()?;
+    let run = judged.runs.iter().find(|run| run.stream == material.runs[at])?;
+    let told = judged.rules.iter().zip(&run.tallies).map(|(rule, tally)| {
+        let first = tally.first.map(|sequence| format!(" at {sequence}")).unwrap_or_default();
+        format!("{} {}{first}; ", rule.name, tally.verdict().word())
+    });
+    Some(("rules", case, Ok(told.collect())))
 }

@@ -12,6 +12,7 @@ mod altered;
 mod attack;
 mod detect;
 mod file;
+mod invent;
 mod material;
 mod relink;
 mod table;
