@@ -33,6 +33,7 @@ mod modelless;
 mod models;
 mod museum;
 mod odd_places;
+mod options;
 mod pty;
 mod reading;
 mod recovery;
