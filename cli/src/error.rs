@@ -311,6 +311,8 @@ pub(crate) enum CliError {
     NoSchema {
         /// The text.
         text: String,
+        /// The name that is nearest.
+        near: Option<String>,
     },
     /// There is no such command.
     #[error("there is no command `{text}`")]
@@ -531,7 +533,10 @@ impl CliError {
             }
             CliError::Interrupted { .. } => Some("`loom resume` goes on".to_string()),
             CliError::NoPage { .. } => Some("`loom explain` lists what is explained".to_string()),
-            CliError::NoSchema { .. } => Some("`loom schema` lists them".to_string()),
+            CliError::NoSchema { near, .. } => {
+                let near = near.as_ref().map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+                Some(format!("{near}`loom schema` lists them"))
+            }
             CliError::NoCommand { .. } => Some("`loom --help` lists the commands".to_string()),
             CliError::NotConfirmed => {
                 Some("`loom reset --dry-run` shows what would be done, `--yes` confirms it".to_string())
