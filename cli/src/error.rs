@@ -232,6 +232,14 @@ pub(crate) enum CliError {
         /// Why.
         reason: String,
     },
+    /// Who drives already does it otherwise than was asked.
+    #[error("another process drives, and {what}; nothing was asked of it")]
+    DrivenOtherwise {
+        /// What it has, and what was asked.
+        what: String,
+        /// Its id, where it says so.
+        process: Option<u32>,
+    },
     /// A device, pipe, link or folder stands where a file would be written.
     #[error("{} is no regular file and is not replaced", .path.display())]
     NotAFile {
@@ -550,6 +558,10 @@ impl CliError {
             }
             CliError::TreesGone { run, .. } => {
                 Some(format!("`loom log {run} --kind paths.changed` names the paths that changed"))
+            }
+            CliError::DrivenOtherwise { process, .. } => {
+                let who = process.map_or("it".to_string(), |process| format!("process {process}"));
+                Some(format!("ask for what it has, or end {who} and ask again"))
             }
             CliError::NotASpawn { .. } => Some("`loom log --kind spawn` lists them".to_string()),
             CliError::NotOneRun { .. } => Some("name one with --run and 4 or more of its first digits".to_string()),
