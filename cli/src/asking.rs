@@ -8,6 +8,7 @@ use crate::driving::{Absent, Thinker, drive_on};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify::{self, told};
+use crate::manner::agree_to;
 use crate::output::{BAD, GOOD, Output};
 use crate::project;
 use crate::text::clean;
@@ -74,6 +75,7 @@ impl Asking<'_> {
         let id = request_id();
         let (sequence, store) = match project::ask_holder(&folder) {
             Some(holder) => {
+                agree_to(&holder, thinker, &ask, &folder)?;
                 let sequence = match holder.ask(stream, &id, &ask) {
                     Ok(sequence) => sequence,
                     Err(AskError::Refused(reason)) => return Err(CliError::Refused { reason }),

@@ -90,6 +90,7 @@ impl Code {
             CliError::OfSpawn { .. } => 28,
             CliError::NotArmed { .. } => 29,
             CliError::NotRedacted { .. } => 30,
+            CliError::DrivenOtherwise { .. } => 31,
             CliError::Event { .. } => 40,
             CliError::Unrecorded { .. } => 41,
             CliError::NotABackup { .. } => 42,

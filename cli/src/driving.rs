@@ -14,22 +14,26 @@ use crate::told::Tale;
 use crate::trouble::drive;
 use loom_core::commit::Blob;
 use loom_core::event::Envelope;
-use loom_core::id::{Actor, StreamId, hex};
+use loom_core::id::{Actor, StreamId, digest, hex};
 use loom_core::kind::Event;
 use loom_core::state::Gate;
 use loom_core::word::Answer;
+use loom_host::driver::Named;
 use loom_host::environment::Environment;
 use loom_host::request::{Ask, Request};
 use loom_host::session::{Keepers, Session, request_id};
 use loom_host::settings::{FenceSettings, Given, Settings, Value};
 use loom_providers::{NoProvider, Provider, Script, Scripted, demo};
 use loom_store::{RedbStore, RunState, Store, StoreError};
-use loom_tools::{Guard, Watch};
+use loom_tools::Guard;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Context of digests of model scripts.
+const SCRIPT_CONTEXT: &str = "loom 2026-11 model script v1";
 
 /// Who thinks.
 #[derive(Debug, clap::Args)]
@@ -92,19 +96,24 @@ pub(crate) fn keepers(fence: &FenceSettings, environment: &Environment) -> Keepe
     Keepers { guard: std::env::current_exe().map_or(Guard::None, Guard::Path), fence, leave }
 }
 
+/// The name of no fence.
+pub(crate) const OPEN: &str = "none";
+
 /// Says what programs of a run are kept in, and why in nothing better. Who asked for no fence is told nothing.
 pub(crate) fn tell_fence(session: &Session, quiet: bool) {
     let choice = session.fence();
-    if choice.fence.watch() == Watch::Plain && choice.why.is_none() {
-        return;
+    if choice.fence.name() != OPEN || choice.why.is_some() {
+        tell_fence_of(choice.fence.name(), choice.why.as_deref(), quiet);
     }
-    let because = choice.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    match choice.fence.watch() {
+}
+
+/// As [`tell_fence`], of a fence by its name.
+pub(crate) fn tell_fence_of(fence: &str, why: Option<&str>, quiet: bool) {
+    let because = why.map(|why| format!(": {}", clean(why))).unwrap_or_default();
+    match fence {
         _ if quiet => {}
-        Watch::Plain => warn(&format!("there is no fence around agents and checks{because}")),
-        Watch::Stage | Watch::Namespace => {
-            note(&format!("agents and checks run in the fence {}{because}", choice.fence.name()));
-        }
+        OPEN => warn(&format!("there is no fence around agents and checks{because}")),
+        fence => note(&format!("agents and checks run in the fence {}{because}", clean(fence))),
     }
 }
 
@@ -117,6 +126,18 @@ impl Thinker {
             value: Value::List(vec![name]),
         });
         provider.into_iter().chain(self.kept.given()).collect()
+    }
+
+    /// Returns who is named here to think.
+    pub(crate) fn named(&self) -> Result<Named, CliError> {
+        let script = self.script.as_deref().map(text_of).transpose()?;
+        let script = script.map(|text| digest(SCRIPT_CONTEXT, &[text.as_bytes()]));
+        Ok(Named { provider: self.provider.clone(), model: self.model.clone(), script })
+    }
+
+    /// Returns what is said here of a fence.
+    pub(crate) fn fence(&self) -> Option<&str> {
+        self.kept.fence.as_deref()
     }
 
     /// Returns who was chosen to think; for a task of one's own nothing stands in.
@@ -152,12 +173,15 @@ impl Thinker {
     }
 }
 
+/// Returns the text of a file.
+fn text_of(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path).map_err(|source| CliError::File { doing: "read", path: path.to_path_buf(), source })
+}
+
 fn scripted(path: &Path) -> Result<Arc<dyn Provider>, CliError> {
-    let file = |doing, source| CliError::File { doing, path: path.to_path_buf(), source };
-    let text = std::fs::read_to_string(path).map_err(|source| file("read", source))?;
-    let script = Script::parse(&text).map_err(|error| {
+    let script = Script::parse(&text_of(path)?).map_err(|error| {
         let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-        file("read the model script in", source)
+        CliError::File { doing: "read the model script in", path: path.to_path_buf(), source }
     })?;
     Ok(Arc::new(Scripted::new(script)))
 }
@@ -200,7 +224,7 @@ pub(crate) fn drive_on(
     let (Who { provider, is_nobody }, fence) = thinker.provider(store_folder, &environment, absent)?;
     let session = Session::reopen(&environment, store_folder, provider, keepers(&fence, &environment));
     let mut session = session.map_err(|error| CliError::of_host(error, store_folder))?;
-    let _listening = project::listen(&session, &environment, output);
+    let _listening = project::listen(&session, thinker.named()?, &environment, output);
     let store = session.engine().store().clone();
     for (stream, why) in session.engine().set_aside() {
         output.warn(&set_aside(stream, why));

@@ -232,6 +232,14 @@ pub(crate) enum CliError {
         /// Why.
         reason: String,
     },
+    /// Who drives already does it otherwise than was asked.
+    #[error("another process drives, and {what}; nothing was asked of it")]
+    DrivenOtherwise {
+        /// What it has, and what was asked.
+        what: String,
+        /// Its id, where it says so.
+        process: Option<u32>,
+    },
     /// A device, pipe, link or folder stands where a file would be written.
     #[error("{} is no regular file and is not replaced", .path.display())]
     NotAFile {
@@ -311,6 +319,8 @@ pub(crate) enum CliError {
     NoSchema {
         /// The text.
         text: String,
+        /// The name that is nearest.
+        near: Option<String>,
     },
     /// There is no such command.
     #[error("there is no command `{text}`")]
@@ -531,7 +541,10 @@ impl CliError {
             }
             CliError::Interrupted { .. } => Some("`loom resume` goes on".to_string()),
             CliError::NoPage { .. } => Some("`loom explain` lists what is explained".to_string()),
-            CliError::NoSchema { .. } => Some("`loom schema` lists them".to_string()),
+            CliError::NoSchema { near, .. } => {
+                let near = near.as_ref().map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+                Some(format!("{near}`loom schema` lists them"))
+            }
             CliError::NoCommand { .. } => Some("`loom --help` lists the commands".to_string()),
             CliError::NotConfirmed => {
                 Some("`loom reset --dry-run` shows what would be done, `--yes` confirms it".to_string())
@@ -545,6 +558,10 @@ impl CliError {
             }
             CliError::TreesGone { run, .. } => {
                 Some(format!("`loom log {run} --kind paths.changed` names the paths that changed"))
+            }
+            CliError::DrivenOtherwise { process, .. } => {
+                let who = process.map_or("it".to_string(), |process| format!("process {process}"));
+                Some(format!("ask for what it has, or end {who} and ask again"))
             }
             CliError::NotASpawn { .. } => Some("`loom log --kind spawn` lists them".to_string()),
             CliError::NotOneRun { .. } => Some("name one with --run and 4 or more of its first digits".to_string()),

@@ -117,6 +117,7 @@ impl Exit {
             | CliError::Output(_)
             | CliError::File { .. }
             | CliError::Unheard { .. }
+            | CliError::DrivenOtherwise { .. }
             | CliError::NoProvider(NoProvider::NotSetUp(_)) => Exit::Unavailable,
             CliError::Edit(EditError::File { .. }) | CliError::Projects(ProjectsError::File { .. }) => {
                 Exit::Unavailable

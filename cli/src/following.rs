@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::project::{FILE, ask_holder};
+use crate::status::{self, Onlooker};
 use loom_core::id::StreamId;
 use loom_server::Told;
 use loom_store::{RedbStore, Store, StoreError, Stored};
@@ -25,8 +26,8 @@ pub(crate) type Show<'a> = dyn FnMut(&Stored, &mut Output) -> Result<bool, CliEr
 /// Shows what comes from `next` on (a sequence in a run, a position in the store) until nothing is to come.
 pub(crate) fn follow(
     folder: &Path,
-    stream: Option<StreamId>,
-    next: u64,
+    (stream, next): (Option<StreamId>, u64),
+    quiet: bool,
     output: &mut Output,
     show: &mut Show<'_>,
 ) -> Result<Exit, CliError> {
@@ -34,11 +35,21 @@ pub(crate) fn follow(
     let mut seen = None;
     loop {
         if let Some(holder) = ask_holder(folder) {
+            let mut onlooker = stream.map(|stream| Onlooker::begin(stream, quiet));
             // That it has gone is told by looking for it again.
             let _gone = holder.follow(stream, follower.next, &mut |told| match told {
-                Told::Event(stored) => follower.take(&[stored]),
-                Told::Live { .. } | Told::Sign => ControlFlow::Continue(()),
+                Told::Event(stored) => {
+                    onlooker.iter_mut().for_each(|onlooker| onlooker.hears(&stored));
+                    let _cleared = status::clear();
+                    follower.take(&[stored])
+                }
+                Told::Live { spawn, live } => {
+                    onlooker.iter_mut().for_each(|onlooker| onlooker.sees(&holder, spawn, live.clone()));
+                    ControlFlow::Continue(())
+                }
+                Told::Sign => ControlFlow::Continue(()),
             });
+            drop(status::clear());
             seen = None;
         } else {
             // It is opened only where it has changed: whoever reads it keeps others from driving.

@@ -2,6 +2,7 @@
 
 use crate::error::CliError;
 use crate::output::Output;
+use loom_host::driver::Named;
 use loom_host::environment::Environment;
 use loom_host::session::Session;
 use loom_server::{Holder, RemoteStore, socket_of};
@@ -77,8 +78,9 @@ pub(crate) fn ask_holder(folder: &Path) -> Option<RemoteStore> {
 }
 
 /// Lets other processes read the store while this one holds it; without it they would have to wait.
-pub(crate) fn listen(session: &Session, environment: &Environment, output: &Output) -> Option<Holder> {
+pub(crate) fn listen(session: &Session, named: Named, environment: &Environment, output: &Output) -> Option<Holder> {
+    let driver = session.driver().thinking(named);
     let listening = socket_of(&environment.state_folder, session.store_folder())
-        .and_then(|socket| Holder::listen(socket, session.engine().store().clone(), Some(session.driver())));
+        .and_then(|socket| Holder::listen(socket, session.engine().store().clone(), Some(driver)));
     listening.inspect_err(|error| output.warn(&format!("{error}; other processes cannot read along"))).ok()
 }

@@ -1,13 +1,14 @@
 //! Asks at the terminal while the run is driven on, so that a gate can be answered here and elsewhere.
 //!
-//! A thread reads lines; each wakes the drive loop. Whoever answers first has answered.
+//! A thread reads lines; each wakes whoever asks: the drive loop, or who follows the run of another process. When the one
+//! takes over from the other, what was asked and typed stays. Whoever answers first has answered.
 
 use crate::error::CliError;
 use crate::told::Tale;
 use loom_core::word::Answer;
-use loom_host::order::{Message, Outbox};
 use std::io::{BufRead, IsTerminal};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What was typed at a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub(crate) enum Typed {
     End,
 }
 
+/// Wakes who asks.
+type Wake = Box<dyn Fn() + Send>;
+
 /// The lines that are typed.
 pub(crate) struct Terminal {
     lines: Receiver<Option<String>>,
@@ -29,15 +33,20 @@ pub(crate) struct Terminal {
     next: Option<Typed>,
     /// The gate that was asked about last.
     asked: Option<u64>,
+    /// Whether the question no longer stands in the last line.
+    is_past: bool,
+    wake: Arc<Mutex<Wake>>,
 }
 
 impl Terminal {
     /// Begins to read lines; nothing where nobody sits there, or is not to be asked.
-    pub(crate) fn open(no_input: bool, outbox: Outbox) -> Option<Self> {
+    pub(crate) fn open(no_input: bool) -> Option<Self> {
         if !is_there(no_input) {
             return None;
         }
         let (typed, lines) = channel();
+        let wake: Arc<Mutex<Wake>> = Arc::new(Mutex::new(Box::new(|| {})));
+        let woken = wake.clone();
         std::thread::spawn(move || {
             loop {
                 let mut line = String::new();
@@ -45,12 +54,21 @@ impl Terminal {
                 let line = read.is_ok_and(|bytes| bytes > 0).then_some(line);
                 let is_end = line.is_none();
                 // The run has ended: nobody waits for what is typed.
-                if typed.send(line).is_err() || outbox.send(Message::Look).is_err() || is_end {
+                if typed.send(line).is_err() {
+                    return;
+                }
+                woken.lock().unwrap_or_else(PoisonError::into_inner)();
+                if is_end {
                     return;
                 }
             }
         });
-        Some(Terminal { lines, next: None, asked: None })
+        Some(Terminal { lines, next: None, asked: None, is_past: false, wake })
+    }
+
+    /// Has somebody else woken by each line from now on.
+    pub(crate) fn wakes(&self, wake: impl Fn() + Send + 'static) {
+        *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(wake);
     }
 
     /// Whether nothing was asked about a gate yet.
@@ -61,8 +79,12 @@ impl Terminal {
     /// Asks about a gate, once.
     pub(crate) fn ask(&mut self, gate: u64, role: &str, tale: &Tale) -> Result<(), CliError> {
         if self.asked.replace(gate) == Some(gate) {
-            return Ok(());
+            return match std::mem::take(&mut self.is_past) && !self.has_typed() {
+                true => self.again(role, tale),
+                false => Ok(()),
+            };
         }
+        self.is_past = false;
         // What was typed before the question is no answer to it.
         while self.has_typed() && self.next != Some(Typed::End) {
             self.next = None;
@@ -92,20 +114,21 @@ impl Terminal {
         self.has_typed();
         self.next.take()
     }
+
+    /// Gives back what was taken, for whoever asks next.
+    pub(crate) fn give_back(&mut self, typed: Typed) {
+        self.next = Some(typed);
+    }
+
+    /// Has the question asked again, unless something is typed already: others have written after it.
+    pub(crate) fn is_interrupted(&mut self) {
+        self.is_past = true;
+    }
 }
 
 /// Whether somebody sits at the terminal who is to be asked.
 pub(crate) fn is_there(no_input: bool) -> bool {
     !no_input && std::io::stdin().is_terminal()
-}
-
-/// Reads what is typed next, and waits for it.
-pub(crate) fn read_line() -> Typed {
-    let mut line = String::new();
-    match std::io::stdin().lock().read_line(&mut line) {
-        Ok(bytes) if bytes > 0 => parse(&line),
-        _ => Typed::End,
-    }
 }
 
 fn parse(line: &str) -> Typed {

@@ -4,8 +4,9 @@ use crate::error::CliError;
 use crate::json::EventJson;
 use crate::output::{BAD, FAINT as QUIET, GOOD, STRONG as LOUD};
 use crate::refusal::refused_rules;
+use crate::spent::{Spent, cost};
 use crate::status;
-use crate::text::{clean, clean_json, lossy, time};
+use crate::text::{clean, clean_json, lossy, money, time};
 use anstyle::Style;
 use loom_core::event::Envelope;
 use loom_core::id::StreamId;
@@ -39,6 +40,11 @@ impl Tale {
     /// Writes each event to stdout as a line of JSON, too.
     pub(crate) fn in_lines(self, lines: bool) -> Self {
         Tale { lines, ..self }
+    }
+
+    /// Whether an event was not told yet.
+    pub(crate) fn is_new(&self, sequence: u64) -> bool {
+        sequence >= self.next
     }
 
     /// Says something that is not from the log.
@@ -75,7 +81,11 @@ impl Tale {
             for stored in &events {
                 let envelope = Envelope::decode(&stored.event.bytes)
                     .map_err(|source| CliError::Event { position: stored.position, source })?;
-                self.tell(&envelope, run);
+                let spent = match envelope.body {
+                    Event::RunClosed(_) => Spent::of(store, stream)?.told(),
+                    _ => String::new(),
+                };
+                self.tell(&envelope, run, &spent);
                 if self.lines {
                     let json = serde_json::to_string(&EventJson(stored))?;
                     let mut out = std::io::stdout().lock();
@@ -86,7 +96,8 @@ impl Tale {
         }
     }
 
-    fn tell(&self, envelope: &Envelope, run: Option<&Run>) {
+    /// Tells an event; `spent` is what the run has cost, where it has ended.
+    fn tell(&self, envelope: &Envelope, run: Option<&Run>, spent: &str) {
         match &envelope.body {
             Event::FlowChosen(body) => self.line(QUIET, &format!("flow {} (chosen by {})", body.flow, body.by.word())),
             Event::StageEntered(body) => self.line(LOUD, &format!("{} · round {}", body.stage, body.round)),
@@ -94,7 +105,9 @@ impl Tale {
             Event::SpawnFinished(body) => {
                 let tokens = body.tokens_in.unwrap_or(0).saturating_add(body.tokens_out.unwrap_or(0));
                 let changed = if body.tree_before == body.tree_after { "" } else { ", the tree changed" };
-                self.line(QUIET, &format!("  {} ended: {}, {tokens} tokens{changed}", body.agent, body.outcome.word()));
+                let cost = cost(body.money_micro, body.outcome).map_or("cost unknown".to_string(), money);
+                let (agent, outcome) = (&body.agent, body.outcome.word());
+                self.line(QUIET, &format!("  {agent} ended: {outcome}, {tokens} tokens, {cost}{changed}"));
             }
             Event::CheckFinished(body) => {
                 let style = if body.exit_code == Some(0) { GOOD } else { BAD };
@@ -135,7 +148,7 @@ impl Tale {
             Event::WalkedBack(body) => self.line(LOUD, &format!("  back to {}: {}", body.to, body.reason)),
             Event::MergeIntended(body) => self.line(QUIET, &format!("  {} is to be made", body.branch)),
             Event::RunClosed(body) => {
-                self.line(LOUD, &format!("the run ended: {} ({})", body.verdict.word(), body.reason));
+                self.line(LOUD, &format!("the run ended: {}, {spent} ({})", body.verdict.word(), body.reason));
             }
             Event::EffectOrphaned(body) => {
                 self.line(QUIET, &format!("  what #{} asked for was lost with its driver", body.effect));

@@ -20,7 +20,7 @@ use loom_core::id::{Actor, Digest, StreamId};
 use loom_core::kind::KeyAdded;
 use loom_core::state::Amount;
 use loom_store::Store;
-use loom_tools::Project;
+use loom_tools::{Choosing, Project};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -34,6 +34,30 @@ pub fn bundle(name: &str) -> Result<Arc<LoadedBundle>, String> {
     load(&source).map(Arc::new).map_err(|error| error.to_string())
 }
 
+/// Who was named to think when a driver was started. What is not named is as its settings say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The provider of every agent.
+    pub provider: Option<String>,
+    /// The model of every tier.
+    pub model: Option<String>,
+    /// The digest of a model script.
+    pub script: Option<Digest>,
+}
+
+/// How a process drives: whoever joins it gets this and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manner {
+    /// The process.
+    pub process: u32,
+    /// The fence that agents and checks run in, or `none`.
+    pub fence: String,
+    /// Why it is no better one; absent where there is none, or where it was asked for.
+    pub why: Option<String>,
+    /// Who was named to think.
+    pub named: Named,
+}
+
 /// A way to the process that drives. Clones are the same.
 #[derive(Clone)]
 pub struct Driver {
@@ -42,12 +66,26 @@ pub struct Driver {
     pub(crate) project: Arc<Project>,
     pub(crate) origin: [u8; 16],
     pub(crate) outbox: Outbox,
+    pub(crate) fence: Arc<Choosing>,
+    pub(crate) named: Named,
 }
 
 impl Driver {
     /// Returns the board that the spawns of this driver write on.
     pub fn board(&self) -> Board {
         self.executor.board()
+    }
+
+    /// Returns the same way, which says that these were named to think.
+    pub fn thinking(self, named: Named) -> Self {
+        Driver { named, ..self }
+    }
+
+    /// Returns how it drives, once its fence is chosen.
+    pub fn manner(&self) -> Manner {
+        let choice = self.fence.choice();
+        let (fence, why) = (choice.fence.name().to_string(), choice.why.clone());
+        Manner { process: std::process::id(), fence, why, named: self.named.clone() }
     }
 
     /// Puts a request to a run and waits until it is on record; `None` where the driver ends before it can say.

@@ -2,7 +2,8 @@
 //!
 //! Nothing is driven meanwhile: effects that are pending are not begun again, for their runs end here. The log stays; it
 //! gets the cancellations like any other request. Never: removes an event, a blob, a branch, or what a run that could not
-//! be cancelled needs.
+//! be cancelled needs. Where another process drives, it is asked to cancel (the command line does that), and only what
+//! runs left that had ended is removed here.
 
 use crate::engine::Engine;
 use crate::environment::Environment;
@@ -108,6 +109,19 @@ pub fn reset(environment: &Environment, store_folder: &Path, actor: &Actor, why:
     done.removed.workspaces.retain(|path| !path.exists());
     done.removed.scratch.retain(|path| !path.exists());
     Ok(done)
+}
+
+/// Removes workspaces of these runs, which have ended on record, while another process drives the others. Scratch may be
+/// that process's, and a workspace that the store does not know may be one of a run that is being opened: both stay.
+pub fn clear(environment: &Environment, store: &dyn Store, ended: &[StreamId]) -> Result<Leftovers, HostError> {
+    let folder = workspaces(environment, store)?;
+    let mut found: Vec<PathBuf> = ended.iter().map(|stream| folder.join(hex(&stream.0))).collect();
+    found.retain(|path| path.is_dir());
+    for path in &found {
+        let _left = remove_tree(path);
+    }
+    found.retain(|path| !path.exists());
+    Ok(Leftovers { workspaces: found, scratch: Vec::new() })
 }
 
 fn workspaces(environment: &Environment, store: &dyn Store) -> Result<PathBuf, HostError> {

@@ -5,7 +5,7 @@
 
 use crate::bounds::Leave;
 use crate::drive::drive;
-use crate::driver::Driver;
+use crate::driver::{Driver, Named};
 use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::error::HostError;
@@ -259,6 +259,8 @@ impl Session {
             project: self.project.clone(),
             origin: self.origin,
             outbox: self.outbox.clone(),
+            fence: self.fence.clone(),
+            named: Named::default(),
         }
     }
 

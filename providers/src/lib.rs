@@ -51,9 +51,9 @@ impl Provider for Scripted {
     fn run(&self, order: &SpawnOrder, hands: &dyn Hands) -> SpawnReport {
         match self.script.turn(&order.agent, order.round, order.attempt) {
             Some(turn) => {
-                let model = Some(turn.model.clone().unwrap_or_else(|| self.script.model.clone()));
-                let played = play(turn, &order.work_dir, order.time_limit_ms, hands);
-                SpawnReport { model, session: turn.session.clone(), ..SpawnReport::from(played) }
+                let model = turn.model.as_ref().unwrap_or(&self.script.model);
+                let played = play((turn, model), &order.work_dir, order.time_limit_ms, hands);
+                SpawnReport { model: Some(model.clone()), session: turn.session.clone(), ..SpawnReport::from(played) }
             }
             None => SpawnReport::broken(format!(
                 "the script has no turn for agent {} in round {}, attempt {}",

@@ -3,7 +3,7 @@
 //! Relies on the caller to fence and watch it like any other model. Edits stay in the folder: a path that leads
 //! out of it, or through a link, fails the turn.
 
-use crate::provider::{Ended, Hands, Program, SpawnReport};
+use crate::provider::{Ended, Hands, Live, Program, SpawnReport};
 use crate::script::{Edit, Trouble, Turn};
 use loom_core::word::SpawnOutcome;
 use std::fs;
@@ -57,8 +57,8 @@ impl From<Played> for SpawnReport {
     }
 }
 
-/// Plays a turn in `work_dir`, for at most `time_limit_ms`.
-pub fn play(turn: &Turn, work_dir: &Path, time_limit_ms: u64, hands: &dyn Hands) -> Played {
+/// Plays a turn of a model of this name in `work_dir`, for at most `time_limit_ms`.
+pub fn play((turn, model): (&Turn, &str), work_dir: &Path, time_limit_ms: u64, hands: &dyn Hands) -> Played {
     let mut played = Played {
         outcome: SpawnOutcome::Ok,
         output: Vec::new(),
@@ -73,7 +73,7 @@ pub fn play(turn: &Turn, work_dir: &Path, time_limit_ms: u64, hands: &dyn Hands)
         let told = "the script says: rate limit".to_string();
         return Played { outcome: SpawnOutcome::Limited, wake_ms: turn.wake_ms, detail: Some(told), ..played };
     }
-    match perform(turn, work_dir, time_limit_ms, hands, &mut played) {
+    match perform((turn, model), work_dir, time_limit_ms, hands, &mut played) {
         Ok(()) => played,
         Err(stop) => {
             let (outcome, detail) = stop.told();
@@ -84,7 +84,7 @@ pub fn play(turn: &Turn, work_dir: &Path, time_limit_ms: u64, hands: &dyn Hands)
 
 /// Does what the turn says, in order, until something ends it early.
 fn perform(
-    turn: &Turn,
+    (turn, model): (&Turn, &str),
     work_dir: &Path,
     time_limit_ms: u64,
     hands: &dyn Hands,
@@ -106,7 +106,7 @@ fn perform(
             idle_limit_ms: None,
             door: None,
         };
-        let Ended { outcome, output, detail } = hands.run(&program, &mut |_| {});
+        let Ended { outcome, output, detail } = hands.run(&program, &mut |piece| tell(turn, model, piece, hands));
         played.output = output;
         if outcome != SpawnOutcome::Ok {
             return Err(Stop::Program(outcome, detail));
@@ -129,6 +129,14 @@ fn perform(
         played.output.extend_from_slice(turn.say.as_bytes());
     }
     Ok(())
+}
+
+/// Tells the last line of what was printed, as an agent's program does.
+fn tell(turn: &Turn, model: &str, piece: &[u8], hands: &dyn Hands) {
+    if let Some(line) = String::from_utf8_lossy(piece).lines().rfind(|line| !line.trim().is_empty()) {
+        let (tokens_in, tokens_out) = (turn.tokens_in, turn.tokens_out);
+        hands.tell(Live { line: line.to_string(), model: Some(model.to_string()), tokens_in, tokens_out });
+    }
 }
 
 /// Why a turn did not come to its end.

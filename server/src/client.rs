@@ -5,8 +5,9 @@ mod follow;
 pub use follow::Told;
 
 use crate::wire::{
-    AnsweredWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, KeyWire, OpenedWire, OpeningWire,
-    RecordedWire, RedactionWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire, frames,
+    AnsweredWire, DriverWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, KeyWire, OpenedWire,
+    OpeningWire, RecordedWire, RedactionWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire,
+    frames,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -19,6 +20,7 @@ use loom_core::id::{Digest, EventHasher, StreamId, hex};
 use loom_core::kind::KeyAdded;
 use loom_core::tree::NodeHash;
 use loom_host::armed::Arming;
+use loom_host::driver::Manner;
 use loom_host::request::Ask;
 use loom_host::session::Wishes;
 use loom_store::{
@@ -91,6 +93,16 @@ impl RemoteStore {
         let store = RemoteStore { wire, tip: OnceLock::new() };
         store.wire.json::<SizeWire>("/v1/size")?;
         Ok(store)
+    }
+
+    /// Returns how the holder drives; `None` where it does not say.
+    pub fn driver(&self) -> Result<Option<Manner>, StoreError> {
+        let reply = self.wire.get("/v1/driver")?;
+        match reply.status {
+            // It only holds the store, or is older than the question.
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::NOT_FOUND => Ok(None),
+            _ => Ok(Some(read::<DriverWire>(reply.good()?)?.into())),
+        }
     }
 
     /// Puts a request to a run, through the process that drives it, and returns the sequence that it has on record.
@@ -184,6 +196,19 @@ impl RemoteStore {
         told: &mut dyn FnMut(Told) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         follow::follow(&self.wire.socket, stream, from, told)
+    }
+
+    /// As [`RemoteStore::follow`], and returns at once; `told` gets nothing when the holder has gone.
+    ///
+    /// # Errors
+    /// Where nobody can be set to it.
+    pub fn follow_along(
+        &self,
+        stream: Option<StreamId>,
+        from: u64,
+        told: impl FnMut(Option<Told>) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        follow::follow_along(&self.wire.socket, stream, from, told)
     }
 
     fn events_at(&self, path: &str, from: u64, max: usize) -> Result<Vec<Stored>, StoreError> {

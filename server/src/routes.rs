@@ -12,13 +12,14 @@
 //! GET /v1/follow?from=N                    GET /v1/streams/STREAM/follow?from=N
 //! POST /v1/runs                            POST /v1/rules
 //! POST /v1/keys                            POST /v1/redactions
+//! GET /v1/driver
 //! ```
 
 use crate::follow::{Followers, Following};
 use crate::wire::{
-    AnsweredWire, BYTES_MAX, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, KeyWire, OpenedWire,
-    OpeningWire, RecordedWire, RedactionWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire, TreeWire,
-    put_frame,
+    AnsweredWire, BYTES_MAX, DriverWire, EVENTS_MAX, ErrorWire, GateWire, HeadWire, HealthWire, Hex, KeyWire,
+    OpenedWire, OpeningWire, RecordedWire, RedactionWire, RequestWire, ResolutionWire, RulesWire, RunWire, SizeWire,
+    TreeWire, put_frame,
 };
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
 pub(crate) fn router(shared: Shared) -> Router {
     Router::new()
         .route("/v1/health", get(health))
+        .route("/v1/driver", get(driver))
         .route("/v1/size", get(size))
         .route("/v1/events", get(events))
         .route("/v1/positions", get(positions))
@@ -161,6 +163,13 @@ fn bytes(content: Vec<u8>) -> Response {
 
 async fn health(State(shared): State<Shared>) -> Answer<Json<HealthWire>> {
     json(&shared, |store| store.health().map(HealthWire::from)).await
+}
+
+/// Answers how the holder drives, as soon as its fence is chosen.
+async fn driver(State(shared): State<Shared>) -> Answer<Json<DriverWire>> {
+    let driver = shared.driver.ok_or_else(nobody)?;
+    let manner = tokio::task::spawn_blocking(move || driver.manner()).await;
+    manner.map(|manner| Json(manner.into())).map_err(|_| nobody())
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@
 use loom_core::id::{Digest, Stamp, StreamId, hex, unhex};
 use loom_core::state::Amount;
 use loom_core::word::{Answer, Recovery, Verdict};
+use loom_host::driver::{Manner, Named};
 use loom_host::keys::Signed;
 use loom_host::request::Ask;
 use loom_store::{Answered, Damage, Gate, Health, Resolution, Run, RunState, StoreError};
@@ -269,6 +270,31 @@ impl From<HealthWire> for Health {
         let HealthWire { events, commits, streams, encoded_bytes, file_bytes, index_lag, durable_commits, format } =
             health;
         Health { events, commits, streams, encoded_bytes, file_bytes, index_lag, durable_commits, format }
+    }
+}
+
+/// How the holder drives.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DriverWire {
+    process: u32,
+    fence: String,
+    why: Option<String>,
+    provider: Option<String>,
+    model: Option<String>,
+    script: Option<Hex<32>>,
+}
+
+impl From<Manner> for DriverWire {
+    fn from(Manner { process, fence, why, named }: Manner) -> Self {
+        let Named { provider, model, script } = named;
+        DriverWire { process, fence, why, provider, model, script: script.map(|script| Hex(script.0)) }
+    }
+}
+
+impl From<DriverWire> for Manner {
+    fn from(DriverWire { process, fence, why, provider, model, script }: DriverWire) -> Self {
+        let named = Named { provider, model, script: script.map(|script| Digest(script.0)) };
+        Manner { process, fence, why, named }
     }
 }
 

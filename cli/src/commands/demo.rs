@@ -21,6 +21,7 @@ use loom_core::process::ASK;
 use loom_core::state::Gate;
 use loom_core::word::{Answer, Verdict};
 use loom_host::HostError;
+use loom_host::driver::Named;
 use loom_host::environment::Environment;
 use loom_host::session::{Session, Wishes, local_actor, request_id};
 use loom_providers::{Script, Scripted, demo};
@@ -74,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let session = Session::open(&environment, &place, Arc::new(Scripted::new(script)), keepers);
     let mut session = session.map_err(in_store)?;
     tell_fence(&session, global.quiet);
-    let listening = project::listen(&session, &environment, output);
+    let listening = project::listen(&session, Named::default(), &environment, output);
     let source = Source::builtin("code")?;
     let wishes = Wishes { policy: Some("review-final".to_string()), ..Wishes::default() };
     let bundle = Arc::new(load(&source)?);

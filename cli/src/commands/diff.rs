@@ -24,6 +24,9 @@ use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
 
+/// Most of a patch that is shown at a gate, in bytes.
+pub(crate) const PATCH_BYTES_MAX: usize = 256 * 1024;
+
 /// Shows what a run has changed since the commit it started from, as a patch that git applies.
 ///
 /// Piped, the patch is byte for byte what git says; at a terminal, control characters in it become visible.
@@ -112,6 +115,17 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         show(&text, if arguments.stat { |_: &str| Style::new() } else { patch_style }, output)?;
     }
     Ok(Exit::Ok)
+}
+
+/// Returns what a run has changed so far, of the store in `folder`, as text.
+pub(crate) fn patch(folder: &Path, store: &dyn Store, stream: StreamId) -> Result<String, CliError> {
+    let state = refold(&StoredRun::new(store, stream), None)?.state;
+    let trees = Trees::open(&Environment::read(), root(folder), store, stream)?;
+    let found = trees.difference(&state.opened.base_tree, &state.tree, Form::Patch)?;
+    let gone = || CliError::TreesGone { run: run8(&stream), state: state.closed.map_or("under way", Verdict::word) };
+    let mut text = found.ok_or_else(gone)?.text;
+    text.truncate(PATCH_BYTES_MAX);
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Returns the folder of the project that a store lies in.

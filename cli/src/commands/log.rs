@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         // Reading it would keep others from driving.
         drop(opened);
         let mut show = |stored: &Stored, output: &mut Output| show(stored, stream, &kinds, arguments.jsonl, output);
-        return follow(&folder, stream, next, output, &mut show);
+        return follow(&folder, (stream, next), global.quiet, output, &mut show);
     }
     if arguments.jsonl {
         // Line by line, so that a store of any size can be streamed.

@@ -8,7 +8,7 @@ mod cancel;
 mod completions;
 mod config;
 mod demo;
-mod diff;
+pub(crate) mod diff;
 mod doctor;
 mod explain;
 pub(crate) mod export;

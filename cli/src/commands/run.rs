@@ -2,17 +2,19 @@
 
 use crate::app::Global;
 use crate::card::card;
+use crate::commands::diff::PATCH_BYTES_MAX;
 use crate::configuring::{place, settings};
-use crate::driving::{Thinker, decide, keepers, tell_fence};
+use crate::driving::{Thinker, decide, keepers, tell_fence, tell_fence_of};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::joining::{Joined, join};
+use crate::manner::agree;
 use crate::opening::open_run;
 use crate::output::{BAD, FAINT, Output, note};
 use crate::project::{self, FOLDER, ask_holder};
 use crate::status::Status;
 use crate::task::TaskArguments;
-use crate::terminal::{Terminal, Typed, is_there};
+use crate::terminal::{Terminal, Typed};
 use crate::text::{clean, clean_block, run8, shown};
 use crate::told::Tale;
 use crate::trouble::{attend, drive};
@@ -22,8 +24,9 @@ use loom_core::state::Gate;
 use loom_core::word::Verdict;
 use loom_host::HostError;
 use loom_host::environment::Environment;
+use loom_host::order::Message;
 use loom_host::session::{Session, local_actor, request_id};
-use loom_host::settings::{Given, Value, amount_micro, span_ms};
+use loom_host::settings::{FenceMode, Given, Value, amount_micro, span_ms};
 use loom_replay::{StoredRun, refold};
 use loom_store::{Store, StoreError};
 use serde::Serialize;
@@ -37,8 +40,6 @@ use std::time::Duration;
 const REQUEST_CONTEXT: &str = "loom 2026-11 request id v1";
 /// Pause before the store of a driver that has gone is taken.
 const AGAIN: Duration = Duration::from_millis(100);
-/// Most of a diff that is shown at a gate, in bytes.
-const DIFF_BYTES_MAX: usize = 256 * 1024;
 
 /// Drives agents through a task, in this repository, until it is done or waits for a person.
 ///
@@ -125,14 +126,29 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let mut opened = Session::open(&environment, &place, provider.clone(), keepers.clone());
     let bundle = Arc::new(loading.join().unwrap_or_else(|panic| resume_unwind(panic))?);
     let wishes = settings.wishes(&bundle);
+    let mut tale = Tale::begin(global.quiet).in_lines(arguments.jsonl);
+    let mut terminal = Terminal::open(global.no_input);
     let mut session = loop {
         match opened {
             Ok(session) => break session,
             Err(HostError::Store(StoreError::Held { dir, pid })) => {
                 let held = || CliError::Store(StoreError::Held { dir: dir.clone(), pid });
                 let holder = ask_holder(&dir).ok_or_else(held)?;
+                let mode = settings.fence.mode.value;
+                let agreed = match agree(&holder, &arguments.thinker, mode) {
+                    // It has gone meanwhile; whoever is found next is asked anew.
+                    Err(CliError::Store(_)) => {
+                        thread::sleep(AGAIN);
+                        opened = Session::open(&environment, &place, provider.clone(), keepers.clone());
+                        continue;
+                    }
+                    agreed => agreed?,
+                };
+                if let Some(manner) = agreed.filter(|_| mode != FenceMode::Off) {
+                    tell_fence_of(&manner.fence, manner.why.as_deref(), global.quiet);
+                }
                 let asked = (&id[..], task.as_str(), settings.run.bundle.value.as_str(), &wishes);
-                match join(&holder, asked, (global.quiet, is_there(global.no_input), arguments.jsonl))? {
+                match join((&holder, &dir), asked, (&mut terminal, &mut tale), global.quiet)? {
                     Joined::Stands(stream, gate) => {
                         return finished(&holder, stream, gate.as_ref(), arguments.jsonl, output);
                     }
@@ -144,15 +160,19 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         }
         opened = Session::open(&environment, &place, provider.clone(), keepers.clone());
     };
-    let _listening = project::listen(&session, &environment, output);
+    let _listening = project::listen(&session, arguments.thinker.named()?, &environment, output);
     let actor = local_actor(&environment);
     let stream = open_run(&mut session, id, actor.clone(), &task, bundle, wishes)?;
     tell_fence(&session, global.quiet);
-    let mut tale = Tale::begin(global.quiet).in_lines(arguments.jsonl);
     tale.say(&format!("run {} in {}", run8(&stream), shown(session.project().root())));
     let store = session.engine().store().clone();
     let status = Status::begin(session.driver().board(), store.clone(), stream, global.quiet);
-    let mut terminal = Terminal::open(global.no_input, session.outbox());
+    if let Some(terminal) = &mut terminal {
+        let outbox = session.outbox();
+        // Where nobody drives any more nobody is to be woken.
+        terminal.wakes(move || drop(outbox.send(Message::Look)));
+        terminal.is_interrupted();
+    }
     let gate = loop {
         let Some(gate) = to_gate(&mut session, stream, &mut tale, &mut terminal)? else { break None };
         let Some(asked) = &mut terminal else { break Some(gate) };
@@ -219,7 +239,7 @@ fn to_gate(
 /// Shows what the run has changed so far.
 fn show(session: &Session, stream: StreamId, tale: &Tale) -> Result<(), CliError> {
     let folder = session.store_folder().to_path_buf();
-    let patch = session.diff(stream, DIFF_BYTES_MAX).map_err(|error| CliError::of_host(error, &folder))?;
+    let patch = session.diff(stream, PATCH_BYTES_MAX).map_err(|error| CliError::of_host(error, &folder))?;
     tale.block(&clean_block(&String::from_utf8_lossy(&patch)));
     Ok(())
 }

@@ -1,15 +1,17 @@
 //! `loom schema DOCUMENT`: the JSON Schema of what `--json` and `--jsonl` print, made from what is serialized (CLI-7).
 
-use crate::app::Version;
+use crate::app::{self, Version};
 use crate::asking;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::json::EventJson;
 use crate::output::{ErrorDocument, ID, Output};
 use crate::replaying::{
-    DiffDocument, JudgeDocument, QueryDocument, QueryLine, RedriveDocument, RefoldDocument, ShrinkDocument,
+    self, DiffDocument, JudgeDocument, QueryDocument, QueryLine, RedriveDocument, RefoldDocument, ShrinkDocument,
     VerifyDocument, WhatIfDocument,
 };
+use clap::{Command, CommandFactory};
+use loom_bundles::nearest;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
@@ -28,6 +30,9 @@ pub(crate) struct Arguments {
     /// The command whose document it is, `rules list` for one below another; or `error`, `log-line`, `query-line`, `version`.
     #[arg(value_name = "DOCUMENT")]
     name: Vec<String>,
+    /// Of the lines that the command prints with `--jsonl`.
+    #[arg(long, requires = "name")]
+    jsonl: bool,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -36,6 +41,9 @@ pub(super) struct Document {
     /// The documents, as their `loom` fields name them. A line of `log --jsonl` or `query --jsonl` has no such field.
     documents: Vec<&'static str>,
 }
+
+/// The other program.
+const REPLAY: &str = "loom-replay";
 
 /// Makes a schema.
 type Make = fn() -> Schema;
@@ -120,14 +128,46 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Cl
         }
         return Ok(Exit::Ok);
     }
-    let wanted = arguments.name.join("-");
-    let is_wanted = |name: &str| name == wanted || name.split_once('/').is_some_and(|(name, _)| name == wanted);
-    let found = DOCUMENTS.iter().find(|(name, _)| is_wanted(name));
-    let (name, make) = found.ok_or(CliError::NoSchema { text: wanted })?;
+    let text = arguments.name.join(" ");
+    let words: Vec<&str> = text.split_whitespace().skip_while(|word| ["loom", REPLAY].contains(word)).collect();
+    let found = match (arguments.jsonl, &words[..]) {
+        (false, words) => document(words),
+        // Lines are events, whoever prints them, or what was asked for.
+        (true, ["log" | "run"]) => document(&["log-line"]),
+        (true, ["query"]) => document(&["query-line"]),
+        (true, _) => None,
+    };
+    let (name, make) = found.ok_or_else(|| {
+        let near = nearest(&words.join("-"), DOCUMENTS.iter().map(|(name, _)| short(name)));
+        CliError::NoSchema { near: near.map(str::to_string), text: text.clone() }
+    })?;
     let mut schema = make().to_value();
     name_it(&mut schema, name);
     output.document(&schema)?;
     Ok(Exit::Ok)
+}
+
+/// Returns the name of a document without its version.
+fn short(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(name, _)| name)
+}
+
+/// Returns the document that words name: by its own name, or by the command that prints it, which may share the document
+/// of the command above it.
+fn document(words: &[&str]) -> Option<&'static (&'static str, Make)> {
+    let named = |wanted: &str| DOCUMENTS.iter().find(|(name, _)| *name == wanted || short(name) == wanted);
+    let joined = words.join("-");
+    let own = named(&joined).or_else(|| named(&format!("{joined}-list")).filter(|_| is_command(words)));
+    own.or_else(|| document(words.split_last().filter(|(_, above)| !above.is_empty() && is_command(words))?.1))
+}
+
+/// Whether words name a command of one of the programs.
+fn is_command(words: &[&str]) -> bool {
+    let below = |root: Command| {
+        let found = words.iter().try_fold(&root, |command, word| command.find_subcommand(word));
+        found.is_some()
+    };
+    below(app::Arguments::command()) || below(replaying::Arguments::command())
 }
 
 /// Says in a schema which document it is of.

@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let wishes = settings.wishes(&bundle);
     let session = Session::open(&environment, &place, provider, keepers(&settings.fence, &environment));
     let mut session = session.map_err(|error| CliError::of_host(error, &place.join(FOLDER)))?;
-    let _listening = project::listen(&session, &environment, output);
+    let _listening = project::listen(&session, arguments.thinker.named()?, &environment, output);
     let queue = Queue::of(session.store_folder());
     let mut watch = Watch { tales: BTreeMap::new(), quiet: global.quiet, begun: 0 };
     let root = shown(session.project().root());

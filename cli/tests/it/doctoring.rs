@@ -1,11 +1,11 @@
 //! `loom doctor` finds what is wrong and changes nothing; `loom reset` ends what is stuck and keeps the log.
 
-use crate::driven::Driven;
+use crate::driven::{Driven, until};
 use crate::made::Until;
 use crate::rig::{Place, Ran};
 use loom_store::{RedbStore, Store};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -155,6 +155,58 @@ fn a_reset_cancels_what_is_open_and_keeps_the_log() {
     let ended = place.store().runs(9).unwrap();
     assert!(ended.iter().all(|run| matches!(run.state, loom_store::RunState::Closed(_))), "{ended:?}");
     assert_eq!(loom("reset --yes").out.trim(), "nothing is stuck");
+}
+
+#[test]
+fn a_reset_goes_through_whoever_drives() {
+    needs!("git", "sh");
+    let driven = Driven::new();
+    driven.make_project();
+    let waits = "model = \"m\"\n[[turn]]\nagent = \"implementer\"\ntrouble = [\"hang\"]\n";
+    fs::write(driven.path("model.toml"), waits).unwrap();
+    let script = format!("--script {} --complexity trivial", driven.path("model.toml").display());
+    let workspaces = || -> BTreeSet<PathBuf> {
+        let stores = fs::read_dir(driven.path("state/stores")).unwrap().flatten();
+        stores
+            .flat_map(|store| fs::read_dir(store.path().join("workspaces")).unwrap().flatten())
+            .map(|at| at.path())
+            .collect()
+    };
+    let reset = || -> Value {
+        let ran = driven.loom("reset --yes --json");
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    // One that drives its own run and nothing else ends over it.
+    let mut driver = driven.drives(&format!("run a-task {script}"));
+    driver.reads_until("implementer works");
+    let first = reset();
+    assert_eq!(first["cancelled"].as_array().unwrap().len(), 1);
+    assert_eq!(driver.ends(), Some(10), "{:?}", driver.told);
+    assert_eq!(workspaces(), BTreeSet::new());
+
+    // One that watches goes on; what an earlier run left is removed, what nobody knows may be a run to come.
+    assert_eq!(driven.loom("allowlist add").code, 0);
+    assert_eq!(driven.loom("queue add a-task").code, 0);
+    let mut command = driven.command(&format!("watch --script {}", driven.path("model.toml").display()));
+    let mut driver = driven.follows({
+        command.env("LOOM_RUN_COMPLEXITY", "trivial");
+        command
+    });
+    driver.reads_until("implementer works");
+    let at_work = workspaces();
+    let folder = at_work.first().unwrap().parent().unwrap();
+    let (left, to_come) = (folder.join(first["cancelled"][0].as_str().unwrap()), folder.join("0123"));
+    [&left, &to_come].iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    let planned: Value = serde_json::from_str(&driven.loom("reset --dry-run --json").out).unwrap();
+    assert_eq!(planned["removed"].as_array().unwrap().len(), 2, "{planned}");
+    let done = reset();
+    assert_eq!(done["cancelled"], planned["cancelled"]);
+    assert_eq!(done["removed"], serde_json::json!([left]));
+    assert!(until(|| workspaces() == BTreeSet::from([to_come.clone()])), "{:?}", workspaces());
+    assert!(!driver.has_ended());
+    driver.kill();
+    driven.is_whole();
 }
 
 #[test]

@@ -449,7 +449,7 @@ fn a_resume_whose_run_has_no_budget_left_is_5() {
     let ran = driven.loom("resume");
     assert_eq!(ran.code, 5, "{}{}", ran.out, ran.err);
     assert!(ran.out.ends_with(" exhausted\n"), "{}", ran.out);
-    assert!(ran.err.contains("the run ended: exhausted (the budget of "), "{}", ran.err);
+    assert!(ran.err.contains("the run ended: exhausted, ") && ran.err.contains(" (the budget of "), "{}", ran.err);
 }
 
 #[test]

@@ -201,6 +201,34 @@ fn every_document_has_a_schema_that_names_it() {
         let schema = json(&place.loom(&format!("schema {name}")).out);
         assert!(schema.to_string().contains(&format!("{{\"const\":\"{name}\"}}")) != name.ends_with("-line"), "{name}");
     }
+    for (words, name) in [
+        ("rules list", "rules-list/1"),
+        ("rules", "rules-list/1"),
+        ("loom rules list", "rules-list/1"),
+        ("models list", "models/1"),
+        ("models test", "models-test/1"),
+        ("queue add", "queue/1"),
+        ("config path", "config-path/1"),
+        ("loom-replay what-if", "what-if/1"),
+        ("schema", "schema-list/1"),
+    ] {
+        let quoted = place.command("schema").arg(words).output().unwrap();
+        assert!(
+            String::from_utf8_lossy(&quoted.stdout).contains(&format!("{{\n      \"const\": \"{name}\"")),
+            "{words}"
+        );
+        assert_eq!(place.loom(&format!("schema {words}")).out.as_bytes(), quoted.stdout, "{words}");
+    }
+    assert_eq!(place.loom("schema log --jsonl").out, place.loom("schema log-line").out);
+    assert_eq!(place.loom("schema query --jsonl").out, place.loom("schema query-line").out);
+    for (words, told) in [
+        ("schema rules lost", "did you mean `rules-list`?"),
+        ("schema log nonsense", "`loom schema` lists them"),
+        ("schema status --jsonl", "`loom schema` lists them"),
+    ] {
+        let ran = place.loom(words);
+        assert!(ran.code == 2 && ran.err.contains(told), "{words}: {}", ran.err);
+    }
     // The source names every document; each is listed.
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
     let mut files: Vec<_> =

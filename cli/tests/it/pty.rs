@@ -1,10 +1,13 @@
 //! `loom run` at a terminal, as whoever sits there sees it: what stands on the screen, what is typed, Ctrl-C.
 
 use crate::driven::{Driven, until};
+use loom_server::{RemoteStore, Told, socket_of};
+use loom_store::Store;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
@@ -132,13 +135,107 @@ fn a_line_says_who_works_for_how_long_and_a_gate_takes_what_is_typed() {
         status(screen).starts_with("  implementer · 0:") && !status(screen).contains(" · 0:00 ")
     });
     fs::write(driven.path("go"), "").unwrap();
-    let asks = "accept, revise NOTE, reject, abandon, or diff? ";
-    terminal.shows("it asks", |screen| status(screen).ends_with(asks));
+    terminal.shows("it asks", |screen| status(screen).ends_with(ASKS));
     terminal.types("accept\n");
     assert_eq!(terminal.ends(), Some(0), "{:#?}", terminal.screen());
     terminal.shows("it says how the run ended", |screen| screen.iter().any(|line| line.ends_with(" accepted")));
     let left: Vec<String> = terminal.screen().into_iter().filter(|line| line.contains(" tokens · ")).collect();
     assert_eq!(left, Vec::<String>::new(), "nothing of the line is left");
+    driven.is_whole();
+}
+
+const ASKS: &str = "accept, revise NOTE, reject, abandon, or diff? ";
+
+#[test]
+fn whoever_looks_on_sees_model_tokens_cost_and_the_last_line_of_the_agent() {
+    needs!("git", "sh", "setsid");
+    let driven = project();
+    let says = "echo '{\\\"summary\\\": \\\"done\\\"}'";
+    let go = driven.path("go").display().to_string();
+    let turn = format!(
+        "model = \"m\"\n[[turn]]\nagent = \"implementer\"\ntokens_in = 1200\ntokens_out = 34\nmoney_micro = 1200\n\
+         run = [\"sh\", \"-c\", \"{says}; until [ -e '{go}' ]; do sleep 0.05; done; rm '{go}'\"]\n\
+         edit = [{{ append = \"notes.sh\", content = \"# more\\n\" }}]\n"
+    );
+    fs::write(driven.path("model.toml"), turn).unwrap();
+    let mut terminal = Terminal::begin(&driven, &run(&driven));
+    let works = |screen: &[String], spent: &str| {
+        let line = status(screen);
+        line.starts_with("  implementer · 0:")
+            && line.ends_with(&format!(" · m · 1234 tokens · {spent} so far · {{\"summary\": \"done\"}}"))
+    };
+    terminal.shows("what the agent does", |screen| works(screen, "$0.00"));
+    let socket = socket_of(&driven.path("state"), &driven.store_folder()).unwrap();
+    let holder = RemoteStore::connect(&socket).unwrap();
+    let (mut seen, stream) = (None, holder.runs(1).unwrap()[0].stream);
+    let followed = holder.follow(Some(stream), 0, &mut |told| match told {
+        Told::Live { live, .. } if live.model.is_some() => {
+            seen = Some(live);
+            ControlFlow::Break(())
+        }
+        Told::Live { .. } | Told::Event(_) | Told::Sign => ControlFlow::Continue(()),
+    });
+    assert!(followed.is_ok(), "{followed:?}");
+    let seen = seen.unwrap();
+    assert_eq!((seen.model.as_deref(), seen.tokens_in, seen.tokens_out), (Some("m"), Some(1200), Some(34)));
+    assert_eq!(seen.line, "{\"summary\": \"done\"}");
+    let mut onlooker = Terminal::begin(&driven, "log run:last --follow");
+    onlooker.shows("the same from elsewhere", |screen| works(screen, "$0.00"));
+
+    fs::write(driven.path("go"), "").unwrap();
+    terminal.shows("it asks", |screen| status(screen).ends_with(ASKS));
+    let ended = "implementer ended: ok, 1234 tokens, $0.0012, the tree changed";
+    terminal.shows("what it cost", |screen| screen.iter().any(|line| line.ends_with(ended)));
+    onlooker.shows("nothing is left of the line", |screen| {
+        status(screen).is_empty() && screen.iter().any(|line| line.contains("gate.opened"))
+    });
+    terminal.types("revise more\n");
+    terminal.shows("the run's cost so far", |screen| works(screen, "$0.0012"));
+    fs::write(driven.path("go"), "").unwrap();
+    terminal.shows("it asks again", |screen| status(screen).ends_with(ASKS));
+    terminal.types("accept\n");
+    assert_eq!(terminal.ends(), Some(0), "{:#?}", terminal.screen());
+    let ended = |line: &String| line.contains("the run ended: accepted, $0.0024 (");
+    terminal.shows("what the run cost", |screen| screen.iter().any(ended));
+    assert_eq!(onlooker.ends(), Some(0), "{:#?}", onlooker.screen());
+    driven.is_whole();
+}
+
+#[test]
+fn a_run_that_another_process_drives_is_answered_like_ones_own_and_survives_it() {
+    needs!("git", "sh", "setsid");
+    let driven = project();
+    fs::write(driven.path("go"), "").unwrap();
+    let mut first = Terminal::begin(&driven, &run(&driven));
+    first.shows("it asks", |screen| status(screen).ends_with(ASKS));
+
+    let mut second = Terminal::begin(&driven, &run(&driven));
+    second.shows("it asks", |screen| status(screen).ends_with(ASKS));
+    assert!(second.screen().iter().any(|line| line.contains("which another process drives")));
+    second.types("diff\n");
+    second.shows("the work, and the question again", |screen| {
+        screen.iter().any(|line| line == "+# more")
+            && screen.iter().filter(|line| line.contains(ASKS)).count() == 2
+            && status(screen).ends_with(ASKS)
+    });
+    let ran = driven.loom("answer run:last reject -m no");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    assert_eq!(second.ends(), Some(1), "an answer given elsewhere is noticed: {:#?}", second.screen());
+
+    let mut third = Terminal::begin(&driven, &run(&driven));
+    third.shows("it asks", |screen| status(screen).ends_with(ASKS));
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    third.shows("who drove has gone, and it asks on", |screen| {
+        screen.iter().any(|line| line.ends_with("who drove it has gone")) && status(screen).ends_with(ASKS)
+    });
+    third.types("accept\n");
+    assert_eq!(third.ends(), Some(0), "{:#?}", third.screen());
+    assert_eq!(
+        third.screen().iter().filter(|line| line.contains("implementer works")).count(),
+        1,
+        "nothing is told twice"
+    );
     driven.is_whole();
 }
 

@@ -245,6 +245,48 @@ fn a_second_run_is_driven_by_who_drives_already_and_taken_over_when_it_dies() {
 }
 
 #[test]
+fn what_a_driver_does_otherwise_than_it_is_asked_is_refused_and_not_dropped() {
+    needs!("git", "sh", "setsid");
+    let driven = project();
+    let asked = |arguments: &str, fence: &str| -> Ran {
+        driven.command(arguments).env("LOOM_FENCE_MODE", fence).output().unwrap().into()
+    };
+    let other = format!("--script {}", driven.path("other.toml").display());
+    fs::write(driven.path("other.toml"), "model = \"o\"\n").unwrap();
+    fs::write(driven.path("linger-check"), "").unwrap();
+    let mut driver = driven.drives(&task(&driven, ""));
+    assert!(until(|| driven.ran().iter().any(|line| line == "lingers")));
+    let before = driven.log();
+    let fenced = "another process drives, and it has no fence, and one is required; nothing was asked of it";
+    for (arguments, fence, told) in [
+        (task(&driven, "--fence required"), "off", fenced),
+        (task(&driven, ""), "required", fenced),
+        (format!("run a-task {other}"), "off", "its model script is another than that of --script"),
+        ("resume run:last".to_string(), "required", fenced),
+        ("recover run:last retry".to_string(), "required", fenced),
+        ("pause run:last --fence required".to_string(), "off", fenced),
+        (format!("steer run:last careful {other}"), "off", "its model script is another"),
+        ("cancel run:last --provider claude".to_string(), "off", "a script stands in for its model, not --provider"),
+        ("cancel run:last --fence auto".to_string(), "off", "it was told to have no fence, and --fence auto"),
+    ] {
+        let ran = asked(&arguments, fence);
+        if ran.err.contains("no fence works on this machine") {
+            crate::missing::skip("a fence", &ran.err);
+            continue;
+        }
+        assert_eq!((ran.code, ran.out.as_str()), (9, ""), "{arguments}: {}", ran.err);
+        assert!(ran.err.contains(told), "{arguments}: {}", ran.err);
+        assert!(ran.err.contains(&format!("end process {} and ask again", driver.id())), "{arguments}: {}", ran.err);
+    }
+    assert_eq!(driven.log(), before, "nothing of it is on record");
+    // What only ends is not in the way of a fence.
+    let ran = asked("cancel run:last", "required");
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(driver.ends(), Some(10), "{:?}", driver.told);
+    assert!(until(|| driven.survivors().is_empty()));
+}
+
+#[test]
 fn a_run_that_is_turned_away_says_until_when_it_waits() {
     needs!("git", "sh");
     let driven = project();

@@ -2,6 +2,7 @@
 //! model.
 
 use crate::project::{Footprint, Going, Project, SEARCH_PATH, assert_dead, by_person, code, guard, person};
+use loom_core::commit::Blob;
 use loom_core::word::Answer;
 use loom_endpoint::{Endpoint, Reply, Script};
 use loom_host::session::{Keepers, Session, request_id};
@@ -14,6 +15,9 @@ use std::sync::Arc;
 
 /// The credential of these tests.
 pub(crate) const KEY: &str = "sk-scripted-7741";
+
+/// A token of a known form, which an agent says.
+const TOKEN: &str = "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8";
 
 /// What is to be done.
 const TASK: &str = "Write a note";
@@ -103,11 +107,17 @@ fn the_credential_is_in_no_file_and_the_spawn_keeps_its_mark() {
     let project = Project::new();
     let script = Script::new()
         .then(Reply::call("Bash", json!({"command": "echo \"more $LOOM_SPAWN.\" >> notes.txt", "description": "edit"})))
+        .then(Reply::call("Bash", json!({"command": format!("echo {TOKEN}"), "description": "say it"})))
         .then(Reply::text("{\"summary\": \"done\"}"));
     let endpoint = Endpoint::start(KEY, script).unwrap();
     let going = go_with(&project, &endpoint, Guard::None, &[("LOOM_SPAWN", "0"), ("HOME", "/")]);
     assert_eq!(going.outcomes(), ["ok"], "{:?}", going.spawns());
-    let spawn = going.spawns().remove(0).spawn;
+    let finished = going.spawns().remove(0);
+    let transcript = going.session.engine().store().blob(&finished.transcript.unwrap()).unwrap().unwrap();
+    let transcript = String::from_utf8_lossy(Blob::content(&transcript).unwrap()).into_owned();
+    assert!(transcript.contains("echo [redacted: ") && !transcript.contains(TOKEN), "{transcript}");
+    assert!(transcript.contains("notes.txt"), "what it printed is on record: {transcript}");
+    let spawn = finished.spawn;
     let places = Footprint::of(&project.beside(""));
     assert!(places.texts().any(|(_, text)| text.contains(&format!("more {spawn}."))), "the work folder is among them");
     let told: Vec<_> = places.texts().filter(|(_, text)| text.contains(KEY)).collect();

@@ -122,6 +122,30 @@ fn a_run_without_a_fence_has_that_on_record() {
 }
 
 #[test]
+fn the_network_is_had_by_those_whom_the_settings_name_and_by_nobody_else() {
+    needs!("git", "sh", "true");
+    let Some(guard) = guard() else { return };
+    for named in ["implementer", "test"] {
+        let project = Project::new();
+        let works = format!("{WORKS}run = [\"true\"]\n");
+        let leave = Leave { network_for: vec![named.to_string()], ..Leave::default() };
+        let keepers = Keepers { leave, ..keepers(guard.clone()) };
+        let mut session = match project.session_with(Arc::new(scripted(&works)), keepers) {
+            Ok(session) => session,
+            Err(error) => return crate::missing::skip("a fence", &error.to_string()),
+        };
+        let stream = session.open_run(request_id(), person(), "Write a note", code(), by_person("trivial")).unwrap();
+        let mut going = Going { session, stream };
+        going.drive();
+        let (spawn, check) = (going.spawns().remove(0), checks(&going).remove(0));
+        for (who, enforced) in [("implementer", spawn.enforced), (check.check.as_str(), check.enforced)] {
+            assert!(enforced.iter().any(|word| word == "write"), "{who}: {enforced:?}");
+            assert_eq!(enforced.iter().any(|word| word == "network"), who != named, "{who}: {enforced:?}");
+        }
+    }
+}
+
+#[test]
 fn where_a_fence_is_required_and_none_works_nothing_is_done() {
     needs!("git", "sh");
     let project = Project::new();

@@ -65,6 +65,24 @@ pub(super) fn follow(
     following.join().unwrap_or_else(|_| Err(cannot("be followed", io::Error::other("the follower broke off"))))
 }
 
+/// As [`follow`], and returns at once; `told` gets nothing when the holder has gone.
+pub(super) fn follow_along(
+    socket: &Path,
+    stream: Option<StreamId>,
+    from: u64,
+    mut told: impl FnMut(Option<Told>) -> ControlFlow<()> + Send + 'static,
+) -> Result<(), StoreError> {
+    let socket = socket.to_path_buf();
+    let following = std::thread::Builder::new().name("loom-follow".to_string());
+    let begun = following.spawn(move || {
+        if read(&socket, stream, from, &mut |one| told(Some(one))).is_err() {
+            // Nobody listens any more, as a rule.
+            let _last = told(None);
+        }
+    });
+    begun.map(drop).map_err(|error| cannot("be followed", error))
+}
+
 fn read(
     socket: &Path,
     stream: Option<StreamId>,

@@ -104,21 +104,30 @@ fn whoever_comes_back_misses_nothing_and_hears_nothing_twice() {
 }
 
 #[test]
-fn a_follower_that_does_not_read_holds_up_nobody() {
+fn followers_that_do_not_read_hold_up_nobody() {
     let (mut place, holder) = Place::new();
     place.write(1);
     let stream = place.stream();
-    let mut slow = UnixStream::connect(place.socket()).unwrap();
-    write!(slow, "GET /v1/streams/{}/follow HTTP/1.1\r\nhost: loom\r\n\r\n", hex(&stream.0)).unwrap();
-    slow.read_exact(&mut [0; 12]).unwrap();
-    // More than any buffer between the two takes.
+    let of_run = format!("/v1/streams/{}/follow", hex(&stream.0));
+    let follow = |path: &str| {
+        let mut slow = UnixStream::connect(place.socket()).unwrap();
+        write!(slow, "GET {path} HTTP/1.1\r\nhost: loom\r\n\r\n").unwrap();
+        slow.read_exact(&mut [0; 12]).unwrap();
+        slow
+    };
+    let mut slow: Vec<UnixStream> = ["/v1/follow", &of_run].repeat(4).into_iter().map(follow).collect();
+    // More than any buffer between the two takes: were the writer to wait for one of them, this would not end.
     place.write(4_000);
     let recorded = place.recorded();
     assert!(recorded.iter().map(|stored| stored.event.bytes.len()).sum::<usize>() > 500_000);
     let client = RemoteStore::connect(&place.socket()).unwrap();
     let found = followed(&client, stream, 0, recorded.len());
     assert!(found == recorded);
-    // Nor does it keep the holder from ending.
+    // Once it reads it is told everything, at its own pace.
+    let lines = BufReader::new(slow.pop().unwrap()).lines().map(Result::unwrap);
+    let ids = lines.filter_map(|line| line.strip_prefix("id: ").map(|id| id.parse::<usize>().unwrap()));
+    assert!(ids.take(recorded.len()).eq(0..recorded.len()));
+    // Nor do the others keep the holder from ending.
     drop(holder);
 }
 
