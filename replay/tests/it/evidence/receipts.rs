@@ -248,8 +248,18 @@ fn reused() -> Vec<Case> {
         }
     });
     case("a gate with an answer of the host", Err("RECEIPT-6"), by_host, &all, &same);
-
     let check = find(&store, stream, |event| matches!(event, Event::CheckFinished(_)));
+    let merged = events.iter().find(|event| matches!(event.body, Event::MergeFinished(_))).unwrap();
+    let merged_twice = altered(&store, |event| {
+        if is(event, check) {
+            event.body = merged.body.clone();
+        }
+    });
+    let mut two = all.clone();
+    two.push(store.read(stream, check, 1).unwrap()[0].position);
+    two.sort_unstable();
+    case("a merge with two outcomes", Err("RECEIPT-6"), merged_twice, &two, &same);
+
     let outcome = made(&store, Subject { about: About::Event, stream, sequence: check }, &[], 1);
     let by_person = altered(&store, |event| {
         if is(event, check) {
