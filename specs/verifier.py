@@ -1006,6 +1006,15 @@ class Key:
         self.key, self.position, self.retired, self.before, self.handed = key, position, retired, before, handed
 
 
+# Unicode's White_Space; str.isspace() has U+001C to U+001F besides.
+SPACES = set("\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000") | set(map(chr, range(0x2000, 0x200B)))
+
+
+def is_name(name):
+    """A name of a signer, as C2SP's signed notes have it."""
+    return bool(name) and "+" not in name and not SPACES & set(name)
+
+
 class Checkpoint:
     """CHECKPOINT-1."""
 
@@ -1026,14 +1035,14 @@ class Checkpoint:
         self.body = body + "\n"
         rows = body.split("\n")
         need(len(rows) >= 3 and all(rows), "has fewer than three lines, or an empty one")
-        need(re.fullmatch(r"0|[1-9][0-9]*", rows[1], re.ASCII) and int(rows[1]) <= MAX64, "has no size")
+        need(re.fullmatch(r"0|[1-9][0-9]{0,19}", rows[1], re.ASCII) and int(rows[1]) <= MAX64, "has no size")
         self.name, self.size = rows[0], int(rows[1])
         self.root = base64_strict(rows[2])
         need(self.root is not None and len(self.root) == 32, "has no root")
         self.lines = []
         for line in lines[:-1].split("\n"):
             parts = line.split(" ")
-            need(len(parts) == 3 and parts[0] == "\u2014" and parts[1] and "+" not in parts[1], "has a line that is no signature")
+            need(len(parts) == 3 and parts[0] == "\u2014" and is_name(parts[1]), "has a line that is no signature")
             blob = base64_strict(parts[2])
             need(blob is not None and len(blob) > 4, "has a signature that is none")
             self.lines.append((parts[1], blob[:4], blob[4:]))
@@ -1080,7 +1089,7 @@ def verifier_key(text, algorithm):
         return None, bytes.fromhex(text)
     parts = text.split("+", 2)
     raw = base64_strict(parts[2]) if len(parts) == 3 else None
-    if raw is None or len(raw) != 33 or raw[0] != algorithm or key_id(parts[0], algorithm, raw[1:]).hex() != parts[1]:
+    if raw is None or not is_name(parts[0]) or len(raw) != 33 or raw[0] != algorithm or key_id(parts[0], algorithm, raw[1:]).hex() != parts[1]:
         raise Refused("KEYS-4", "no key")
     return parts[0], raw[1:]
 
@@ -1137,6 +1146,7 @@ RECEIPT_MAGIC = b"loom-receipt\n"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 ANSWER = b"loom 2026-11 signed answer v1\n"
 ASSURANCE = ("asserted", "session", "signed")
+OUTCOMES = {"accept": "accepted", "revise": "revised", "reject": "rejected", "abandon": "abandoned"}
 
 
 def canonical_json(value):
@@ -1328,9 +1338,15 @@ class Receipt:
                 merge = next((e for e in others if e.kind.name == "merge.intended" and e.get("decision") == self.decided.sequence), None)
                 if merge is not None and self.decided.get("outcome") == "accepted":
                     needed |= {merge.sequence, merge.input}
-                    needed |= {e.sequence for e in others if e.kind.name == "merge.finished" and e.get("merge") == merge.sequence}
+                    finished = [e.sequence for e in others if e.kind.name == "merge.finished" and e.get("merge") == merge.sequence]
+                    needed |= set(finished[:1])
         if needed != set(by):
             raise Refused("RECEIPT-6", "it does not cover what it is about, or more")
+        try:
+            for event in others:
+                Stream.speaker(None, event)
+        except Refused as refused:
+            raise Refused("RECEIPT-6", refused.why) from None
         self.linked(others)
 
     def check_answers(self):
@@ -1403,13 +1419,13 @@ class Receipt:
                     answer = by[decided.input]
                     if answer.kind.name == "gate.answered":
                         gate["answer"] = answer.get("answer")
-                        if answer.actor[0] == 2:
-                            gate["assurance"] = ASSURANCE[answer.actor[2]]
+                        gate["assurance"] = ASSURANCE[answer.actor[2]]
                         if answer.get("signer") is not None:
                             gate["signer"] = answer.get("signer").hex()
                 predicate["gate"] = gate
-        if self.rules:
-            predicate["judged"] = self.judged()
+        judged = self.judged()
+        if judged:
+            predicate["judged"] = judged
         subjects.append({"digest": {"loomEvent": subject.id.hex()}, "name": subject.name()})
         return {
             "_type": "https://in-toto.io/Statement/v1",
@@ -1469,12 +1485,37 @@ class Receipt:
         if not done or self.about == "run" and not any(event.kind.name == "run.closed" for event in self.others):
             return 3
         by = {event.sequence: event for event in self.others}
-        accepted = [e for e in self.others if e.kind.name == "gate.decided" and e.get("outcome") == "accepted"]
-        for event in accepted:
-            answer = by.get(event.input)
-            if event.get("by") != "person" or answer is None or answer.kind.name != "gate.answered" or answer.get("signer") not in persons:
+        accepted = 0
+        for event in self.others:
+            if event.kind.name == "merge.intended":
+                approval = by.get(event.get("decision"))
+                if approval is None or approval.kind.name != "gate.decided" or approval.get("outcome") != "accepted":
+                    return 4
+                if any(approval.get(name) != event.get(name) for name in ("artifact", "tree")):
+                    return 4
+            if event.kind.name != "gate.decided":
+                continue
+            is_accepted = event.get("outcome") == "accepted"
+            accepted += is_accepted
+            if event.get("by") == "person":
+                if not self.is_bound(event, by) or by[event.input].get("signer") not in persons:
+                    return 4
+            elif is_accepted:
                 return 4
         return 5 if accepted else 4
+
+    def is_bound(self, decided, by):
+        """Whether the answer that a decision follows from is to its gate, with its outcome, over its artifact."""
+        answer, opened = by.get(decided.input), by.get(decided.get("gate"))
+        return (
+            answer is not None
+            and answer.kind.name == "gate.answered"
+            and opened is not None
+            and opened.kind.name == "gate.opened"
+            and answer.get("gate") == opened.sequence
+            and OUTCOMES.get(answer.get("answer")) == decided.get("outcome")
+            and answer.get("artifact") == decided.get("artifact") == opened.get("artifact")
+        )
 
 
 # -------------------------------------------------------------------------------------------------------------- rules
@@ -1597,7 +1638,7 @@ def tokens_of(text):
         elif groups["int"]:
             digits = groups["int"]
             hexadecimal = digits[:2] in ("0x", "0X")
-            digits = digits[2:] if hexadecimal else digits.lstrip("0") or "0"
+            digits = (digits[2:] if hexadecimal else digits).lstrip("0") or "0"
             if len(digits) > 100:
                 raise flawed("a number beyond 64 bits")
             out.append(("int", int(digits, 16 if hexadecimal else 10), column, at))
@@ -2475,8 +2516,8 @@ class RuleSet:
             else:
                 self.top("rule")
                 self.rule()
-        if not self.rules:
-            raise flawed("a set without a rule")
+        if not self.rules and not self.facts:
+            raise flawed("a set with neither facts nor rules")
         for rule in self.rules:
             for kind in rule.kinds:
                 self.by_kind.setdefault(kind, []).append(rule)
@@ -3035,6 +3076,9 @@ def main(arguments):
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 9
+    except UnicodeDecodeError as error:
+        print(f"error: a checkpoint or rule file that is not UTF-8: {error}", file=sys.stderr)
+        return 2
     except Refused as refused:
         print(f"error: {refused}", file=sys.stderr)
         return 2

@@ -108,7 +108,7 @@ impl Stretch {
         let event = is_looked_at.then(|| decode(&view)).transpose().map_err(|error| bad(error.to_string()))?;
         let id = self.hasher.id(bytes);
         self.place(position, &view).map_err(|what| bad(what.to_string()))?;
-        self.speaker(&view).map_err(|what| bad(what.to_string()))?;
+        check_speaker(&view).map_err(|what| bad(what.to_string()))?;
         if let (0, Some(event)) = (view.sequence, &event) {
             self.beginning(&view, event).map_err(|what| bad(what.to_string()))?;
         }
@@ -183,21 +183,6 @@ impl Stretch {
                 Ok(())
             }
         }
-    }
-
-    /// Requests come from persons, observations from the host, everything else from the kernel (COMMIT-1).
-    fn speaker(&self, view: &View<'_>) -> Result<(), &'static str> {
-        let actor = view.actor().map_err(|_| "the actor cannot be read")?;
-        let request = request_field(view).is_some();
-        let fits = match (view.schema.class, &actor) {
-            (Class::Record | Class::Decision, Actor::Kernel) => true,
-            (Class::Record | Class::Decision, Actor::Host | Actor::Person { .. }) => false,
-            (Class::Input, Actor::Kernel) => false,
-            (Class::Input, Actor::Host) => !request || view.schema.name == "request.refused",
-            (Class::Input, Actor::Person { descends: None, .. }) => request,
-            (Class::Input, Actor::Person { descends: Some(_), .. }) => view.schema.name == "request.refused",
-        };
-        if fits { Ok(()) } else { Err("the actor may not have caused an event of this kind (COMMIT-1)") }
     }
 
     fn beginning(&self, view: &View<'_>, event: &Event) -> Result<(), &'static str> {
@@ -305,6 +290,21 @@ impl Stretch {
         let what = "a request id is used twice in a stream (LEDGER-1)".to_string();
         Some(Bad { stream: Some(*stream), ..Bad::at(*position, what) })
     }
+}
+
+/// Requests come from persons, observations from the host, everything else from the kernel (COMMIT-1).
+pub(crate) fn check_speaker(view: &View<'_>) -> Result<(), &'static str> {
+    let actor = view.actor().map_err(|_| "the actor cannot be read")?;
+    let request = request_field(view).is_some();
+    let fits = match (view.schema.class, &actor) {
+        (Class::Record | Class::Decision, Actor::Kernel) => true,
+        (Class::Record | Class::Decision, Actor::Host | Actor::Person { .. }) => false,
+        (Class::Input, Actor::Kernel) => false,
+        (Class::Input, Actor::Host) => !request || view.schema.name == "request.refused",
+        (Class::Input, Actor::Person { descends: None, .. }) => request,
+        (Class::Input, Actor::Person { descends: Some(_), .. }) => view.schema.name == "request.refused",
+    };
+    if fits { Ok(()) } else { Err("the actor may not have caused an event of this kind (COMMIT-1)") }
 }
 
 fn follows(head: Head, stamp: Stamp, sequence: u64, previous: EventId, next: Stamp) -> Result<(), &'static str> {

@@ -3,8 +3,8 @@
 use super::error::{EvidenceError, broken};
 use super::receipt::About;
 use crate::error::Bad;
-use crate::stretch::Stretch;
-use loom_core::event::Envelope;
+use crate::stretch::{Stretch, check_speaker};
+use loom_core::event::{Envelope, View};
 use loom_core::id::{EventId, StreamId};
 use loom_core::kind::{Event, GateDecided, MergeIntended};
 use loom_core::word::GateOutcome;
@@ -109,10 +109,18 @@ pub(super) fn check_cover(about: About, part: &Part<'_>, subject: u64, origin: [
     if !wanted.iter().eq(part.keys()) {
         return Err(broken("RECEIPT-6", "the receipt lacks events of what it is about, or has others beside them"));
     }
-    if about == About::Run {
-        check_whole(part, origin, "RECEIPT-6")?;
+    match about {
+        About::Run => check_whole(part, origin, "RECEIPT-6")?,
+        About::Event | About::Gate => part.values().try_for_each(check_caused)?,
     }
     check_links(part)
+}
+
+/// Checks that who caused an event may cause its kind; of whole commits [`check_whole`] looks at that.
+fn check_caused(event: &Covered<'_>) -> Result<(), EvidenceError> {
+    let wrong = |what: String| broken("RECEIPT-6", format!("the event #{}: {what}", event.envelope.sequence));
+    let view = View::read(event.bytes).map_err(|error| wrong(error.to_string()))?;
+    check_speaker(&view).map_err(|what| wrong(what.to_string()))
 }
 
 /// Checks that a run's stream is named by the request that opened it (RECEIPT-5).

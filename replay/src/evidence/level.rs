@@ -10,7 +10,8 @@ use crate::records::{BATCH, Records};
 use loom_core::event::Envelope;
 use loom_core::id::{Actor, Assurance, hex};
 use loom_core::keys::answer;
-use loom_core::kind::{Event, GateAnswered};
+use loom_core::kind::{CheckRequested, Event, GateAnswered, GateDecided, MergeIntended, SpawnRequested};
+use loom_core::schema::KindSchema;
 use loom_core::word::{DecidedBy, GateOutcome};
 use loom_store::Store;
 use std::collections::BTreeSet;
@@ -82,15 +83,18 @@ pub(super) fn of_receipt(about: About, part: &Part<'_>, vouched: &Vouched, perso
     }
 }
 
-/// Returns the first effect that the host did not witness.
+/// Returns the first effect that the host did not witness. An outcome is that of its own kind of request.
 fn unwitnessed(about: About, part: &Part<'_>) -> Option<String> {
     let mut done = BTreeSet::new();
+    let mut is_done = |schema: &KindSchema, of: u64| {
+        done.insert((schema.code, of));
+    };
     let mut is_closed = false;
     for covered in part.values() {
         match &covered.envelope.body {
-            Event::SpawnFinished(body) => drop(done.insert(body.spawn)),
-            Event::CheckFinished(body) => drop(done.insert(body.request)),
-            Event::MergeFinished(body) => drop(done.insert(body.merge)),
+            Event::SpawnFinished(body) => is_done(&SpawnRequested::SCHEMA, body.spawn),
+            Event::CheckFinished(body) => is_done(&CheckRequested::SCHEMA, body.request),
+            Event::MergeFinished(body) => is_done(&MergeIntended::SCHEMA, body.merge),
             Event::RunClosed(_) => is_closed = true,
             _ => {}
         }
@@ -98,7 +102,7 @@ fn unwitnessed(about: About, part: &Part<'_>) -> Option<String> {
     for (sequence, covered) in part {
         let fence = match &covered.envelope.body {
             Event::SpawnRequested(_) | Event::CheckRequested(_) | Event::MergeIntended(_)
-                if !done.contains(sequence) =>
+                if !done.contains(&(covered.envelope.body.schema().code, *sequence)) =>
             {
                 let kind = covered.envelope.body.schema().name;
                 return Some(format!("{kind} #{sequence} has no outcome that the host witnessed"));
@@ -117,29 +121,66 @@ fn unwitnessed(about: About, part: &Part<'_>) -> Option<String> {
     (about == About::Run && !is_closed).then(|| "the run has not ended in it".to_string())
 }
 
-/// Returns what keeps the approvals from being signed by people whom the reader knows.
+/// Returns what keeps the approvals from being signed by people whom the reader knows. The signatures are checked
+/// already, but one that fits proves no more than that its person gave that answer to that gate: whoever writes the
+/// history can put an honest answer in front of another decision.
 fn unsigned(part: &Part<'_>, persons: &[PublicKey]) -> Option<String> {
     let mut approvals = 0;
     for (sequence, covered) in part {
-        let Event::GateDecided(decided) = &covered.envelope.body else { continue };
-        if decided.outcome != GateOutcome::Accepted {
-            continue;
-        }
-        approvals += 1;
-        let signer = match answer_of(part, *sequence).map(|answer| &answer.body) {
-            Some(Event::GateAnswered(GateAnswered { signer: Some(signer), .. })) if decided.by == DecidedBy::Person => {
-                signer
+        let decided = match &covered.envelope.body {
+            Event::GateDecided(decided) => decided,
+            Event::MergeIntended(merge) if !is_approved(part, merge) => {
+                return Some(format!("the merge #{sequence} is not of what #{} approved", merge.decision));
             }
-            _ => return Some(format!("the approval #{sequence} is not signed: `loom answer --sign`")),
+            _ => continue,
         };
+        let is_approval = decided.outcome == GateOutcome::Accepted;
+        let named = format!("the {} #{sequence}", if is_approval { "approval" } else { "decision" });
+        approvals += usize::from(is_approval);
+        match decided.by {
+            DecidedBy::Person => {}
+            DecidedBy::Policy | DecidedBy::Deadline if is_approval => {
+                return Some(format!("{named} is no person's: the policy `human` asks one"));
+            }
+            DecidedBy::Policy | DecidedBy::Deadline => continue,
+        }
+        let Some(Event::GateAnswered(answered)) = answer_of(part, *sequence).map(|answer| &answer.body) else {
+            return Some(format!("{named} follows from no answer of a person"));
+        };
+        let Some(signer) = &answered.signer else {
+            return Some(format!("{named} is not signed: `loom answer --sign`"));
+        };
+        if !is_bound(part, answered, decided) {
+            return Some(format!("{named} is not what was signed: that is another gate, answer or artifact"));
+        }
         if !persons.contains(signer) {
-            return Some(format!(
-                "the approval #{sequence} is signed by {}, whom nobody vouched for: `--person`",
-                hex(signer)
-            ));
+            return Some(format!("{named} is signed by {}, whom nobody vouched for: `--person`", hex(signer)));
         }
     }
     (approvals == 0).then(|| "there is no approval in it".to_string())
+}
+
+/// Whether an answer is the one that a decision says was given: to its gate, with its outcome, over the artifact that
+/// was opened with and decided about.
+fn is_bound(part: &Part<'_>, answered: &GateAnswered, decided: &GateDecided) -> bool {
+    let is_opened = part.get(&answered.gate).is_some_and(
+        |covered| matches!(&covered.envelope.body, Event::GateOpened(opened) if opened.artifact == decided.artifact),
+    );
+    is_opened
+        && decided.gate == Some(answered.gate)
+        && decided.outcome == answered.answer.outcome()
+        && answered.artifact == Some(decided.artifact)
+}
+
+/// Whether what is merged is what was accepted (MERGE-3).
+fn is_approved(part: &Part<'_>, merge: &MergeIntended) -> bool {
+    part.get(&merge.decision).is_some_and(|covered| match &covered.envelope.body {
+        Event::GateDecided(decided) => {
+            decided.outcome == GateOutcome::Accepted
+                && (decided.artifact, &decided.tree) == (merge.artifact, &merge.tree)
+        }
+        _ => false,
+    })
 }
 
 /// Checks the signatures of all answers that are there (SIGNED-2).

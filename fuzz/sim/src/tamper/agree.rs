@@ -1,8 +1,8 @@
 //! Both verifiers look at the same altered bytes: Loom's readers here, `specs/verifier.py` in one process beside it.
 
 use super::altered::Altered;
-use super::attack::{BYS, By, CLASSES, Found, Target, attack};
-use super::detect::{law_in, law_of, law_of_event, law_of_replay, pins};
+use super::attack::{ANSWERS, BYS, By, CLASSES, Found, Target, attack};
+use super::detect::{approval_pins, law_in, law_of, law_of_event, law_of_replay, pins};
 use super::file::Parts;
 use super::material::{Material, ORIGIN};
 use super::{Arguments, dice};
@@ -230,15 +230,24 @@ fn stream(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<(
 }
 
 fn receipt(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<(&'static str, Value, Answer)> {
-    let Found::Receipt { bytes, .. } = attack(material, Target::Receipt, by, class, dice)? else { return None };
-    let (given, told) = match dice.below(2) {
-        0 => (Pins::default(), json!({})),
-        _ => {
-            let pins = pins(material);
-            let key = pins.key.map(|key| hex(&key));
-            let told = json!({"key": key, "checkpoints": pins.checkpoints});
-            (pins, told)
+    let by = if class == ANSWERS { By::Key } else { by };
+    let (bytes, approval) = match attack(material, Target::Receipt, by, class, dice)? {
+        Found::Receipt { bytes, .. } => (bytes, None),
+        Found::Approval { bytes } => {
+            let pins = approval_pins(&Receipt::read(&bytes).ok()?);
+            (bytes, Some(pins))
         }
+        Found::Store { .. } | Found::Trace { .. } => return None,
+    };
+    let given = match (approval, dice.below(2)) {
+        (Some(pins), _) => pins,
+        (None, 0) => Pins::default(),
+        (None, _) => pins(material),
+    };
+    let persons: Vec<_> = given.persons.iter().map(|key| hex(key)).collect();
+    let told = match given.key {
+        Some(key) => json!({"key": hex(&key), "checkpoints": given.checkpoints, "persons": persons}),
+        None => json!({}),
     };
     let checked = Receipt::read(&bytes).and_then(|receipt| check(&receipt, &given));
     let ours = checked.map(|checked| checked.level.number.to_string()).map_err(|error| law_of(&error));

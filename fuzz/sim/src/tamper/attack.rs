@@ -2,11 +2,12 @@
 
 use super::altered::Altered;
 use super::file::{Item, Parts};
-use super::material::{Material, PRESENT, STRANGER, checkpoint, public, sign};
+use super::material::{Material, PRESENT, STRANGER, checkpoint, public, sign, sign_answer};
 use super::relink::{commits, relinked, with_field_changed};
 use loom_core::event::Envelope;
 use loom_core::id::{Digest, StreamId};
 use loom_core::kind::Event;
+use loom_core::word::Answer;
 use loom_replay::evidence::{About, Receipt, Subject, prove};
 use loom_store::Store;
 use loom_store::conformance::sample::Dice;
@@ -38,7 +39,7 @@ pub(super) const TARGETS: [(Target, &str); 3] =
     [(Target::Store, "store"), (Target::Trace, "trace"), (Target::Receipt, "receipt")];
 pub(super) const BYS: [(By, &str); 3] = [(By::Bytes, "bytes"), (By::Hashes, "hashes"), (By::Key, "key")];
 /// The classes of what is done.
-pub(super) const CLASSES: [&str; 12] = [
+pub(super) const CLASSES: [&str; 13] = [
     "byte",
     "field",
     "record",
@@ -51,13 +52,30 @@ pub(super) const CLASSES: [&str; 12] = [
     "key swap",
     "blob swap",
     "checkpoint swap",
+    ANSWERS,
 ];
+/// The class in which history is written around honest signatures of a person.
+pub(super) const ANSWERS: &str = "answer swap";
 
 /// What the reader finds.
 pub(super) enum Found {
-    Store { log: Vec<Vec<u8>>, blobs: Option<BTreeMap<Digest, Vec<u8>>>, checkpoints: Vec<String> },
-    Trace { run: usize, bytes: Vec<u8> },
-    Receipt { original: usize, bytes: Vec<u8> },
+    Store {
+        log: Vec<Vec<u8>>,
+        blobs: Option<BTreeMap<Digest, Vec<u8>>>,
+        checkpoints: Vec<String>,
+    },
+    Trace {
+        run: usize,
+        bytes: Vec<u8>,
+    },
+    Receipt {
+        original: usize,
+        bytes: Vec<u8>,
+    },
+    /// A receipt of a decision, witnessed when it was made; the reader has the person's key besides.
+    Approval {
+        bytes: Vec<u8>,
+    },
 }
 
 /// Makes one attack; `None` where it does not apply to what was drawn.
@@ -279,7 +297,55 @@ fn trace(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<Fo
     Some(Found::Trace { run, bytes })
 }
 
+/// History that was written with the store's key from the beginning, in which another decision or merge stands behind
+/// what the person signed.
+fn answers_swapped(material: &Material, dice: &mut Dice) -> Option<Found> {
+    let log: Vec<_> =
+        material.signed.events(0, usize::MAX).ok()?.into_iter().map(|stored| stored.event.bytes).collect();
+    let mut commits = commits(&log)?;
+    let events = || log.iter().filter_map(|bytes| Envelope::decode(bytes).ok());
+    let gates: Vec<_> = events()
+        .filter_map(|event| match event.body {
+            Event::GateOpened(opened) => Some((event.stream, event.sequence, opened.artifact)),
+            _ => None,
+        })
+        .collect();
+    let [(_, earlier, earlier_artifact), .., (stream, gate, _)] = gates[..] else { return None };
+    // Made trees are of small bytes: what is put in their place is always another.
+    let (what, other) = (dice.below(8), Digest([128 + dice.below(128) as u8; 32]));
+    let word = [Answer::Reject, Answer::Revise, Answer::Abandon][below(dice, 3)];
+    for event in commits.iter_mut().flatten() {
+        match (&mut event.body, what) {
+            (Event::GateAnswered(body), 0..=3) if body.gate == gate => {
+                match what {
+                    0 => body.answer = word,
+                    1 => (body.gate, body.artifact) = (earlier, Some(earlier_artifact)),
+                    2 => body.artifact = Some(other),
+                    _ => (body.gate, body.artifact, body.answer) = (earlier, Some(earlier_artifact), word),
+                }
+                sign_answer(&event.stream, body);
+            }
+            (Event::GateOpened(body), 4) if event.sequence == gate => body.artifact = other,
+            (Event::GateDecided(body), 5) => body.artifact = other,
+            (Event::MergeIntended(body), 5 | 6) => body.artifact = other,
+            (Event::MergeIntended(body), 7) => body.tree = other.0[..20].to_vec(),
+            _ => {}
+        }
+    }
+    let log = relinked(commits);
+    let altered = Altered::new(&material.signed, &log, &material.blobs, true).ok()?;
+    let subject = match dice.below(2) {
+        0 => Subject { about: About::Gate, stream, sequence: gate },
+        _ => Subject { about: About::Run, stream, sequence: altered.head(stream).ok()?.next.checked_sub(1)? },
+    };
+    let made = prove(&altered, subject, Vec::new(), None, public(PRESENT), &sign(PRESENT)).ok()?;
+    Some(Found::Approval { bytes: made.write() })
+}
+
 fn receipt(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<Found> {
+    if class == ANSWERS {
+        return (by == By::Key).then(|| answers_swapped(material, dice))?;
+    }
     let original = below(dice, material.receipts.len());
     let mut made = material.receipts.get(original)?.clone();
     if by != By::Bytes {

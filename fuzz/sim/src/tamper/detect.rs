@@ -2,7 +2,7 @@
 
 use super::altered::Altered;
 use super::attack::{By, Found};
-use super::material::{Material, PRESENT, public};
+use super::material::{Material, PERSON, PRESENT, public};
 use loom_core::event::{Envelope, EventError};
 use loom_replay::evidence::{
     Checkpoint, EvidenceError, History, Pins, Receipt, Witnessed, check_store, verify as check,
@@ -13,7 +13,8 @@ use loom_store::StoreError;
 /// What became of an attack.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
-    /// It is refused: by a reader of single events (1), of the whole (2), or with what lies elsewhere (3).
+    /// It is refused: by a reader of single events (1), of the whole (2), with what lies elsewhere (3), or with a person's
+    /// key (5).
     Caught { level: u8, law: String },
     /// It changed no byte that anybody reads.
     Same,
@@ -45,6 +46,7 @@ pub(super) fn outcome(material: &Material, by: By, found: &Found) -> Outcome {
         }
         Found::Trace { run, bytes } => of_trace(material, *run, bytes),
         Found::Receipt { original, bytes } => of_receipt(material, *original, bytes),
+        Found::Approval { bytes } => of_approval(bytes),
     }
 }
 
@@ -118,6 +120,25 @@ fn of_receipt(material: &Material, original: usize, bytes: &[u8]) -> Outcome {
         Err(error) => caught(3, law_of(&error)),
         Ok(checked) if checked.level.number < 3 => caught(3, "LEVEL-1"),
         Ok(_) => Outcome::Unseen,
+    }
+}
+
+/// All that the reader has vouches for the receipt, but it does not say what the person said.
+fn of_approval(bytes: &[u8]) -> Outcome {
+    match Receipt::read(bytes).and_then(|receipt| check(&receipt, &approval_pins(&receipt))) {
+        Err(error) => caught(2, law_of(&error)),
+        Ok(checked) if checked.level.number < 5 => caught(5, "LEVEL-1"),
+        Ok(_) => Outcome::Unseen,
+    }
+}
+
+/// What a reader has of a decision that was witnessed as it stands.
+pub(super) fn approval_pins(receipt: &Receipt) -> Pins {
+    Pins {
+        key: Some(public(PRESENT)),
+        checkpoints: vec![receipt.checkpoint.clone()],
+        persons: vec![public(PERSON)],
+        ..Pins::default()
     }
 }
 

@@ -4,13 +4,13 @@
 
 use ed25519_dalek::{Signer, SigningKey};
 use loom_core::event::Envelope;
-use loom_core::id::{Digest, Stamp, StreamId};
-use loom_core::keys::{add, handover};
-use loom_core::kind::{Event, KeyAdded};
+use loom_core::id::{Actor, Assurance, Digest, Stamp, StreamId};
+use loom_core::keys::{add, answer, handover};
+use loom_core::kind::{Event, GateAnswered, KeyAdded};
 use loom_replay::evidence::{About, Receipt, Subject, prove, sign_checkpoint};
 use loom_replay::{StoredRun, trace};
 use loom_store::{Append, MemoryStore, Store};
-use made::{ORIGIN as MADE_ORIGIN, Until, made_run, origin};
+use made::{ORIGIN as MADE_ORIGIN, Until, made_answered_run, made_run, origin};
 use std::collections::BTreeMap;
 use std::error::Error;
 
@@ -25,6 +25,8 @@ pub(super) const FIRST: u8 = 1;
 pub(super) const PRESENT: u8 = 2;
 /// A key that the attacker has.
 pub(super) const STRANGER: u8 = 9;
+/// The key of the person who answers; the attacker has what it signed, and not the key.
+pub(super) const PERSON: u8 = 5;
 
 /// Rules that the receipts of whole runs are judged by.
 const RULES: &str = "loom rules 1\nset told \"What receipts tell.\"\n\nfact spawns counter\n  add spawn.requested\n\n\
@@ -47,6 +49,8 @@ pub(super) struct Material {
     pub(super) receipts: Vec<Receipt>,
     /// A receipt of each run, which the reader has from elsewhere, by the runs' order.
     pub(super) kept: Vec<Receipt>,
+    /// A store of one run whose answers the person signed.
+    pub(super) signed: MemoryStore,
 }
 
 /// Returns the public half of a key.
@@ -57,6 +61,24 @@ pub(super) fn public(number: u8) -> [u8; 32] {
 /// Returns a hand that signs with a key.
 pub(super) fn sign(number: u8) -> impl Fn(&[u8]) -> [u8; 64] {
     move |bytes| SigningKey::from_bytes(&[number; 32]).sign(bytes).to_bytes()
+}
+
+/// Signs an answer as the person does.
+pub(super) fn sign_answer(stream: &StreamId, body: &mut GateAnswered) {
+    if let Some(artifact) = &body.artifact {
+        let message = answer(stream, body.gate, body.answer, artifact);
+        (body.signature, body.signer) = (Some(sign(PERSON)(&message)), Some(public(PERSON)));
+    }
+}
+
+fn signed_store() -> Result<MemoryStore, Box<dyn Error>> {
+    let store = MemoryStore::create(&origin());
+    add_key(&store, KeyAdded { key: public(PRESENT), before: None, signature: None })?;
+    made_answered_run(&store, 1, Until::End, &|stream, body| {
+        sign_answer(&stream, body);
+        Actor::Person { id: "ann".to_string(), assurance: Assurance::Signed, descends: None }
+    });
+    Ok(store)
 }
 
 fn add_key(store: &MemoryStore, added: KeyAdded) -> Result<(), Box<dyn Error>> {
@@ -130,6 +152,6 @@ impl Material {
         for stream in &runs {
             kept.push(made(whole(*stream)?, &[])?);
         }
-        Ok(Material { log, blobs, checkpoints, traces, receipts, kept, runs, store })
+        Ok(Material { log, blobs, checkpoints, traces, receipts, kept, runs, store, signed: signed_store()? })
     }
 }

@@ -80,16 +80,16 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:8} {:7} {:16} {:>7} {:>7} {:>7} {:>7} {:>6} {:>6} {:>6}  caught by  laws",
-            "of", "by", "class", "made", "L1", "L2", "L3", "same", "true", "unseen"
+            "{:8} {:7} {:16} {:>7} {:>7} {:>7} {:>7} {:>7} {:>6} {:>6} {:>6}  caught by  laws",
+            "of", "by", "class", "made", "L1", "L2", "L3", "L5", "same", "true", "unseen"
         )?;
         let mut beyond = Vec::new();
         for ((target, by, class), outcomes) in &self.rows {
             let (target, by, class) = (TARGETS[*target].1, BYS[*by].1, CLASSES[*class]);
-            let (mut levels, mut laws) = ([0; 4], BTreeMap::new());
+            let (mut levels, mut laws) = ([0; 6], BTreeMap::new());
             for (outcome, count) in outcomes {
                 if let Outcome::Caught { level, law } = outcome {
-                    levels[usize::from(*level).min(3)] += count;
+                    levels[usize::from(*level).min(5)] += count;
                     *laws.entry(law.as_str()).or_insert(0) += count;
                 }
             }
@@ -97,22 +97,24 @@ impl fmt::Display for Table {
             let (same, kept, unseen) = (of(Outcome::Same), of(Outcome::True), of(Outcome::Unseen));
             let made: u64 = outcomes.values().sum();
             let by_level = match (unseen, levels) {
-                (0, [_, 0, 0, 0]) => "-",
-                (0, [_, _, 0, 0]) => "L1",
-                (0, [_, _, _, 0]) => "L2",
-                (0, _) => "L3",
+                (0, [_, 0, 0, 0, 0, 0]) => "-",
+                (0, [_, _, 0, 0, 0, 0]) => "L1",
+                (0, [_, _, _, 0, 0, 0]) => "L2",
+                (0, [.., 0, 0]) => "L3",
+                (0, _) => "L5",
                 _ => "nothing",
             };
-            if levels[3] > 0 {
+            if levels[3..].iter().any(|count| *count > 0) {
                 beyond.push(format!("{class} of a {target} by {by}"));
             }
             let laws: Vec<_> = laws.into_keys().collect();
             writeln!(
                 f,
-                "{target:8} {by:7} {class:16} {made:>7} {:>7} {:>7} {:>7} {same:>6} {kept:>6} {unseen:>6}  {by_level:9}  {}",
+                "{target:8} {by:7} {class:16} {made:>7} {:>7} {:>7} {:>7} {:>7} {same:>6} {kept:>6} {unseen:>6}  {by_level:9}  {}",
                 levels[1],
                 levels[2],
                 levels[3],
+                levels[5],
                 laws.join(" ")
             )?;
         }
@@ -121,11 +123,12 @@ impl fmt::Display for Table {
         };
         writeln!(
             f,
-            "\n{} attacks: {} caught by L1, {} by L2, {} by L3; {} changed nothing that is read, {} left what is still true, {} unseen",
+            "\n{} attacks: {} caught by L1, {} by L2, {} by L3, {} by L5; {} changed nothing that is read, {} left what is still true, {} unseen",
             self.attacks(),
             counts(1),
             counts(2),
             counts(3),
+            counts(5),
             self.count(|outcome| *outcome == Outcome::Same),
             self.count(|outcome| *outcome == Outcome::True),
             self.unseen()

@@ -4,11 +4,12 @@ use crate::made::{ORIGIN, Until, made_run, origin};
 use ed25519_dalek::{Signer, SigningKey};
 use loom_core::commit::Head;
 use loom_core::event::Envelope;
-use loom_core::id::{Stamp, StreamId};
+use loom_core::id::{EventHasher, Stamp, StreamId};
 use loom_core::keys::{add, handover};
 use loom_core::kind::{Event, KeyAdded};
 use loom_replay::evidence::{About, Receipt, Subject, prove};
 use loom_store::{Append, MemoryStore, Store};
+use std::collections::BTreeMap;
 
 /// A hand that signs. Equal numbers are equal keys.
 pub(super) fn hand(number: u8) -> SigningKey {
@@ -45,6 +46,21 @@ pub(super) fn store() -> MemoryStore {
     add_key(&store, KeyAdded { key: public(1), before: None, signature: None });
     made_run(&store, 2, Until::Spawned);
     store
+}
+
+/// Returns a store's events by position, altered and chained anew: what who holds the store's key can write.
+pub(super) fn altered(store: &dyn Store, change: impl Fn(&mut Envelope)) -> Vec<Vec<u8>> {
+    let (hasher, mut last) = (EventHasher::default(), BTreeMap::new());
+    let events = store.events(0, usize::MAX).unwrap();
+    let anew = events.iter().map(|stored| {
+        let mut event = Envelope::decode(&stored.event.bytes).unwrap();
+        change(&mut event);
+        event.previous = last.get(&event.stream).copied().unwrap_or(event.previous);
+        let bytes = event.encode();
+        last.insert(event.stream, hasher.id(&bytes));
+        bytes
+    });
+    anew.collect()
 }
 
 /// Returns the runs, the one opened first first.

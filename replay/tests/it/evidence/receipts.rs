@@ -7,18 +7,23 @@ use crate::plain::hex;
 use crate::vectors::generated;
 use data_encoding::BASE64;
 use loom_core::event::Envelope;
-use loom_core::id::{Actor, Assurance, StreamId};
+use loom_core::id::{Actor, Assurance, Digest, EventHasher, StreamId};
 use loom_core::keys::answer;
 use loom_core::kind::{Event, GateAnswered, KeyAdded};
 use loom_core::multiproof::nodes_beside;
-use loom_core::word::GateOutcome;
-use loom_replay::evidence::{About, EvidenceError, Pins, Receipt, Subject, Verifier, prove, sign_checkpoint, verify};
+use loom_core::tree::{NodeHash, leaf, node};
+use loom_core::word::{Answer, DecidedBy, GateOutcome};
+use loom_replay::evidence::{
+    About, Checkpoint, EvidenceError, Pins, Receipt, Subject, Verifier, prove, sign_checkpoint, verify,
+};
 use loom_store::{MemoryStore, Store};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::cell::Cell;
 
 const RULES: &str = "loom rules 1\nset calm \"s\"\n\nrule asked on stage.entered\n  require event.round == 1\n  \
     message \"m\"\n  origin \"o\"\n\nrule never-cancelled on run.cancelled\n  require false\n  message \"m\"\n  origin \"o\"\n";
+const FACTS: &str = "loom rules 1\nset counted \"s\"\n\nfact spawns counter\n  add spawn.requested\n";
 const TYPE: &str = "application/vnd.in-toto+json";
 
 /// Seals a payload by hand, as RECEIPT-7 says.
@@ -86,6 +91,201 @@ fn signed(alter: impl Fn(&mut GateAnswered)) -> MemoryStore {
     store
 }
 
+/// A store whose first answer asks for a revision and is signed by nobody; hand 5 signs the others.
+fn revised_unsigned() -> MemoryStore {
+    let store = MemoryStore::create(&origin());
+    add_key(&store, KeyAdded { key: public(1), before: None, signature: None });
+    let is_first = Cell::new(true);
+    made_answered_run(&store, 1, Until::End, &|stream, body| {
+        if is_first.replace(false) {
+            body.answer = Answer::Revise;
+            return Actor::Person { id: "ann".into(), assurance: Assurance::Asserted, descends: None };
+        }
+        let message = answer(&stream, body.gate, body.answer, &body.artifact.unwrap());
+        (body.signature, body.signer) = (Some(sign(5)(&message)), Some(public(5)));
+        Actor::Person { id: "ann".into(), assurance: Assurance::Signed, descends: None }
+    });
+    store
+}
+
+fn subtree(leaves: &[NodeHash]) -> NodeHash {
+    match leaves {
+        [leaf] => *leaf,
+        _ => {
+            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+            node(&subtree(left), &subtree(right))
+        }
+    }
+}
+
+/// The sibling's receipt over a history in its place, with a statement that is changed beside what names the history.
+fn over(log: &[Vec<u8>], sibling: &Receipt, positions: &[u64], say: impl Fn(String) -> String) -> Receipt {
+    let hasher = EventHasher::default();
+    let leaves: Vec<_> = log.iter().map(|bytes| leaf(&hasher.id(bytes))).collect();
+    let size = leaves.len() as u64;
+    let mut node_at = |height: u8, index: u64| {
+        let (start, count) = ((index << height) as usize, 1 << height);
+        Ok::<_, EvidenceError>(subtree(&leaves[start..start + count]))
+    };
+    let nodes = nodes_beside(positions, size, &mut node_at).unwrap();
+    let (root, id) = (subtree(&leaves), hasher.id(&log[sibling.subject as usize]));
+    let old = sibling.events.iter().find(|(position, _)| *position == sibling.subject).unwrap();
+    let old_root = Checkpoint::parse(&sibling.checkpoint).unwrap().root;
+    let said = payload(sibling).replace(&hex(&old_root), &hex(&root)).replace(&hex(&hasher.id(&old.1).0), &hex(&id.0));
+    Receipt {
+        checkpoint: sign_checkpoint(&ORIGIN, size, &root, public(1), &sign(1)),
+        events: positions.iter().map(|position| (*position, log[*position as usize].clone())).collect(),
+        nodes,
+        envelope: sealed(&say(said), 1),
+        ..sibling.clone()
+    }
+}
+
+/// What hand 5 signs as an answer, in the place of what is signed.
+fn answer_anew(envelope: &mut Envelope, alter: impl Fn(&mut GateAnswered)) {
+    if let Event::GateAnswered(body) = &mut envelope.body {
+        alter(body);
+        let message = answer(&envelope.stream, body.gate, body.answer, &body.artifact.unwrap());
+        body.signature = Some(sign(5)(&message));
+    }
+}
+
+/// Histories that who holds the store's key writes around a person's signatures: each is proven, witnessed, and not
+/// what the person said.
+fn reused() -> Vec<Case> {
+    let store = signed(|_| {});
+    let honest = gate(&store, 1);
+    let stream = runs(&store)[0];
+    let events: Vec<_> = store.read(stream, 0, usize::MAX).unwrap();
+    let events: Vec<_> = events.iter().map(|stored| Envelope::decode(&stored.event.bytes).unwrap()).collect();
+    let gates = events.iter().filter_map(|event| match &event.body {
+        Event::GateOpened(opened) => Some((event.sequence, opened.artifact)),
+        _ => None,
+    });
+    let gates: Vec<_> = gates.collect();
+    let [(earlier, earlier_artifact), .., (last, _)] = gates[..] else { panic!("two gates") };
+    let answered = find(&store, stream, |event| matches!(event, Event::GateAnswered(_)));
+    let merge = find(&store, stream, |event| matches!(event, Event::MergeIntended(_)));
+    let opened_by = events[last as usize].input;
+    let is = |event: &Envelope, sequence| event.stream == stream && event.sequence == sequence;
+    let mut cases = Vec::new();
+    let mut case = |name, expected, log: Vec<Vec<u8>>, positions: &[u64], say: &dyn Fn(String) -> String| {
+        let receipt = over(&log, &honest, positions, say);
+        let pins = json!({"key": hex(&public(1)), "persons": [hex(&public(5))], "checkpoints": [receipt.checkpoint]});
+        cases.push(Case { name, receipt: receipt.write(), pins, expected });
+    };
+    let (all, same) = (positions(&honest), |said: String| said);
+    let rejected = altered(&store, |event| {
+        if is(event, answered) {
+            answer_anew(event, |body| body.answer = Answer::Reject);
+        }
+    });
+    let rejects = |said: String| said.replace("\"answer\":\"accept\"", "\"answer\":\"reject\"");
+    case("a gate with a signed rejection that is decided as accepted", Ok(4), rejected, &all, &rejects);
+    let of_another = altered(&store, |event| {
+        if is(event, answered) {
+            answer_anew(event, |body| (body.gate, body.artifact) = (earlier, Some(earlier_artifact)));
+        }
+    });
+    case("a gate with a signed answer to another gate", Ok(4), of_another, &all, &same);
+    let of_other_work = altered(&store, |event| {
+        if is(event, answered) {
+            answer_anew(event, |body| body.artifact = Some(Digest([7; 32])));
+        }
+    });
+    case("a gate with a signed answer about another artifact", Ok(4), of_other_work, &all, &same);
+    let opened_with_another = altered(&store, |event| match &mut event.body {
+        Event::GateOpened(opened) if event.sequence == last => opened.artifact = Digest([7; 32]),
+        _ => {}
+    });
+    let opens = |said: String| {
+        let (before, rest) = said.split_once("\"artifact\":\"").unwrap();
+        format!("{before}\"artifact\":\"{}{}", "07".repeat(32), &rest[64..])
+    };
+    case("a gate that was opened with another artifact than was signed", Ok(4), opened_with_another, &all, &opens);
+    let decided_on_another = altered(&store, |event| match &mut event.body {
+        Event::GateDecided(decided) => decided.artifact = Digest([7; 32]),
+        Event::MergeIntended(merge) => merge.artifact = Digest([7; 32]),
+        _ => {}
+    });
+    case("a gate that was decided on another artifact than was signed", Ok(4), decided_on_another, &all, &same);
+    let merges_another = altered(&store, |event| match &mut event.body {
+        Event::MergeIntended(merge) => merge.artifact = Digest([7; 32]),
+        _ => {}
+    });
+    case("a merge of another artifact than was approved", Ok(4), merges_another, &all, &same);
+    let by_policy = altered(&store, |event| match &mut event.body {
+        Event::GateDecided(decided) => decided.by = DecidedBy::Policy,
+        _ => {}
+    });
+    let says_policy = |said: String| said.replace("\"by\":\"person\"", "\"by\":\"policy\"");
+    case("a gate that a policy accepted behind a signed answer", Ok(4), by_policy, &all, &says_policy);
+    let unfinished: Vec<u64> = all[..all.len() - 1].to_vec();
+    let for_the_merge = altered(&store, |event| match &mut event.body {
+        Event::SpawnFinished(body) if event.sequence == opened_by => body.spawn = merge,
+        _ => {}
+    });
+    let without_merge = |said: String| {
+        let cut = |said: &str, from: &str, to: &str| {
+            let (before, rest) = said.split_once(from).unwrap();
+            before.to_string() + rest.split_once(to).unwrap().1
+        };
+        let said = cut(&said, "\"merge\":{", "},");
+        let said = cut(&said, "\"digest\":{\"gitCommit\"", "\"},{");
+        let (count, less) = (honest.events.len() - 2, honest.events.len() - 3);
+        said.replace(&format!("\"events\":{count},"), &format!("\"events\":{less},"))
+    };
+    case("a merge whose outcome is a spawn's", Ok(3), for_the_merge, &unfinished, &without_merge);
+    let descends = altered(&store, |event| {
+        if let (true, Actor::Person { descends, .. }) = (is(event, answered), &mut event.actor) {
+            *descends = Some(4711);
+        }
+    });
+    case("a gate with an answer of who descends from a spawn", Err("RECEIPT-6"), descends, &all, &same);
+    let by_host = altered(&store, |event| {
+        if let (true, Event::GateAnswered(body)) = (is(event, answered), &mut event.body) {
+            (body.signature, body.signer, event.actor) = (None, None, Actor::Host);
+        }
+    });
+    case("a gate with an answer of the host", Err("RECEIPT-6"), by_host, &all, &same);
+    let check = find(&store, stream, |event| matches!(event, Event::CheckFinished(_)));
+    let merged = events.iter().find(|event| matches!(event.body, Event::MergeFinished(_))).unwrap();
+    let merged_twice = altered(&store, |event| {
+        if is(event, check) {
+            event.body = merged.body.clone();
+        }
+    });
+    let mut two = all.clone();
+    two.push(store.read(stream, check, 1).unwrap()[0].position);
+    two.sort_unstable();
+    case("a merge with two outcomes", Err("RECEIPT-6"), merged_twice, &two, &same);
+
+    let outcome = made(&store, Subject { about: About::Event, stream, sequence: check }, &[], 1);
+    let by_person = altered(&store, |event| {
+        if is(event, check) {
+            event.actor = Actor::Person { id: "ann".into(), assurance: Assurance::Asserted, descends: None };
+        }
+    });
+    let receipt = over(&by_person, &outcome, &positions(&outcome), same);
+    let pins = json!({"key": hex(&public(1))});
+    cases.push(Case {
+        name: "an outcome that a person tells",
+        receipt: receipt.write(),
+        pins: pins.clone(),
+        expected: Err("RECEIPT-6"),
+    });
+    let run = made(&store, whole_run(&store, stream), &[], 1);
+    let descends = altered(&store, |event| {
+        if let (true, Actor::Person { descends, .. }) = (is(event, answered), &mut event.actor) {
+            *descends = Some(4711);
+        }
+    });
+    let receipt = over(&descends, &run, &positions(&run), same);
+    let name = "a run with an answer of who descends from a spawn";
+    cases.push(Case { name, receipt: receipt.write(), pins, expected: Err("RECEIPT-6") });
+    cases
+}
+
 struct Case {
     name: &'static str,
     receipt: Vec<u8>,
@@ -112,6 +312,9 @@ fn accepted() -> Vec<Case> {
     let under = prove(&store, subject, Vec::new(), Some(text), public(1), &sign(1)).unwrap();
     case("a cosigned gate", &under, &json!({"key": hex(&public(1)), "witnesses": [witness]}), 4);
     case("a cosigned gate, the witness unknown", &under, &key, 2);
+    let mut named = last_gate.clone();
+    named.checkpoint.push_str("\u{2014} a\u{200b}b AAAAAAA=\n");
+    case("a signature line of a name with a space of no width", &named, &key, 2);
     let first = store
         .read(ended, 0, usize::MAX)
         .unwrap()
@@ -132,6 +335,9 @@ fn accepted() -> Vec<Case> {
     case("a run that has begun", &run, &key, 2);
     let at = json!({"key": hex(&public(1)), "checkpoints": [run.checkpoint]});
     case("a run that has not ended, witnessed", &run, &at, 3);
+    case("a run with a set of facts alone", &made(&store, whole_run(&store, begun), &[FACTS], 1), &key, 2);
+    let beside = made(&store, whole_run(&store, begun), &[FACTS, RULES], 1);
+    case("a run with rules beside a set of facts alone", &beside, &key, 2);
     case("a run with rules that hold", &made(&store, whole_run(&store, begun), &[RULES], 1), &key, 2);
     case("a whole run with a rule that is violated", &made(&store, whole_run(&store, ended), &[RULES], 1), &key, 2);
     let by_person = signed(|_| {});
@@ -143,6 +349,10 @@ fn accepted() -> Vec<Case> {
     let run = made(&by_person, whole_run(&by_person, runs(&by_person)[0]), &[], 1);
     pins["checkpoints"] = json!([run.checkpoint]);
     case("a whole run whose answers are signed", &run, &pins, 5);
+    let revised = revised_unsigned();
+    let run = made(&revised, whole_run(&revised, runs(&revised)[0]), &[], 1);
+    pins["checkpoints"] = json!([run.checkpoint]);
+    case("a whole run with a revision that is not signed", &run, &pins, 4);
     rotate(&store, 1, 2, Some(1));
     let handed_over = gate(&store, 2);
     case("a gate under a key that was handed over to, the old one pinned", &handed_over, &key, 2);
@@ -187,6 +397,18 @@ fn refused() -> Vec<Case> {
     case("a size with a leading zero", "CHECKPOINT-1", &|r| {
         r.checkpoint = r.checkpoint.replacen(&format!("\n{size}\n"), &format!("\n0{size}\n"), 1);
     });
+    case("a size of 5,000 digits", "CHECKPOINT-1", &|r| {
+        r.checkpoint = r.checkpoint.replacen(&format!("\n{size}\n"), &format!("\n{}\n", "1".repeat(5000)), 1);
+    });
+    for (name, space) in [
+        ("a signature line of a name with a no-break space", '\u{a0}'),
+        ("a signature line of a name with a next line", '\u{85}'),
+        ("a signature line of a name with a line separator", '\u{2028}'),
+        ("a signature line of a name with an ideographic space", '\u{3000}'),
+        ("a signature line of a name with a plus", '+'),
+    ] {
+        case(name, "CHECKPOINT-1", &|r| r.checkpoint.push_str(&format!("\u{2014} a{space}b AAAAAAA=\n")));
+    }
     case("a stranger's checkpoint", "CHECKPOINT-2", &|r| r.checkpoint = again(size, root, 9));
     case("a checkpoint that was signed twice", "CHECKPOINT-2", &|r| {
         let line = r.checkpoint.lines().last().unwrap().to_string();
@@ -293,6 +515,12 @@ fn refused() -> Vec<Case> {
         bytes(name, law, receipt.write(), json!({}));
     };
     ruled("rules that do not load", "RECEIPT-9", &|r| r.rules[0] = "loom rules 9".into(), &mut bytes);
+    ruled(
+        "rules with a number of 5,000 digits",
+        "RECEIPT-9",
+        &|r| r.rules[0] = RULES.replace("== 1", &format!("== {}", "1".repeat(5000))),
+        &mut bytes,
+    );
     ruled("a rule set twice", "RECEIPT-9", &|r| r.rules.push(RULES.into()), &mut bytes);
     ruled("other rules than judged", "RECEIPT-8", &|r| r.rules[0] = RULES.replace("== 1", "== 2"), &mut bytes);
     ruled("rules left out", "RECEIPT-8", &|r| r.rules.clear(), &mut bytes);
@@ -319,7 +547,7 @@ fn refused() -> Vec<Case> {
             "a signature of another answer",
             signed(|body| {
                 let stream = StreamId::of_run(&ORIGIN, b"made 1");
-                let message = answer(&stream, body.gate, loom_core::word::Answer::Reject, &body.artifact.unwrap());
+                let message = answer(&stream, body.gate, Answer::Reject, &body.artifact.unwrap());
                 body.signature = Some(sign(5)(&message));
             }),
         ),
@@ -368,7 +596,7 @@ fn pins(from: &Value) -> Pins {
 #[test]
 fn every_receipt_holds_or_is_refused_as_it_says() {
     let (mut lines, mut wrong) = (String::new(), Vec::new());
-    for Case { name, receipt, pins: vouched, expected } in accepted().into_iter().chain(refused()) {
+    for Case { name, receipt, pins: vouched, expected } in accepted().into_iter().chain(reused()).chain(refused()) {
         let read = Receipt::read(&receipt).and_then(|receipt| verify(&receipt, &pins(&vouched)));
         let found = read.map(|checked| checked.level.number);
         let fits = match (&found, expected) {
