@@ -14,8 +14,7 @@ BLAKE3's derive-key mode and `PyNaCl` for Ed25519 (libsodium refuses points of s
 Output is one line a finding, with the id of the law that is broken; `--json` gives one document. Exit codes: 0 whole,
 2 usage, 4 a rule is violated (judge), 6 damaged, 8 unknowable or nothing judged, 9 cannot be read.
 
-It says the first thing that is wrong, reading from left to right. It does not compute the cost of rules (RULE-11),
-read stores, or drive runs again.
+It says the first thing that is wrong, reading from left to right. It does not read stores, or drive runs again.
 """
 
 import argparse
@@ -369,7 +368,7 @@ class Grammar:
 class Field:
     """A field of a kind of event: key, name, whether optional or a list, type, bounds."""
 
-    __slots__ = ("key", "name", "optional", "many", "type", "low", "high", "items", "words")
+    __slots__ = ("key", "name", "optional", "many", "type", "low", "high", "most", "items", "words")
 
     def __init__(self, key, optional, kind, name):
         self.key, self.name, self.optional, self.many, self.items = key, name, optional, False, 1
@@ -390,6 +389,9 @@ class Field:
         else:
             options = kind[1] if kind[0] == "choice" else [kind]
             self.type, self.words = "string", [word for _, word in options]
+        # RULE-13: the most bytes of one value, as rules count them.
+        is_ranged = self.type in ("string", "bytes") and not self.words and self.low != self.high
+        self.most = self.high if is_ranged else 4096
 
 
 class Kind:
@@ -1854,8 +1856,13 @@ class Check:
         if sort == "call" and node[1] == "has" and len(node[2]) == 1:
             inner = node[2][0]
             if inner[0] == "field" and inner[1] == ("name", "event") and self.kind is not None:
-                if self.event_type(inner[2]) is None and inner[2] in self.elsewhere:
-                    return False
+                found = self.event_type(inner[2])
+                if found is None:
+                    return False if inner[2] in self.elsewhere else None
+                return None if found[1] else True
+        elif sort == "if":
+            value = self.fixed(node[1])
+            return None if value is None else self.fixed(node[2] if value else node[3])
         elif sort == "unary" and node[1] == "!":
             value = self.fixed(node[2])
             return None if value is None else not value
@@ -2032,6 +2039,117 @@ class Check:
             glob(given[1][2])
             return "bool"
         raise flawed(f"there is no function {name} for this")
+
+
+COST_MAX, SEARCH = 10_000_000, 13
+
+
+class Part:
+    """What an expression costs, what it gives, and the most bytes and items of that."""
+
+    def __init__(self, cost, type, most=8, items=0):
+        self.cost, self.type, self.most, self.items = cost, type, most, items
+
+
+class Cost:
+    """RULE-11: what an expression that was checked may cost on one kind, by the table in rules.md."""
+
+    def __init__(self, check):
+        self.check = check
+
+    def of(self, node, names=None):
+        names = names or {}
+        value = self.check.fixed(node)
+        if value is not None and node[0] in ("literal", "call", "&&", "||"):
+            return Part(1, "bool")
+        sort = node[0]
+        if sort == "literal":
+            value = node[2].encode() if node[1] == "string" else node[2]
+            return Part(1, node[1], len(value) if node[1] in ("string", "bytes") else 8)
+        if sort == "name":
+            return names[node[1]]
+        if sort == "list":
+            parts = [self.of(one, names) for one in node[1:]]
+            type = parts[0].type if parts else None
+            return Part(1, ("list", type), max((one.most for one in parts), default=0), len(parts))
+        if sort == "field":
+            return self.field(node)
+        if sort == "index":
+            fact, key = self.check.facts[node[1][2]], self.of(node[2], names)
+            return Part(key.cost + self.search(key), fact.read_type[2], fact.most)
+        if sort in ("&&", "||"):
+            return Part(1 + sum(self.of(one, names).cost for one in node[1:]), "bool")
+        if sort == "if":
+            value = self.check.fixed(node[1])
+            if value is not None:
+                return self.of(node[2] if value else node[3], names)
+            test, yes, no = (self.of(one, names) for one in node[1:])
+            type = no.type if is_list(yes.type) and yes.type[1] is None else yes.type
+            return Part(test.cost + max(yes.cost, no.cost) + 1, type, max(yes.most, no.most), max(yes.items, no.items))
+        if sort == "unary":
+            return Part(self.of(node[2], names).cost + 1, "bool" if node[1] == "!" else "int")
+        if sort == "binary":
+            return self.binary(node[1], self.of(node[2], names), self.of(node[3], names))
+        return self.call(node, names)
+
+    def search(self, key):
+        return SEARCH * (1 + key.most // 32)
+
+    def read(self, type, most):
+        return 1 + most // 32 if type == "string" else 1
+
+    def field(self, node):
+        name = node[2]
+        if node[1] == ("name", "facts"):
+            fact = self.check.facts[name]
+            if isinstance(fact.read_type, tuple):
+                return Part(1, fact.read_type[:2], fact.most if fact.key is None else fact.key_most, ENTRIES_MAX)
+            return Part(1, fact.read_type, fact.most)
+        if name in ENVELOPE:
+            most = {"actor": 4096, "actor_class": 8, "kind": 40}.get(name, 8)
+            return Part(10 if name == "actor" else 2, ENVELOPE[name], most)
+        field = self.check.kind.by_name[name]
+        most = field.most if field.type in ("string", "bytes") else 8
+        if field.many:
+            return Part(1, ("list", field.type), most, field.items)
+        return Part(self.read(field.type, most), field.type, most)
+
+    def binary(self, sign, a, b):
+        cost = a.cost + b.cost
+        if sign == "in":
+            return Part(cost + (b.items * (2 + a.most // 32) if is_list(b.type) else self.search(a)), "bool")
+        if isinstance(a.type, tuple):
+            return Part(cost + 1 + min(a.items, b.items) * (4 + max(a.most, b.most) // 16), "bool")
+        if sign in RELATIONS:
+            return Part(cost + 1 + min(a.most, b.most) // 32, "bool")
+        return Part(cost + 1, "int")
+
+    def call(self, node, names):
+        _, name, given, _ = node
+        if name == "has":
+            if given[0][0] != "index":
+                return Part(1, "bool")
+            key = self.of(given[0][2], names)
+            return Part(key.cost + self.search(key), "bool")
+        if name == "size":
+            one = self.of(given[0], names)
+            return Part(one.cost + 1 + (one.most // 16 if one.type == "string" else 0), "int")
+        if name == "glob":
+            pattern = given[1][2].encode() if isinstance(given[1][2], str) else given[1][2]
+            path = self.of(given[0], names)
+            return Part(path.cost + (1 + path.most // 4) * len(alternatives(pattern)), "bool")
+        if name in METHODS:
+            text, part = (self.of(one, names) for one in given)
+            more = (text.most + part.most) // 4 if name == "contains" else part.most // 32
+            return Part(text.cost + part.cost + 1 + more, "bool")
+        through = self.of(given[0], names)
+        each = self.of(given[2], {**names, given[1][1]: Part(1, through.type[1], through.most)})
+        return Part(through.cost + through.items * (each.cost + 1 + self.read(through.type[1], through.most)), "bool")
+
+
+def bounded(cost, what, kind):
+    if cost > COST_MAX:
+        raise Refused("RULE-11", f"{what} may cost {cost} on {kind}; at most {COST_MAX} is allowed")
 
 
 def alternatives(pattern):
@@ -2318,6 +2436,9 @@ class Fact:
     def __init__(self, name, index, sort, type, many, key, clauses):
         self.name, self.index, self.sort, self.type, self.many, self.key = name, index, sort, type, many, key
         self.clauses, self.words = clauses, None
+        # The most bytes of a value, or item, and of a key: of any, until clauses say.
+        self.most = 4096 if type in ("string", "bytes") else 8
+        self.key_most = 4096 if key in ("string", "bytes") else 8
         if key is not None:
             self.read_type = ("keyed", key, "int" if sort in ("counter", "sum") else type, sort)
         elif sort == "set":
@@ -2439,17 +2560,23 @@ class RuleSet:
             if key not in SCALARS:
                 raise flawed(f"there is no type {key}")
         fact = Fact(name, len(self.facts), sort, type, many, key, [])
-        words = []
+        words, values, keys = [], [], []
         while parser.is_("add", "remove", "reset"):
             if parser.peek()[2] == 0:
                 raise flawed("a clause is indented")
             clause = self.clause(fact, parser.next()[1])
             fact.clauses.append(clause)
+            if clause.verb == "add":
+                values += clause.values
+                keys += clause.keyed
             if clause.verb == "add" and fact.type == "string":
                 for kind in clause.kinds:
                     words.append(Check(self.facts, kind).words(clause.node) if clause.node else None)
         if not fact.clauses:
             raise flawed("a fact without a clause")
+        if sort in ("set", "last"):
+            fact.most = max(values, default=fact.most)
+        fact.key_most = max(keys, default=fact.key_most)
         if words and all(one is not None for one in words):
             fact.words = [word for one in words for word in one]
         self.facts[name] = fact
@@ -2470,12 +2597,11 @@ class RuleSet:
             raise flawed(f"{verb} of {fact.name} needs a key, or has one too many")
         if fact.sort == "last" and verb == "remove" and fact.key is None:
             raise flawed("a last value is not removed, but reset")
+        values, keyed = [], []
         for kind in kinds:
             check, seen = Check(self.facts, kind, kinds), frozenset()
             if condition is not None:
                 check.expect(check.of(condition), "bool")
-                if check.fixed(condition) is False:
-                    continue
                 seen = frozenset(check.proves(condition, True))
             if value is not None:
                 found = check.of(value, seen)
@@ -2486,9 +2612,17 @@ class RuleSet:
                     check.expect(found, ("list", fact.type))
             if key is not None:
                 check.expect(check.of(key, seen), fact.key)
+            cost = Cost(check)
+            parts = [cost.of(one) if one is not None else Part(0, None) for one in (condition, value, key)]
+            bounded(1 + sum(one.cost + 2 * one.items for one in parts), f"a clause of the fact {fact.name}", kind)
+            if value is not None and parts[1].type != ("list", None):
+                values.append(parts[1].most)
+            if key is not None:
+                keyed.append(parts[2].most)
         build = lambda node: compiled(node, self.facts) if node is not None else None
         clause = Clause(verb, kinds, build(value), build(key), build(condition))
-        clause.node = value
+        clause.node, clause.values, clause.keyed = value, values, keyed
+        clause.nodes = [one for one in (value, key, condition) if one is not None]
         return clause
 
     def rule(self):
@@ -2511,6 +2645,7 @@ class RuleSet:
         for kind in kinds:
             check = Check(self.facts, kind, kinds)
             check.expect(check.of(node), "bool")
+            bounded(Cost(check).of(node).cost, f"the rule {name}", kind)
         rule = Rule(name, kinds, node, given.get("severity", "error"), given["message"])
         rule.run = compiled(node, self.facts)
         self.rules.append(rule)
@@ -2773,9 +2908,8 @@ def rules_digest_case(row):
                 fields.append([field])
                 continue
             number = SCALARS.index(found.type)
-            most = found.high if number > 1 and not found.words and found.low != found.high else 4096
-            items = found.items if found.many else 256
-            fields.append([field, found.key, found.many, number, found.optional, most, items, 1, found.words or []])
+            optional = found.optional and not found.many
+            fields.append([field, found.key, found.many, number, optional, found.most, found.items if found.many else 256, 1, found.words or []])
         rows.append([name, kind.code, kind.sort, fields])
     over = encode([1, one.text, rows])
     return {"over": over.hex(), "digest": derive("loom 2026-11 rule set v1", over).hex()}
