@@ -2897,7 +2897,10 @@ def rules_digest_case(row):
 
     for rule in one.rules:
         visit(rule.node, rule.kinds)
-    for kind in one.by_kind:
+    for fact in one.facts.values():
+        for clause in fact.clauses:
+            visit(clause.nodes, clause.kinds)
+    for kind in {*one.by_kind, *one.folds}:
         kinds[kind] = sorted(reads.get(kind, ()))
     rows = []
     for name in sorted(kinds):
@@ -3102,7 +3105,7 @@ def main(arguments):
         for one in findings:
             print(f"{one['law']}\t{one['file']}\t{one['why']}")
         for one in verdicts:
-            rules = one.pop("rules", None)
+            rules = one.get("rules")
             if rules is None:
                 print("\t".join(f"{key} {value}" for key, value in one.items()))
             for rule in rules or []:
