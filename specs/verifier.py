@@ -667,6 +667,7 @@ class Stream:
         self.first = self.last = self.input = None
         self.left, self.decided = 0, False
         self.requests, self.repeated = set(), False
+        self.answered = []
 
     def push(self, event):
         """One event. Where it breaks several laws the first in the order of trace.md is named."""
@@ -699,6 +700,8 @@ class Stream:
             request = event.get("request")
             self.repeated = self.repeated or request in self.requests
             self.requests.add(request)
+        if kind.name == "gate.answered":
+            self.answered.append(event)
         self.first = self.first or event
         self.last = event
 
@@ -740,6 +743,11 @@ class Stream:
             raise Refused("CHAIN-1", f"{self.first.name()}: the stream does not begin at sequence 0")
         if self.repeated:
             raise Refused("LEDGER-1", f"{self.name.hex()}: a request id twice")
+
+    def answers(self):
+        """SIGNED-2, when everything else is whole."""
+        for event in self.answered:
+            check_answer(event)
 
 
 # --------------------------------------------------------------------------------------------------------------- tree
@@ -849,11 +857,11 @@ class Trace:
         except Refused as refused:
             if refused.why == "ends early":
                 raise self.cut(at) from None
-            raise
+            raise Refused("TRACE-8", refused.why, at) from None
 
     def layout(self, at, condition, why):
         if not condition:
-            raise Refused("layout", why, at)
+            raise Refused("TRACE-8", why, at)
 
     def bytes(self, at, most, exact=None):
         start = at
@@ -874,7 +882,7 @@ class Trace:
     def events(self):
         data, at = self.data, len(TRACE_MAGIC)
         if not data.startswith(TRACE_MAGIC):
-            raise Refused("no trace", "another magic", 0)
+            raise Refused("TRACE-8", "another magic", 0)
         major, count, at = self.head(at)
         self.layout(at, major == 4, "a header expected")
         tag, at = self.number(at)
@@ -926,7 +934,7 @@ class Trace:
                 self.end(start, at, stream, waiting, seen)
                 return
             else:
-                raise Refused("layout", "an item of no kind", start)
+                raise Refused("TRACE-8", "an item of no kind", start)
 
     def place(self, event, waiting, named):
         """TRACE-4, TRACE-6: the blobs that stand before an event are those that it names first."""
@@ -977,6 +985,7 @@ class Trace:
             raise self.cut(at, "goes on behind its end")
         self.layout(start, self.count > 0, "no event at all")
         stream.end()
+        stream.answers()
 
 
 # -------------------------------------------------------------------------------------------------- keys, checkpoints
@@ -989,6 +998,22 @@ def signed(key, signature, message):
         return True
     except (CryptoError, ValueError, TypeError):
         return False
+
+
+ANSWER = b"loom 2026-11 signed answer v1\n"
+
+
+def check_answer(event):
+    """SIGNED-1, SIGNED-2."""
+    signature, signer, over = event.get("signature"), event.get("signer"), event.get("artifact")
+    claims = event.actor[0] == 2 and event.actor[2] == 2
+    if (signature is None) != (signer is None) or claims != (signature is not None):
+        raise Refused("SIGNED-2", f"{event.name()}: an actor that is not what it says")
+    if signature is None:
+        return
+    message = ANSWER + encode([event.stream, event.get("gate"), event.get("answer"), over or b""])
+    if over is None or not signed(signer, signature, message):
+        raise Refused("SIGNED-2", f"{event.name()}: the answer's signature does not fit")
 
 
 def base64_strict(text):
@@ -1137,7 +1162,6 @@ def pinned(pin, keys, signer):
 
 RECEIPT_MAGIC = b"loom-receipt\n"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-ANSWER = b"loom 2026-11 signed answer v1\n"
 ASSURANCE = ("asserted", "session", "signed")
 
 
@@ -1338,17 +1362,8 @@ class Receipt:
     def check_answers(self):
         """SIGNED-1, SIGNED-2."""
         for event in self.others:
-            if event.kind.name != "gate.answered":
-                continue
-            signature, signer, over = event.get("signature"), event.get("signer"), event.get("artifact")
-            claims = event.actor[0] == 2 and event.actor[2] == 2
-            if (signature is None) != (signer is None) or claims != (signature is not None):
-                raise Refused("SIGNED-2", f"{event.name()}: an actor that is not what it says")
-            if signature is None:
-                continue
-            message = ANSWER + encode([event.stream, event.get("gate"), event.get("answer"), over or b""])
-            if over is None or not signed(signer, signature, message):
-                raise Refused("SIGNED-2", f"{event.name()}: the answer's signature does not fit")
+            if event.kind.name == "gate.answered":
+                check_answer(event)
 
     def check_statement(self):
         if self.rules and self.about != "run":
@@ -2835,6 +2850,11 @@ def case(row):
         for event in events:
             stream.push(event)
         stream.end()
+        stream.answers()
+        if stream.name == ZERO16:
+            for event in events:
+                event.position = event.sequence
+            key_history(events, events[0].get("origin"))
         return {}
     if "receipt" in row:
         return {"level": Receipt(unhex(row["receipt"]), row.get("pins")).level}
@@ -2937,6 +2957,8 @@ def log_case(row):
             own.append(event)
     for stream in streams.values():
         stream.end()
+    for stream in streams.values():
+        stream.answers()
     if not own:
         raise Refused("KIND-1", "the log does not begin with the store's origin")
     if own[0].get("origin") != origin:

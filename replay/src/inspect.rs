@@ -5,7 +5,7 @@
 
 use crate::corpus::{Corpus, Kind, Open};
 use crate::error::{Bad, ReplayError};
-use crate::evidence::{EvidenceError, Level, Witnessed, check_store};
+use crate::evidence::{EvidenceError, History, Level, Witnessed};
 use crate::judge::{Why, why_not};
 use crate::trace;
 use crate::verify::{Options, Report, verify};
@@ -71,8 +71,8 @@ pub struct Inspected {
 }
 
 impl Inspected {
-    /// Checks what is signed in a store that was found whole, and holds it against what `read` gives for its origin
-    /// (CHECKPOINT-4). Anything else is left as it is.
+    /// Holds a store that was found whole against what `read` gives for its origin (CHECKPOINT-4). Anything else is left
+    /// as it is.
     ///
     /// # Errors
     /// What keeps the store or the place from being read. What does not hold is how the source stands.
@@ -84,17 +84,11 @@ impl Inspected {
         if self.kind != Kind::Store || self.standing != Standing::Whole {
             return Ok(());
         }
-        let history = match check_store(store) {
-            Ok(history) => history,
-            Err(error) => {
-                self.standing = unheld(error, Standing::Altered)?;
-                return Ok(());
-            }
-        };
+        let history = History::of_store(store)?;
         let witnessed = read(&history.origin)?;
         match witnessed.hold(store, &history) {
             Ok(()) => self.held_against = Some(witnessed.checkpoints.len()),
-            Err(error) => self.standing = unheld(error, Standing::Forked)?,
+            Err(error) => self.standing = unheld(error)?,
         }
         Ok(())
     }
@@ -146,8 +140,8 @@ pub fn inspect(corpus: &Corpus, options: Options, open: &Open<'_>) -> Vec<Inspec
     inspected
 }
 
-/// Returns how a store stands whose signatures or checkpoints do not hold.
-fn unheld(error: EvidenceError, other: fn(Bad) -> Standing) -> Result<Standing, EvidenceError> {
+/// Returns how a store stands that its checkpoints do not hold for.
+fn unheld(error: EvidenceError) -> Result<Standing, EvidenceError> {
     match error {
         EvidenceError::Store(_) | EvidenceError::Replay(_) => Err(error),
         EvidenceError::Truncated { .. } => Ok(Standing::Truncated(Bad::of(error.to_string()).cut())),
@@ -157,7 +151,7 @@ fn unheld(error: EvidenceError, other: fn(Bad) -> Standing) -> Result<Standing, 
         | EvidenceError::OtherStore { .. }
         | EvidenceError::OtherKey { .. }
         | EvidenceError::Forked { .. }
-        | EvidenceError::Unprovable(_) => Ok(other(Bad::of(error.to_string()))),
+        | EvidenceError::Unprovable(_) => Ok(Standing::Forked(Bad::of(error.to_string()))),
     }
 }
 

@@ -182,18 +182,18 @@ fn told(page: &mut Page, bad: &Bad, found: &Dependents) {
 
 fn checked(page: &mut Page, blobs: bool, held: bool) {
     page.raw("<section aria-labelledby=checked>\n<h2 id=checked>What was checked</h2>\n<ul>\n");
-    page.raw("<li>each event: canonical bytes, fields within their bounds, the id from the bytes;</li>\n<li>each commit: its input first and its count, records before decisions, one stamp, who may cause which kind;</li>\n<li>each stream: sequence, the id of the event before, growing stamps, request ids used once;</li>\n<li>of a store: the Merkle tree and the heads in the index, against what the log gives;</li>\n<li>of a trace: every byte, by the digest at its end, and each blob;</li>\n<li>blobs of stores: ");
+    page.raw("<li>each event: canonical bytes, fields within their bounds, the id from the bytes;</li>\n<li>each commit: its input first and its count, records before decisions, one stamp, who may cause which kind;</li>\n<li>each stream: sequence, the id of the event before, growing stamps, request ids used once, the signatures of answers;</li>\n<li>of a store: its keys and their hand-overs, the Merkle tree and the heads in the index, against what the log gives;</li>\n<li>of a trace: every byte, by the digest at its end, and each blob;</li>\n<li>blobs of stores: ");
     page.raw(match blobs {
         true => "each one that an event or a bundle names.",
         false => "<strong>not read</strong>; <code>--blobs</code> reads them.",
     });
     if held {
-        page.raw("</li>\n<li>of a store: its keys, the signatures of answers, and it against its checkpoints that lie elsewhere.");
+        page.raw("</li>\n<li>of a store: it against its checkpoints that lie elsewhere.");
     }
     page.raw("</li>\n</ul>\n<p>");
     page.raw(match held {
-        true => "Traces were held against nothing that is kept elsewhere, and their signatures were not looked at.",
-        false => "Signatures were not looked at, nor was anything kept elsewhere: whether a store is forked, or cut off where nothing shows, only a checkpoint can tell (<code>--checkpoint</code>).",
+        true => "Traces were held against nothing that is kept elsewhere.",
+        false => "Nothing kept elsewhere was looked at: whether a store is forked, or cut off where nothing shows, only a checkpoint can tell (<code>--checkpoint</code>).",
     });
     page.raw(" Levels are computed from what was checked: 0 asserted, 1 recorded, 2 chained and whole, 3 checkpointed and witnessed, 4 effects witnessed by the host, 5 approvals signed.</p>\n</section>\n");
 }
