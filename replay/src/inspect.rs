@@ -4,6 +4,7 @@
 //! elsewhere can tell: [`Inspected::hold`] holds a store against checkpoints.
 
 use crate::corpus::{Corpus, Kind, Open};
+use crate::dependents::{Dependents, dependents};
 use crate::error::{Bad, ReplayError};
 use crate::evidence::{EvidenceError, History, Level, Witnessed};
 use crate::judge::{Why, why_not};
@@ -64,6 +65,8 @@ pub struct Inspected {
     pub standing: Standing,
     /// What was checked.
     pub report: Report,
+    /// For a store: what depends on its first bad record, where that lies at a position that is known and can be read.
+    pub dependents: Option<Dependents>,
     /// For a trace: how many blobs its events name that it does not hold, erased or left out.
     pub absent_blobs: Option<u64>,
     /// For a store that was found whole and was to be held against checkpoints elsewhere: how many there are of it.
@@ -110,13 +113,28 @@ pub fn inspect(corpus: &Corpus, options: Options, open: &Open<'_>) -> Vec<Inspec
     for unread in &corpus.unread {
         let (path, standing) = (unread.path.clone(), Standing::Unread(unread.error.to_string()));
         let report = Report::default();
-        inspected.push(Inspected { path, kind: Kind::Store, standing, report, absent_blobs: None, held_against: None });
+        inspected.push(Inspected {
+            path,
+            kind: Kind::Store,
+            standing,
+            report,
+            dependents: None,
+            absent_blobs: None,
+            held_against: None,
+        });
     }
     for source in &corpus.sources {
+        let mut rests = None;
         let looked = match source.kind {
-            Kind::Store => open(&source.path).map_err(ReplayError::from).and_then(|opened| match opened.damage {
-                Some(damage) => Ok((Report { first_bad: Some(damage.into()), ..Report::default() }, None)),
-                None => Ok((verify(opened.store.as_ref(), options)?, None)),
+            Kind::Store => open(&source.path).map_err(ReplayError::from).and_then(|opened| {
+                let report = match opened.damage {
+                    Some(damage) => Report { first_bad: Some(damage.into()), ..Report::default() },
+                    None => verify(opened.store.as_ref(), options)?,
+                };
+                // What keeps from saying this takes nothing from what was found.
+                let bad = report.first_bad.as_ref();
+                rests = bad.and_then(|bad| dependents(opened.store.as_ref(), bad).ok()).flatten();
+                Ok((report, None))
             }),
             Kind::Trace => of_trace(&source.path),
         };
@@ -135,7 +153,7 @@ pub fn inspect(corpus: &Corpus, options: Options, open: &Open<'_>) -> Vec<Inspec
             }
         };
         let (path, kind) = (source.path.clone(), source.kind);
-        inspected.push(Inspected { path, kind, standing, report, absent_blobs, held_against: None });
+        inspected.push(Inspected { path, kind, standing, report, dependents: rests, absent_blobs, held_against: None });
     }
     inspected
 }

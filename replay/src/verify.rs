@@ -55,7 +55,7 @@ pub struct Report {
     pub bytes: u64,
     /// Blobs that were read and checked.
     pub blobs: u64,
-    /// Blobs that are gone because a redaction on record had them erased.
+    /// Blobs that redactions on record name; where blobs were read, those of them that are gone.
     pub redacted: u64,
     /// Blobs that a redaction on record names and that are still there, whole or in part.
     pub unerased: u64,
@@ -135,8 +135,10 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
     report.bytes = whole.bytes;
     report.root = first_bad.is_none().then(|| frontier.root());
     report.first_bad = first_bad;
-    if options.blobs && report.is_whole() {
-        check_blobs(store, &whole, options, &mut report)?;
+    match (report.is_whole(), options.blobs) {
+        (true, true) => check_blobs(store, &whole, options, &mut report)?,
+        (true, false) => report.redacted = redactions(store)?.len() as u64,
+        (false, _) => {}
     }
     Ok(report)
 }
