@@ -14,8 +14,7 @@ BLAKE3's derive-key mode and `PyNaCl` for Ed25519 (libsodium refuses points of s
 Output is one line a finding, with the id of the law that is broken; `--json` gives one document. Exit codes: 0 whole,
 2 usage, 4 a rule is violated (judge), 6 damaged, 8 unknowable or nothing judged, 9 cannot be read.
 
-It says the first thing that is wrong, reading from left to right. It does not compute the cost of rules (RULE-11),
-read stores, or drive runs again.
+It says the first thing that is wrong, reading from left to right. It does not read stores, or drive runs again.
 """
 
 import argparse
@@ -369,7 +368,7 @@ class Grammar:
 class Field:
     """A field of a kind of event: key, name, whether optional or a list, type, bounds."""
 
-    __slots__ = ("key", "name", "optional", "many", "type", "low", "high", "items", "words")
+    __slots__ = ("key", "name", "optional", "many", "type", "low", "high", "most", "items", "words")
 
     def __init__(self, key, optional, kind, name):
         self.key, self.name, self.optional, self.many, self.items = key, name, optional, False, 1
@@ -390,6 +389,9 @@ class Field:
         else:
             options = kind[1] if kind[0] == "choice" else [kind]
             self.type, self.words = "string", [word for _, word in options]
+        # RULE-13: the most bytes of one value, as rules count them.
+        is_ranged = self.type in ("string", "bytes") and not self.words and self.low != self.high
+        self.most = self.high if is_ranged else 4096
 
 
 class Kind:
@@ -665,6 +667,7 @@ class Stream:
         self.first = self.last = self.input = None
         self.left, self.decided = 0, False
         self.requests, self.repeated = set(), False
+        self.answered = []
 
     def push(self, event):
         """One event. Where it breaks several laws the first in the order of trace.md is named."""
@@ -697,6 +700,8 @@ class Stream:
             request = event.get("request")
             self.repeated = self.repeated or request in self.requests
             self.requests.add(request)
+        if kind.name == "gate.answered":
+            self.answered.append(event)
         self.first = self.first or event
         self.last = event
 
@@ -738,6 +743,11 @@ class Stream:
             raise Refused("CHAIN-1", f"{self.first.name()}: the stream does not begin at sequence 0")
         if self.repeated:
             raise Refused("LEDGER-1", f"{self.name.hex()}: a request id twice")
+
+    def answers(self):
+        """SIGNED-2, when everything else is whole."""
+        for event in self.answered:
+            check_answer(event)
 
 
 # --------------------------------------------------------------------------------------------------------------- tree
@@ -847,11 +857,11 @@ class Trace:
         except Refused as refused:
             if refused.why == "ends early":
                 raise self.cut(at) from None
-            raise
+            raise Refused("TRACE-8", refused.why, at) from None
 
     def layout(self, at, condition, why):
         if not condition:
-            raise Refused("layout", why, at)
+            raise Refused("TRACE-8", why, at)
 
     def bytes(self, at, most, exact=None):
         start = at
@@ -872,7 +882,7 @@ class Trace:
     def events(self):
         data, at = self.data, len(TRACE_MAGIC)
         if not data.startswith(TRACE_MAGIC):
-            raise Refused("no trace", "another magic", 0)
+            raise Refused("TRACE-8", "another magic", 0)
         major, count, at = self.head(at)
         self.layout(at, major == 4, "a header expected")
         tag, at = self.number(at)
@@ -924,7 +934,7 @@ class Trace:
                 self.end(start, at, stream, waiting, seen)
                 return
             else:
-                raise Refused("layout", "an item of no kind", start)
+                raise Refused("TRACE-8", "an item of no kind", start)
 
     def place(self, event, waiting, named):
         """TRACE-4, TRACE-6: the blobs that stand before an event are those that it names first."""
@@ -975,6 +985,7 @@ class Trace:
             raise self.cut(at, "goes on behind its end")
         self.layout(start, self.count > 0, "no event at all")
         stream.end()
+        stream.answers()
 
 
 # -------------------------------------------------------------------------------------------------- keys, checkpoints
@@ -987,6 +998,22 @@ def signed(key, signature, message):
         return True
     except (CryptoError, ValueError, TypeError):
         return False
+
+
+ANSWER = b"loom 2026-11 signed answer v1\n"
+
+
+def check_answer(event):
+    """SIGNED-1, SIGNED-2."""
+    signature, signer, over = event.get("signature"), event.get("signer"), event.get("artifact")
+    claims = event.actor[0] == 2 and event.actor[2] == 2
+    if (signature is None) != (signer is None) or claims != (signature is not None):
+        raise Refused("SIGNED-2", f"{event.name()}: an actor that is not what it says")
+    if signature is None:
+        return
+    message = ANSWER + encode([event.stream, event.get("gate"), event.get("answer"), over or b""])
+    if over is None or not signed(signer, signature, message):
+        raise Refused("SIGNED-2", f"{event.name()}: the answer's signature does not fit")
 
 
 def base64_strict(text):
@@ -1144,7 +1171,6 @@ def pinned(pin, keys, signer):
 
 RECEIPT_MAGIC = b"loom-receipt\n"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-ANSWER = b"loom 2026-11 signed answer v1\n"
 ASSURANCE = ("asserted", "session", "signed")
 OUTCOMES = {"accept": "accepted", "revise": "revised", "reject": "rejected", "abandon": "abandoned"}
 
@@ -1352,17 +1378,8 @@ class Receipt:
     def check_answers(self):
         """SIGNED-1, SIGNED-2."""
         for event in self.others:
-            if event.kind.name != "gate.answered":
-                continue
-            signature, signer, over = event.get("signature"), event.get("signer"), event.get("artifact")
-            claims = event.actor[0] == 2 and event.actor[2] == 2
-            if (signature is None) != (signer is None) or claims != (signature is not None):
-                raise Refused("SIGNED-2", f"{event.name()}: an actor that is not what it says")
-            if signature is None:
-                continue
-            message = ANSWER + encode([event.stream, event.get("gate"), event.get("answer"), over or b""])
-            if over is None or not signed(signer, signature, message):
-                raise Refused("SIGNED-2", f"{event.name()}: the answer's signature does not fit")
+            if event.kind.name == "gate.answered":
+                check_answer(event)
 
     def check_statement(self):
         if self.rules and self.about != "run":
@@ -2131,6 +2148,117 @@ class Check:
         raise flawed(f"there is no function {name} for this")
 
 
+COST_MAX, SEARCH = 10_000_000, 13
+
+
+class Part:
+    """What an expression costs, what it gives, and the most bytes and items of that."""
+
+    def __init__(self, cost, type, most=8, items=0):
+        self.cost, self.type, self.most, self.items = cost, type, most, items
+
+
+class Cost:
+    """RULE-11: what an expression that was checked may cost on one kind, by the table in rules.md."""
+
+    def __init__(self, check):
+        self.check = check
+
+    def of(self, node, names=None):
+        names = names or {}
+        value = self.check.fixed(node)
+        if value is not None and node[0] in ("literal", "call", "&&", "||"):
+            return Part(1, "bool")
+        sort = node[0]
+        if sort == "literal":
+            value = node[2].encode() if node[1] == "string" else node[2]
+            return Part(1, node[1], len(value) if node[1] in ("string", "bytes") else 8)
+        if sort == "name":
+            return names[node[1]]
+        if sort == "list":
+            parts = [self.of(one, names) for one in node[1:]]
+            type = parts[0].type if parts else None
+            return Part(1, ("list", type), max((one.most for one in parts), default=0), len(parts))
+        if sort == "field":
+            return self.field(node)
+        if sort == "index":
+            fact, key = self.check.facts[node[1][2]], self.of(node[2], names)
+            return Part(key.cost + self.search(key), fact.read_type[2], fact.most)
+        if sort in ("&&", "||"):
+            return Part(1 + sum(self.of(one, names).cost for one in node[1:]), "bool")
+        if sort == "if":
+            value = self.check.fixed(node[1])
+            if value is not None:
+                return self.of(node[2] if value else node[3], names)
+            test, yes, no = (self.of(one, names) for one in node[1:])
+            type = no.type if is_list(yes.type) and yes.type[1] is None else yes.type
+            return Part(test.cost + max(yes.cost, no.cost) + 1, type, max(yes.most, no.most), max(yes.items, no.items))
+        if sort == "unary":
+            return Part(self.of(node[2], names).cost + 1, "bool" if node[1] == "!" else "int")
+        if sort == "binary":
+            return self.binary(node[1], self.of(node[2], names), self.of(node[3], names))
+        return self.call(node, names)
+
+    def search(self, key):
+        return SEARCH * (1 + key.most // 32)
+
+    def read(self, type, most):
+        return 1 + most // 32 if type == "string" else 1
+
+    def field(self, node):
+        name = node[2]
+        if node[1] == ("name", "facts"):
+            fact = self.check.facts[name]
+            if isinstance(fact.read_type, tuple):
+                return Part(1, fact.read_type[:2], fact.most if fact.key is None else fact.key_most, ENTRIES_MAX)
+            return Part(1, fact.read_type, fact.most)
+        if name in ENVELOPE:
+            most = {"actor": 4096, "actor_class": 8, "kind": 40}.get(name, 8)
+            return Part(10 if name == "actor" else 2, ENVELOPE[name], most)
+        field = self.check.kind.by_name[name]
+        most = field.most if field.type in ("string", "bytes") else 8
+        if field.many:
+            return Part(1, ("list", field.type), most, field.items)
+        return Part(self.read(field.type, most), field.type, most)
+
+    def binary(self, sign, a, b):
+        cost = a.cost + b.cost
+        if sign == "in":
+            return Part(cost + (b.items * (2 + a.most // 32) if is_list(b.type) else self.search(a)), "bool")
+        if isinstance(a.type, tuple):
+            return Part(cost + 1 + min(a.items, b.items) * (4 + max(a.most, b.most) // 16), "bool")
+        if sign in RELATIONS:
+            return Part(cost + 1 + min(a.most, b.most) // 32, "bool")
+        return Part(cost + 1, "int")
+
+    def call(self, node, names):
+        _, name, given, _ = node
+        if name == "has":
+            if given[0][0] != "index":
+                return Part(1, "bool")
+            key = self.of(given[0][2], names)
+            return Part(key.cost + self.search(key), "bool")
+        if name == "size":
+            one = self.of(given[0], names)
+            return Part(one.cost + 1 + (one.most // 16 if one.type == "string" else 0), "int")
+        if name == "glob":
+            pattern = given[1][2].encode() if isinstance(given[1][2], str) else given[1][2]
+            path = self.of(given[0], names)
+            return Part(path.cost + (1 + path.most // 4) * len(alternatives(pattern)), "bool")
+        if name in METHODS:
+            text, part = (self.of(one, names) for one in given)
+            more = (text.most + part.most) // 4 if name == "contains" else part.most // 32
+            return Part(text.cost + part.cost + 1 + more, "bool")
+        through = self.of(given[0], names)
+        each = self.of(given[2], {**names, given[1][1]: Part(1, through.type[1], through.most)})
+        return Part(through.cost + through.items * (each.cost + 1 + self.read(through.type[1], through.most)), "bool")
+
+
+def bounded(cost, what, kind):
+    if cost > COST_MAX:
+        raise Refused("RULE-11", f"{what} may cost {cost} on {kind}; at most {COST_MAX} is allowed")
+
+
 def alternatives(pattern):
     """`{a,b}` written out; `\\` keeps the next byte."""
     at, depth, start, cuts = 0, 0, None, []
@@ -2429,6 +2557,9 @@ class Fact:
         self.name, self.index, self.sort, self.type, self.many, self.key = name, index, sort, type, many, key
         # The closed vocabularies of its values, or items, and of its keys.
         self.clauses, self.words, self.key_words = clauses, None, None
+        # The most bytes of a value, or item, and of a key: of any, until clauses say.
+        self.most = 4096 if type in ("string", "bytes") else 8
+        self.key_most = 4096 if key in ("string", "bytes") else 8
         if key is not None:
             self.read_type = ("keyed", key, "int" if sort in ("counter", "sum") else type, sort)
         elif sort == "set":
@@ -2551,13 +2682,15 @@ class RuleSet:
             if key not in SCALARS:
                 raise flawed(f"there is no type {key}")
         fact = Fact(name, len(self.facts), sort, type, many, key, [])
-        words, key_words = [], []
+        words, key_words, values, keys = [], [], [], []
         while parser.is_("add", "remove", "reset"):
             if parser.peek()[2] == 0:
                 raise flawed("a clause is indented")
             clause = self.clause(fact, parser.next()[1])
             fact.clauses.append(clause)
             if clause.verb == "add":
+                values += clause.values
+                keys += clause.keyed
                 for kind in clause.kinds:
                     check = Check(self.facts, kind, clause.kinds)
                     if clause.node is not None and clause.node != ("list",):
@@ -2566,6 +2699,9 @@ class RuleSet:
                         key_words.append(check.words(clause.key_node))
         if not fact.clauses:
             raise flawed("a fact without a clause")
+        if sort in ("set", "last"):
+            fact.most = max(values, default=fact.most)
+        fact.key_most = max(keys, default=fact.key_most)
         if fact.type == "string" and words and None not in words:
             fact.words = sorted({word for one in words for word in one})
         if fact.key == "string" and key_words and None not in key_words:
@@ -2588,7 +2724,7 @@ class RuleSet:
             raise flawed(f"{verb} of {fact.name} needs a key, or has one too many")
         if fact.sort == "last" and verb == "remove" and fact.key is None:
             raise flawed("a last value is not removed, but reset")
-        clause = Clause(verb, kinds)
+        clause, values, keyed = Clause(verb, kinds), [], []
         for kind in kinds:
             check, seen = Check(self.facts, kind, kinds), frozenset()
             if condition is not None:
@@ -2603,8 +2739,16 @@ class RuleSet:
                     check.expect(found, ("list", fact.type))
             if key is not None:
                 check.expect(check.of(key, seen), fact.key)
+            cost = Cost(check)
+            parts = [cost.of(one) if one is not None else Part(0, None) for one in (condition, value, key)]
+            bounded(1 + sum(one.cost + 2 * one.items for one in parts), f"a clause of the fact {fact.name}", kind)
+            if value is not None and parts[1].type != ("list", None):
+                values.append(parts[1].most)
+            if key is not None:
+                keyed.append(parts[2].most)
             clause.parts[kind] = [one and compiled(check.living(one), self.facts) for one in (value, key, condition)]
-        clause.node, clause.key_node = value, key
+        clause.node, clause.key_node, clause.values, clause.keyed = value, key, values, keyed
+        clause.nodes = [one for one in (value, key, condition) if one is not None]
         return clause
 
     def rule(self):
@@ -2628,6 +2772,7 @@ class RuleSet:
         for kind in kinds:
             check = Check(self.facts, kind, kinds)
             check.expect(check.of(node), "bool")
+            bounded(Cost(check).of(node).cost, f"the rule {name}", kind)
             rule.runs[kind] = compiled(check.living(node), self.facts)
         self.rules.append(rule)
 
@@ -2817,6 +2962,11 @@ def case(row):
         for event in events:
             stream.push(event)
         stream.end()
+        stream.answers()
+        if stream.name == ZERO16:
+            for event in events:
+                event.position = event.sequence
+            key_history(events, events[0].get("origin"))
         return {}
     if "receipt" in row:
         return {"level": Receipt(unhex(row["receipt"]), row.get("pins")).level}
@@ -2879,7 +3029,10 @@ def rules_digest_case(row):
 
     for rule in one.rules:
         visit(rule.node, rule.kinds)
-    for kind in one.by_kind:
+    for fact in one.facts.values():
+        for clause in fact.clauses:
+            visit(clause.nodes, clause.kinds)
+    for kind in {*one.by_kind, *one.folds}:
         kinds[kind] = sorted(reads.get(kind, ()))
     rows = []
     for name in sorted(kinds):
@@ -2890,9 +3043,8 @@ def rules_digest_case(row):
                 fields.append([field])
                 continue
             number = SCALARS.index(found.type)
-            most = found.high if number > 1 and not found.words and found.low != found.high else 4096
-            items = found.items if found.many else 256
-            fields.append([field, found.key, found.many, number, found.optional, most, items, 1, found.words or []])
+            optional = found.optional and not found.many
+            fields.append([field, found.key, found.many, number, optional, found.most, found.items if found.many else 256, 1, found.words or []])
         rows.append([name, kind.code, kind.sort, fields])
     over = encode([1, one.text, rows])
     return {"over": over.hex(), "digest": derive("loom 2026-11 rule set v1", over).hex()}
@@ -2917,6 +3069,8 @@ def log_case(row):
             own.append(event)
     for stream in streams.values():
         stream.end()
+    for stream in streams.values():
+        stream.answers()
     if not own:
         raise Refused("KIND-1", "the log does not begin with the store's origin")
     if own[0].get("origin") != origin:
@@ -3088,7 +3242,7 @@ def main(arguments):
         for one in findings:
             print(f"{one['law']}\t{one['file']}\t{one['why']}")
         for one in verdicts:
-            rules = one.pop("rules", None)
+            rules = one.get("rules")
             if rules is None:
                 print("\t".join(f"{key} {value}" for key, value in one.items()))
             for rule in rules or []:

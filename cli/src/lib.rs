@@ -10,6 +10,7 @@ mod card;
 mod code;
 mod commands;
 mod configuring;
+mod depending;
 mod doctor;
 mod driving;
 mod error;

@@ -23,12 +23,13 @@ pub struct Dependents {
     pub is_complete: bool,
 }
 
-/// Returns what depends on the first bad record of a store; `None` where its position is not known.
+/// Returns what depends on the first bad record of a store; `None` where its position is not known and cannot be looked up.
 ///
 /// # Errors
 /// What keeps from reading the store, but for damage.
 pub fn dependents(store: &dyn Store, bad: &Bad) -> Result<Option<Dependents>, ReplayError> {
-    let Some(position) = bad.position else { return Ok(None) };
+    let looked_up = || Some(store.read(bad.stream?, bad.sequence?, 1).ok()?.first()?.position);
+    let Some(position) = bad.position.or_else(looked_up) else { return Ok(None) };
     let mut found = Dependents { later: store.size().saturating_sub(position + 1), ..Dependents::default() };
     let place = bad.stream.zip(bad.sequence);
     let mut is_read = true;

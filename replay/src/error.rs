@@ -73,7 +73,7 @@ pub enum ReplayError {
     #[error("the trace is damaged at {0}")]
     Damaged(Bad),
     /// The file is no trace.
-    #[error("the file is not a trace of a loom run")]
+    #[error("the file is not a trace of a loom run (TRACE-8)")]
     NotATrace,
     /// A newer Loom wrote the trace.
     #[error("trace format {found} is newer than this loom reads (format {known}); a newer loom can read it")]

@@ -4,8 +4,9 @@
 //! elsewhere can tell: [`Inspected::hold`] holds a store against checkpoints.
 
 use crate::corpus::{Corpus, Kind, Open};
+use crate::dependents::{Dependents, dependents};
 use crate::error::{Bad, ReplayError};
-use crate::evidence::{EvidenceError, Level, Witnessed, check_store};
+use crate::evidence::{EvidenceError, History, Level, Witnessed};
 use crate::judge::{Why, why_not};
 use crate::trace;
 use crate::verify::{Options, Report, verify};
@@ -64,6 +65,8 @@ pub struct Inspected {
     pub standing: Standing,
     /// What was checked.
     pub report: Report,
+    /// For a store: what depends on its first bad record, where that lies at a position that is known and can be read.
+    pub dependents: Option<Dependents>,
     /// For a trace: how many blobs its events name that it does not hold, erased or left out.
     pub absent_blobs: Option<u64>,
     /// For a store that was found whole and was to be held against checkpoints elsewhere: how many there are of it.
@@ -71,8 +74,8 @@ pub struct Inspected {
 }
 
 impl Inspected {
-    /// Checks what is signed in a store that was found whole, and holds it against what `read` gives for its origin
-    /// (CHECKPOINT-4). Anything else is left as it is.
+    /// Holds a store that was found whole against what `read` gives for its origin (CHECKPOINT-4). Anything else is left
+    /// as it is.
     ///
     /// # Errors
     /// What keeps the store or the place from being read. What does not hold is how the source stands.
@@ -84,17 +87,11 @@ impl Inspected {
         if self.kind != Kind::Store || self.standing != Standing::Whole {
             return Ok(());
         }
-        let history = match check_store(store) {
-            Ok(history) => history,
-            Err(error) => {
-                self.standing = unheld(error, Standing::Altered)?;
-                return Ok(());
-            }
-        };
+        let history = History::of_store(store)?;
         let witnessed = read(&history.origin)?;
         match witnessed.hold(store, &history) {
             Ok(()) => self.held_against = Some(witnessed.checkpoints.len()),
-            Err(error) => self.standing = unheld(error, Standing::Forked)?,
+            Err(error) => self.standing = unheld(error)?,
         }
         Ok(())
     }
@@ -116,13 +113,28 @@ pub fn inspect(corpus: &Corpus, options: Options, open: &Open<'_>) -> Vec<Inspec
     for unread in &corpus.unread {
         let (path, standing) = (unread.path.clone(), Standing::Unread(unread.error.to_string()));
         let report = Report::default();
-        inspected.push(Inspected { path, kind: Kind::Store, standing, report, absent_blobs: None, held_against: None });
+        inspected.push(Inspected {
+            path,
+            kind: Kind::Store,
+            standing,
+            report,
+            dependents: None,
+            absent_blobs: None,
+            held_against: None,
+        });
     }
     for source in &corpus.sources {
+        let mut rests = None;
         let looked = match source.kind {
-            Kind::Store => open(&source.path).map_err(ReplayError::from).and_then(|opened| match opened.damage {
-                Some(damage) => Ok((Report { first_bad: Some(damage.into()), ..Report::default() }, None)),
-                None => Ok((verify(opened.store.as_ref(), options)?, None)),
+            Kind::Store => open(&source.path).map_err(ReplayError::from).and_then(|opened| {
+                let report = match opened.damage {
+                    Some(damage) => Report { first_bad: Some(damage.into()), ..Report::default() },
+                    None => verify(opened.store.as_ref(), options)?,
+                };
+                // What keeps from saying this takes nothing from what was found.
+                let bad = report.first_bad.as_ref();
+                rests = bad.and_then(|bad| dependents(opened.store.as_ref(), bad).ok()).flatten();
+                Ok((report, None))
             }),
             Kind::Trace => of_trace(&source.path),
         };
@@ -141,13 +153,13 @@ pub fn inspect(corpus: &Corpus, options: Options, open: &Open<'_>) -> Vec<Inspec
             }
         };
         let (path, kind) = (source.path.clone(), source.kind);
-        inspected.push(Inspected { path, kind, standing, report, absent_blobs, held_against: None });
+        inspected.push(Inspected { path, kind, standing, report, dependents: rests, absent_blobs, held_against: None });
     }
     inspected
 }
 
-/// Returns how a store stands whose signatures or checkpoints do not hold.
-fn unheld(error: EvidenceError, other: fn(Bad) -> Standing) -> Result<Standing, EvidenceError> {
+/// Returns how a store stands that its checkpoints do not hold for.
+fn unheld(error: EvidenceError) -> Result<Standing, EvidenceError> {
     match error {
         EvidenceError::Store(_) | EvidenceError::Replay(_) => Err(error),
         EvidenceError::Truncated { .. } => Ok(Standing::Truncated(Bad::of(error.to_string()).cut())),
@@ -157,7 +169,7 @@ fn unheld(error: EvidenceError, other: fn(Bad) -> Standing) -> Result<Standing, 
         | EvidenceError::OtherStore { .. }
         | EvidenceError::OtherKey { .. }
         | EvidenceError::Forked { .. }
-        | EvidenceError::Unprovable(_) => Ok(other(Bad::of(error.to_string()))),
+        | EvidenceError::Unprovable(_) => Ok(Standing::Forked(Bad::of(error.to_string()))),
     }
 }
 

@@ -7,11 +7,12 @@
 //! Each event is hashed once. What reaches across the stretch's borders is kept for the next one to be joined.
 
 use crate::error::Bad;
+use crate::evidence::answer_flaw;
 use loom_core::cbor::Decoder;
 use loom_core::commit::Head;
 use loom_core::event::{EventError, View};
 use loom_core::id::{Actor, Digest, EventHasher, EventId, Stamp, StreamId};
-use loom_core::kind::{BlobsRedacted, Event, RunOpened, StoreCreated};
+use loom_core::kind::{BlobsRedacted, Event, GateAnswered, RunOpened, StoreCreated};
 use loom_core::naming;
 use loom_core::redaction;
 use loom_core::schema::{Class, Scalar, Type};
@@ -56,6 +57,8 @@ pub(crate) struct Stretch {
     commit: Option<Commit>,
     pub(crate) threads: BTreeMap<StreamId, Thread>,
     pub(crate) requests: Vec<(StreamId, Vec<u8>, u64)>,
+    /// The first answer that is not signed as it says (SIGNED-2).
+    unsigned: Option<Bad>,
     pub(crate) blobs: BTreeMap<Digest, u64>,
     pub(crate) bundles: Vec<Digest>,
     pub(crate) events: u64,
@@ -66,7 +69,7 @@ pub(crate) struct Stretch {
 /// An event that was found whole.
 pub(crate) struct Passed {
     pub(crate) id: EventId,
-    /// The event, where its content is looked at: at a stream's beginning, and for the blobs it names.
+    /// The event, where its content is looked at: at a stream's beginning, for what is signed, for the blobs it names.
     pub(crate) event: Option<Box<Event>>,
 }
 
@@ -80,6 +83,7 @@ impl Stretch {
             commit: None,
             threads: BTreeMap::new(),
             requests: Vec::new(),
+            unsigned: None,
             blobs: BTreeMap::new(),
             bundles: Vec::new(),
             events: 0,
@@ -104,7 +108,9 @@ impl Stretch {
             what,
             is_cut: false,
         };
-        let is_looked_at = self.keep_blobs || view.sequence == 0 || view.schema.code == BlobsRedacted::SCHEMA.code;
+        let is_looked_at = self.keep_blobs
+            || view.sequence == 0
+            || [BlobsRedacted::SCHEMA.code, GateAnswered::SCHEMA.code].contains(&view.schema.code);
         let event = is_looked_at.then(|| decode(&view)).transpose().map_err(|error| bad(error.to_string()))?;
         let id = self.hasher.id(bytes);
         self.place(position, &view).map_err(|what| bad(what.to_string()))?;
@@ -114,6 +120,11 @@ impl Stretch {
         }
         self.follow(&view, id);
         self.remember(position, &view, event.as_ref()).map_err(|error| bad(error.to_string()))?;
+        if self.unsigned.is_none()
+            && let (Some(Event::GateAnswered(body)), Ok(actor)) = (&event, view.actor())
+        {
+            self.unsigned = answer_flaw(&view.stream, &actor, body).map(|what| bad(format!("{what} (SIGNED-2)")));
+        }
         self.events += 1;
         self.bytes += bytes.len() as u64;
         Ok(Passed { id, event: event.map(Box::new) })
@@ -272,6 +283,7 @@ impl Stretch {
             }
         }
         self.requests.extend(next.requests);
+        self.unsigned = self.unsigned.take().or(next.unsigned);
         for (digest, position) in next.blobs {
             self.blobs.entry(digest).or_insert(position);
         }
@@ -280,6 +292,11 @@ impl Stretch {
         self.commits += next.commits;
         self.bytes += next.bytes;
         Ok(())
+    }
+
+    /// Returns what only the end shows: a request id that is used twice, or else an answer that is not signed as it says.
+    pub(crate) fn at_end(&mut self) -> Option<Bad> {
+        self.repeated_request().or_else(|| self.unsigned.take())
     }
 
     /// Returns the position of the first request whose id was used before in its stream (LEDGER-1).

@@ -13,7 +13,8 @@
 //! is the log read once more against its seals, to tell the altered event itself; a whole store is read once.
 
 use crate::error::{Bad, ReplayError};
-use crate::records::{BATCH, Records};
+use crate::evidence::History;
+use crate::records::{BATCH, Records, StoredRun};
 use crate::stretch::Stretch;
 use loom_core::commit::{Blob, Head};
 use loom_core::event::{Envelope, EventError, View};
@@ -54,7 +55,7 @@ pub struct Report {
     pub bytes: u64,
     /// Blobs that were read and checked.
     pub blobs: u64,
-    /// Blobs that are gone because a redaction on record had them erased.
+    /// Blobs that redactions on record name; where blobs were read, those of them that are gone.
     pub redacted: u64,
     /// Blobs that a redaction on record names and that are still there, whole or in part.
     pub unerased: u64,
@@ -112,11 +113,14 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
         first_bad =
             Some(Bad::at(frontier.size(), format!("the log ends here, {} events early", size - frontier.size())).cut());
     }
-    let first_bad = first_bad.or_else(|| whole.repeated_request());
+    let first_bad = first_bad.or_else(|| whole.at_end());
     let first_bad = match first_bad {
         None => {
             until = size;
-            derived(store, size, &whole, &frontier, options.threads)
+            match derived(store, size, &whole, &frontier, options.threads) {
+                None => keys(store)?,
+                found => found,
+            }
         }
         found => found,
     };
@@ -131,10 +135,20 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
     report.bytes = whole.bytes;
     report.root = first_bad.is_none().then(|| frontier.root());
     report.first_bad = first_bad;
-    if options.blobs && report.is_whole() {
-        check_blobs(store, &whole, options, &mut report)?;
+    match (report.is_whole(), options.blobs) {
+        (true, true) => check_blobs(store, &whole, options, &mut report)?,
+        (true, false) => report.redacted = redactions(store)?.len() as u64,
+        (false, _) => {}
     }
     Ok(report)
+}
+
+/// Finds the event at which the store's keys do not hold (KEYS-1, KEYS-2).
+fn keys(store: &dyn Store) -> Result<Option<Bad>, ReplayError> {
+    let Some(bad) = History::first_bad(&StoredRun::new(store, StreamId::STORE))? else { return Ok(None) };
+    let found = bad.sequence.map(|sequence| store.read(StreamId::STORE, sequence, 1)).transpose()?;
+    let position = found.and_then(|found| Some(found.first()?.position));
+    Ok(Some(Bad { position, ..bad }))
 }
 
 /// Finds the first event whose bytes are not those that its commit was sealed with, before `until` or up to the place
@@ -448,7 +462,11 @@ pub fn verify_run(records: &dyn Records, blobs: bool) -> Result<Report, ReplayEr
         ..Report::default()
     };
     let mut whole = Stretch::new(None, false);
-    let bad: Option<Bad> = bad.or(whole.join(stretch).err()).or_else(|| whole.repeated_request());
+    let bad: Option<Bad> = bad.or(whole.join(stretch).err()).or_else(|| whole.at_end());
+    let bad = match bad {
+        None if records.stream() == StreamId::STORE => History::first_bad(records)?,
+        found => found,
+    };
     // Within a run there are sequences, no positions.
     report.first_bad = bad.map(|bad| Bad { position: None, sequence: bad.sequence.or(bad.position), ..bad });
     if report.is_whole() {

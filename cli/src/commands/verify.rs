@@ -1,6 +1,7 @@
 //! `loom verify`: is what is kept what was written? Of a store, a run, or an exported file.
 
 use crate::app::Global;
+use crate::depending::{self, DependentsJson};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify;
@@ -10,8 +11,11 @@ use crate::receipts::{self, LevelJson, ReceiptJson, is_receipt};
 use crate::text::{bytes, clean, run8};
 use crate::vouching::Vouching;
 use loom_core::id::{StreamId, hex};
-use loom_replay::evidence::{Checked, EvidenceError, Level, check_run, check_store};
-use loom_replay::{Bad, Options, Redriven, Redriver, ReplayError, Report, StoredRun, redrive, trace, verify};
+use loom_replay::corpus::Kind;
+use loom_replay::evidence::{Checked, EvidenceError, History, Level};
+use loom_replay::{
+    Bad, Dependents, Options, Redriven, Redriver, ReplayError, Report, StoredRun, dependents, redrive, trace, verify,
+};
 use loom_store::StoreError;
 use serde::Serialize;
 use std::fs::File;
@@ -49,12 +53,14 @@ pub(super) struct Document {
     bytes: u64,
     blobs: Option<u64>,
     absent_blobs: Option<u64>,
-    /// Blobs that are gone because a redaction on record had them erased, where blobs were looked at.
+    /// Blobs that redactions on record name; where blobs were looked at, those of them that are gone.
     redacted_blobs: Option<u64>,
     /// Blobs that a redaction on record names and that are still there.
     unerased_blobs: Option<u64>,
     root: Option<String>,
     first_bad: Option<BadJson>,
+    /// Of a store: what depends on it, where it lies at a position that is known.
+    dependents: Option<DependentsJson>,
     redriven: Option<Vec<RedrivenJson>>,
     /// Checkpoints outside of the store that it is consistent with.
     held_against: Option<usize>,
@@ -82,7 +88,9 @@ struct RedrivenJson {
 /// What was verified.
 struct Verified {
     what: String,
+    kind: Kind,
     report: Report,
+    dependents: Option<Dependents>,
     absent: Option<u64>,
     redriven: Vec<(StreamId, Redriven)>,
     held_against: Option<usize>,
@@ -96,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         Some(file) if Path::new(file).is_file() => of_file(Path::new(file), arguments)?,
         target => match of_store(target.as_deref(), arguments, global, output) {
             // Damage is what this command is asked about: it is an answer.
-            Err(CliError::Store(StoreError::Damaged(damage))) => found_bad(damage.into()),
+            Err(CliError::Store(StoreError::Damaged(damage))) => found_bad(Kind::Store, damage.into()),
             verified => verified?,
         },
     };
@@ -109,11 +117,13 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     Ok(exit)
 }
 
-fn found_bad(bad: Bad) -> Verified {
+fn found_bad(kind: Kind, bad: Bad) -> Verified {
     let report = Report { first_bad: Some(bad), ..Report::default() };
     Verified {
         what: "store".to_string(),
+        kind,
         report,
+        dependents: None,
         absent: None,
         redriven: Vec::new(),
         held_against: None,
@@ -127,14 +137,15 @@ fn of_file(file: &Path, arguments: &Arguments) -> Result<Verified, CliError> {
     let what = format!("trace {}", file.display());
     let trace = match trace::read(&mut BufReader::with_capacity(1 << 16, input)) {
         Ok(trace) => trace,
-        Err(ReplayError::Damaged(bad)) => return Ok(Verified { what, ..found_bad(bad) }),
+        Err(ReplayError::Damaged(bad)) => return Ok(Verified { what, ..found_bad(Kind::Trace, bad) }),
         Err(error) => return Err(error.into()),
     };
-    check_run(&trace)?;
     let redriven = if arguments.redrive { vec![(trace.stream, redrive(&trace)?)] } else { Vec::new() };
     Ok(Verified {
         what,
+        kind: Kind::Trace,
         report: trace.report(),
+        dependents: None,
         absent: Some(trace.absent.len() as u64),
         redriven,
         held_against: None,
@@ -147,13 +158,22 @@ fn of_receipt(file: &Path, arguments: &Arguments) -> Result<Verified, CliError> 
     let checked = receipts::check(file, &arguments.vouching)?;
     let report = Report { events: checked.events, root: Some(checked.root), ..Report::default() };
     let what = format!("receipt {}", file.display());
-    Ok(Verified { what, report, absent: None, redriven: Vec::new(), held_against: None, receipt: Some(checked) })
+    Ok(Verified {
+        what,
+        kind: Kind::Trace,
+        report,
+        dependents: None,
+        absent: None,
+        redriven: Vec::new(),
+        held_against: None,
+        receipt: Some(checked),
+    })
 }
 
-/// Checks what is signed in a store that is whole, and holds it against what is kept of it elsewhere.
+/// Holds a store that is whole against what is kept of it elsewhere.
 fn held(arguments: &Arguments, opened: &project::Opened) -> Result<Option<usize>, CliError> {
     let store = opened.store.as_ref();
-    let history = check_store(store)?;
+    let history = History::of_store(store)?;
     let vouching = &arguments.vouching;
     if let Some(wanted) = vouching.origin.filter(|wanted| *wanted != history.origin) {
         return Err(EvidenceError::OtherStore { found: history.origin, wanted }.into());
@@ -194,9 +214,6 @@ fn of_store(
         Some(run) => {
             let stream = identify::run(store, run)?;
             let report = loom_replay::verify_run(&StoredRun::new(store, stream), arguments.blobs)?;
-            if report.is_whole() {
-                check_run(&StoredRun::new(store, stream))?;
-            }
             (format!("run {}", run8(&stream)), report, vec![stream])
         }
         None => {
@@ -223,7 +240,9 @@ fn of_store(
             redriven.push((stream, redriver.redrive(&StoredRun::new(store, stream))?));
         }
     }
-    Ok(Verified { what, report, absent: None, redriven, held_against, receipt: None })
+    // What keeps from saying this takes nothing from what was found.
+    let dependents = report.first_bad.as_ref().and_then(|bad| dependents(store, bad).ok()).flatten();
+    Ok(Verified { what, kind: Kind::Store, report, dependents, absent: None, redriven, held_against, receipt: None })
 }
 
 /// Damage goes before divergence, divergence before what cannot be known.
@@ -252,7 +271,7 @@ fn document(verified: &Verified, arguments: &Arguments) -> Document {
         bytes: report.bytes,
         blobs: (arguments.blobs || report.blobs > 0).then_some(report.blobs),
         absent_blobs: verified.absent,
-        redacted_blobs: arguments.blobs.then_some(report.redacted),
+        redacted_blobs: (arguments.blobs || report.redacted > 0).then_some(report.redacted),
         unerased_blobs: arguments.blobs.then_some(report.unerased),
         root: report.root.map(|root| hex(&root)),
         first_bad: report.first_bad.as_ref().map(|bad| BadJson {
@@ -262,6 +281,7 @@ fn document(verified: &Verified, arguments: &Arguments) -> Document {
             sequence: bad.sequence,
             what: bad.what.clone(),
         }),
+        dependents: verified.dependents.as_ref().map(depending::json),
         held_against: verified.held_against,
         level: LevelJson::from(&level(verified)),
         receipt: verified.receipt.as_ref().map(receipts::json),
@@ -289,7 +309,7 @@ fn told(redriven: &Redriven) -> (&'static str, Option<u64>, Option<String>) {
 fn redacted(report: &Report, output: &mut Output) -> Result<(), CliError> {
     let out = &mut output.out;
     if report.redacted > 0 {
-        writeln!(out, "{WARN}{} blobs are redacted{WARN:#}: erased, as is on record", report.redacted)?;
+        writeln!(out, "{WARN}{} blobs are redacted{WARN:#}, as is on record", report.redacted)?;
     }
     if report.unerased > 0 {
         let what = "a redaction is on record and their bytes are still there; `loom gc` erases them";
@@ -306,7 +326,11 @@ fn print(verified: &Verified, output: &mut Output) -> Result<(), CliError> {
     let out = &mut output.out;
     let what = clean(&verified.what);
     match &report.first_bad {
-        Some(bad) => writeln!(out, "{BAD}{what} is damaged{BAD:#} at {}", clean(&bad.to_string()))?,
+        Some(bad) => {
+            writeln!(out, "{BAD}{what} is damaged{BAD:#} at {}", clean(&bad.to_string()))?;
+            let depends = depending::words(verified.kind, bad, false, verified.dependents.as_ref());
+            writeln!(out, "depends on it: {depends}")?;
+        }
         None => writeln!(out, "{GOOD}{what} is whole{GOOD:#}")?,
     }
     writeln!(

@@ -8,7 +8,7 @@ use crate::places::{Place, place_of};
 use crate::signing;
 use crate::text::clean;
 use loom_core::id::hex;
-use loom_replay::evidence::{Checkpoint, check_store, sign_checkpoint};
+use loom_replay::evidence::{Checkpoint, History, sign_checkpoint};
 use loom_replay::{Options, verify};
 use loom_store::StoreError;
 use serde::Serialize;
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let project = signing.opened.folder.parent().unwrap_or(&signing.opened.folder);
     let place = &arguments.place;
     let witnessed = place.read(&signing.origin, project)?;
-    let history = check_store(store)?;
+    let history = History::of_store(store)?;
     witnessed.hold(store, &history)?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let report = verify(store, Options { threads, blobs: false })?;

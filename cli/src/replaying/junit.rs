@@ -4,7 +4,7 @@
 //! error. The form is the one that Jenkins publishes a schema of; `cli/tests/it/foreign.rs` holds it against that.
 
 use super::judging::{chain, why};
-use super::verifying::what;
+use super::verifying::{depends, what};
 use crate::text::run8;
 use loom_replay::judge::{Finding, Judgement, LeftOut, Verdict, Why};
 use loom_replay::{Inspected, Standing};
@@ -97,9 +97,10 @@ fn left_out(left: &LeftOut) -> Case {
 pub(super) fn of_inspection(inspected: &[Inspected]) -> String {
     let mut suites: BTreeMap<&Path, Suite> = BTreeMap::new();
     for source in inspected {
+        let text = depends(source).map(|depends| format!("depends on it: {depends}")).unwrap_or_default();
         let result = match (&source.standing, what(&source.standing)) {
             (Standing::Truncated(_) | Standing::Altered(_) | Standing::Forked(_), Some(message)) => {
-                Went::Failed { message: format!("{}: {message}", source.standing.word()), text: String::new() }
+                Went::Failed { message: format!("{}: {message}", source.standing.word()), text }
             }
             (_, Some(message)) => Went::Error { message },
             (_, None) => Went::Passed,

@@ -4,7 +4,7 @@
 //! by a logical location `RUN#SEQUENCE`. What no longer is violated is a result of the baseline state `absent`.
 
 use super::judging::why;
-use super::verifying::what;
+use super::verifying::{depends, what};
 use crate::error::CliError;
 use crate::identify::told;
 use loom_core::id::{StreamId, digest, hex};
@@ -208,7 +208,8 @@ pub(super) fn of_inspection(inspected: &[Inspected]) -> Result<String, CliError>
         let bad = source.standing.bad();
         let place = bad.and_then(|bad| Some((bad.stream?, bad.sequence?)));
         let locations = vec![location(&source.path, place, None)];
-        let message = Text { text: format!("{}: {text}", source.standing.word()) };
+        let depends = depends(source).map(|depends| format!(". Depends on it: {depends}")).unwrap_or_default();
+        let message = Text { text: format!("{}: {text}{depends}", source.standing.word()) };
         match &source.standing {
             Standing::Whole => {}
             Standing::Newer(_) | Standing::Unread(_) => {

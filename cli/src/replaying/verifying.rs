@@ -4,6 +4,7 @@ use super::format::{Answer, Format};
 use super::sources::{self, Sources, path, threads};
 use super::{junit, report, sarif};
 use crate::app::Global;
+use crate::depending::{self, DependentsJson};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{BAD, FAINT, GOOD, Output, WARN};
@@ -56,7 +57,7 @@ struct SourceJson {
     blobs: u64,
     /// Of a trace: blobs that its events name and that it does not hold, erased or left out.
     absent_blobs: Option<u64>,
-    /// Blobs that are gone because a redaction on record had them erased.
+    /// Blobs that redactions on record name; where blobs were read, those of them that are gone.
     redacted_blobs: u64,
     /// Blobs that a redaction on record names and that are still there.
     unerased_blobs: u64,
@@ -66,6 +67,8 @@ struct SourceJson {
     level: LevelJson,
     /// The first record that is not what was written.
     first_bad: Option<BadJson>,
+    /// Of a store: what depends on it, where it lies at a position that is known.
+    dependents: Option<DependentsJson>,
     /// What keeps from looking.
     what: Option<String>,
 }
@@ -137,6 +140,12 @@ pub(super) fn what(standing: &Standing) -> Option<String> {
     }
 }
 
+/// Returns what depends on the first bad record of a source, in words.
+pub(super) fn depends(source: &Inspected) -> Option<String> {
+    let is_elsewhere = matches!(source.standing, Standing::Forked(_));
+    Some(depending::words(source.kind, source.standing.bad()?, is_elsewhere, source.dependents.as_ref()))
+}
+
 fn document(inspected: &[Inspected]) -> Document {
     let source = |source: &Inspected| {
         let report = &source.report;
@@ -162,6 +171,7 @@ fn document(inspected: &[Inspected]) -> Document {
                 sequence: bad.sequence,
                 what: bad.what.clone(),
             }),
+            dependents: source.dependents.as_ref().map(depending::json),
             what: what(&source.standing),
         }
     };
@@ -180,6 +190,9 @@ fn print(inspected: &[Inspected], place: Option<&Place>, output: &mut Output) ->
             None => writeln!(out, "{GOOD}{word}{GOOD:#}  {kind} {path}")?,
             Some(what) => writeln!(out, "{BAD}{word}{BAD:#}  {kind} {path}: {}", clean(&what))?,
         }
+        if let Some(depends) = depends(source) {
+            writeln!(out, "  depends on it: {depends}")?;
+        }
         let report = &source.report;
         if report.events > 0 {
             let (events, commits, streams) = (report.events, report.commits, report.streams);
@@ -194,7 +207,7 @@ fn print(inspected: &[Inspected], place: Option<&Place>, output: &mut Output) ->
             writeln!(out, "  {WARN}{absent} blobs are named and not in the file: erased, or left out{WARN:#}")?;
         }
         if report.redacted > 0 {
-            writeln!(out, "  {WARN}{} blobs are redacted: erased, as is on record{WARN:#}", report.redacted)?;
+            writeln!(out, "  {WARN}{} blobs are redacted, as is on record{WARN:#}", report.redacted)?;
         }
         if report.unerased > 0 {
             let what = "blobs are not erased: a redaction is on record, and their bytes are still there";

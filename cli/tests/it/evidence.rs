@@ -2,9 +2,14 @@
 
 use crate::driven::Driven;
 use crate::explaining::is_of_its_schema;
-use crate::made::{Until, made_run};
+use crate::made::{Until, made_answered_run, made_run, origin};
 use crate::rig::{Place, Ran};
-use loom_store::{RedbStore, Store};
+use loom_core::commit::Head;
+use loom_core::event::Envelope;
+use loom_core::id::{Actor, Assurance, Stamp, StreamId};
+use loom_core::keys::add;
+use loom_core::kind::KeyAdded;
+use loom_store::{Append, RedbStore, Store};
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -330,6 +335,84 @@ fn stores_among_many_sources_are_held_against_what_was_witnessed_of_each() {
     fs::write(&stranger, &text[..text.len() - 40]).unwrap();
     let ran = other.replay("verify .loom --checkpoint seen.checkpoints");
     assert!(ran.code == 6 && ran.err.contains("CHECKPOINT-1"), "{}", ran.err);
+}
+
+/// Fails with 6 in every reader and form, with this law, and names the record and what depends on it.
+#[track_caller]
+fn damaged_everywhere(place: &Place, law: &str, sources: &str) {
+    for target in sources.split_whitespace().map(|source| if source == ".loom" { "" } else { source }) {
+        let ran = place.loom(&format!("verify {target}"));
+        assert_eq!(ran.code, 6, "{target}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(law) && ran.out.contains("sequence "), "{target}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains("level 0 of 5"), "{target}: {}", ran.out);
+    }
+    let document = json(&place.replay(&format!("verify {sources} --json")));
+    let text = place.replay(&format!("verify {sources}")).out;
+    let lines: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("depends on it: ")).collect();
+    assert_eq!(lines.len(), document["sources"].as_array().unwrap().len(), "{text}");
+    for (source, line) in document["sources"].as_array().unwrap().iter().zip(&lines) {
+        let (found, bad) = (&source["dependents"], &source["first_bad"]);
+        if source["kind"] == "trace" {
+            assert!(found.is_null() && *line == "everything after it in the file, which was not looked at", "{line}");
+            continue;
+        }
+        let own = json(&place.loom("verify --json"));
+        is_of_its_schema(place, &own);
+        assert_eq!((&own["dependents"], &own["first_bad"]), (found, bad));
+        let later = place.store().size() - bad["position"].as_u64().unwrap() - 1;
+        let run = &bad["stream"].as_str().unwrap()[..8];
+        assert_eq!(found["later"], later);
+        let told = format!("the tree over {later} later event");
+        assert!(
+            line.starts_with(&told) && line.contains(&format!(" of {run}; by what they say, {} ", found["resting"])),
+            "{line}"
+        );
+    }
+    for (form, before) in
+        [("html", "<dt>Depends on it</dt><dd>"), ("junit", ">depends on it: "), ("sarif", ". Depends on it: ")]
+    {
+        let told = place.replay(&format!("verify {sources} --format {form}")).out;
+        assert!(lines.iter().all(|line| told.contains(&format!("{before}{line}"))), "{form}: {lines:?} {told}");
+    }
+    let (code, stood) = told(place, sources);
+    let altered = ("altered".to_string(), 0, None);
+    assert_eq!((code, stood), (6, vec![altered; sources.split_whitespace().count()]));
+    for form in ["text", "json", "junit", "sarif", "html"] {
+        let ran = place.replay(&format!("verify {sources} --format {form}"));
+        assert_eq!(ran.code, 6, "{form}");
+        assert_eq!(ran.out.matches(law).count() % sources.split_whitespace().count(), 0, "{form}: {}", ran.out);
+        assert!(ran.out.contains(law), "{form}: {}", ran.out);
+    }
+}
+
+#[test]
+fn a_forged_signature_is_damage_to_every_reader() {
+    let place = Place::empty();
+    let store = RedbStore::create(&place.store_folder(), &origin()).unwrap();
+    made_answered_run(&store, 1, Until::End, &|_, body| {
+        (body.signature, body.signer) = (Some([1; 64]), Some([2; 32]));
+        Actor::Person { id: "ann".to_string(), assurance: Assurance::Signed, descends: None }
+    });
+    store.catch_up().unwrap();
+    drop(store);
+    ok(&place, "export run:last -o forged.trace");
+    damaged_everywhere(&place, "SIGNED-2", ".loom forged.trace");
+    let ran = place.loom("verify run:last");
+    assert!(ran.code == 6 && ran.out.contains("SIGNED-2"), "{}{}", ran.out, ran.err);
+
+    // A key that hands over, and did not sign that.
+    let place = Place::with(&[Until::End]);
+    let store = RedbStore::open(&place.store_folder()).unwrap();
+    for (before, signature, key) in [(None, None, [7; 32]), (Some([7; 32]), Some([1; 64]), [8; 32])] {
+        let head: Head = store.head(StreamId::STORE).unwrap();
+        let last = store.read(StreamId::STORE, head.next - 1, 1).unwrap().pop().unwrap();
+        let stamp = Stamp::after(Envelope::decode(&last.event.bytes).unwrap().stamp, 0);
+        let added = add(KeyAdded { key, before, signature }, head, stamp);
+        assert!(store.append(vec![Append::from(&added)]).pop().unwrap().is_ok());
+    }
+    store.catch_up().unwrap();
+    drop(store);
+    damaged_everywhere(&place, "KEYS-2", ".loom");
 }
 
 #[test]

@@ -106,6 +106,14 @@ fn what_is_erased_is_nowhere_and_everything_else_verifies() {
     assert_eq!((&verified["whole"], &verified["redacted_blobs"]), (&true.into(), &count.into()));
     assert_eq!(verified["unerased_blobs"], 0);
     ok(&driven, "verify run:last --blobs");
+    // The record says it without a look at blobs, too.
+    assert_eq!(json(&driven, "verify")["redacted_blobs"], count);
+    let by_record = format!("{count} blobs are redacted, as is on record");
+    assert!(ok(&driven, "verify").contains(&by_record));
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_loom-replay"));
+    driven.prepare(&mut replay);
+    let replayed = replay.arg("verify").output().unwrap();
+    assert!(String::from_utf8_lossy(&replayed.stdout).contains(&by_record));
     let mut replay = Command::new(env!("CARGO_BIN_EXE_loom-replay"));
     driven.prepare(&mut replay);
     let replayed = replay.args(["verify", "--blobs", "--json"]).output().unwrap();

@@ -2,6 +2,8 @@
 
 use super::error::{EvidenceError, broken};
 use super::note::{PublicKey, is_signed};
+use crate::error::{Bad, ReplayError};
+use crate::records::{BATCH, Records};
 use loom_core::event::Envelope;
 use loom_core::id::StreamId;
 use loom_core::keys::handover;
@@ -36,11 +38,39 @@ impl History {
     /// # Errors
     /// [`EvidenceError::Broken`] where keys do not follow each other (KEYS-1) or a hand-over does not fit (KEYS-2).
     pub fn of<'e>(events: impl Iterator<Item = (u64, &'e Envelope)>) -> Result<Self, EvidenceError> {
+        History::up_to(events, &mut 0)
+    }
+
+    /// Returns the first event of a store's stream at which its keys do not hold, by its sequence.
+    pub(crate) fn first_bad(records: &dyn Records) -> Result<Option<Bad>, ReplayError> {
+        let mut events = Vec::new();
+        loop {
+            let more = records.read(events.len() as u64, BATCH)?;
+            if more.is_empty() {
+                break;
+            }
+            for event in more {
+                events.push(crate::refold::envelope(&event, events.len() as u64)?);
+            }
+        }
+        let mut last = 0;
+        let read = History::up_to(events.iter().map(|envelope| (envelope.sequence, envelope)), &mut last);
+        let bad = |error: EvidenceError| Bad {
+            stream: Some(StreamId::STORE),
+            sequence: Some(last),
+            ..Bad::of(error.to_string())
+        };
+        Ok(read.err().map(bad))
+    }
+
+    /// Reads keys; `last` becomes the position of the event that was looked at last.
+    fn up_to<'e>(events: impl Iterator<Item = (u64, &'e Envelope)>, last: &mut u64) -> Result<Self, EvidenceError> {
         let mut origin = None;
         let mut keys: Vec<KeyOnRecord> = Vec::new();
         // The key that the next event has to retire.
         let mut leaving: Option<(PublicKey, bool)> = None;
         for (position, envelope) in events {
+            *last = position;
             let expected = leaving.take();
             match (&envelope.body, origin) {
                 (Event::StoreCreated(created), None) => origin = Some(created.origin),

@@ -2,18 +2,15 @@
 
 use super::cover::Part;
 use super::error::{EvidenceError, broken};
-use super::history::History;
 use super::note::{PublicKey, is_signed};
 use super::receipt::About;
 use super::statement::answer_of;
-use crate::records::{BATCH, Records};
 use loom_core::event::Envelope;
-use loom_core::id::{Actor, Assurance, hex};
+use loom_core::id::{Actor, Assurance, StreamId, hex};
 use loom_core::keys::answer;
 use loom_core::kind::{CheckRequested, Event, GateAnswered, GateDecided, MergeIntended, SpawnRequested};
 use loom_core::schema::KindSchema;
 use loom_core::word::{DecidedBy, GateOutcome};
-use loom_store::Store;
 use std::collections::BTreeSet;
 
 /// A level, and what is missing for the next.
@@ -185,58 +182,26 @@ fn is_approved(part: &Part<'_>, merge: &MergeIntended) -> bool {
 
 /// Checks the signatures of all answers that are there (SIGNED-2).
 pub(super) fn check_answers(part: &Part<'_>) -> Result<(), EvidenceError> {
-    part.values().try_for_each(|covered| check_answer(&covered.envelope))
+    for (sequence, covered) in part {
+        let Envelope { stream, actor, body, .. } = &covered.envelope;
+        if let Event::GateAnswered(body) = body
+            && let Some(what) = answer_flaw(stream, actor, body)
+        {
+            return Err(broken("SIGNED-2", format!("the answer #{sequence}: {what}")));
+        }
+    }
+    Ok(())
 }
 
-fn check_answer(envelope: &Envelope) -> Result<(), EvidenceError> {
-    let Event::GateAnswered(body) = &envelope.body else { return Ok(()) };
-    let says_signed = matches!(envelope.actor, Actor::Person { assurance: Assurance::Signed, .. });
-    let wrong = |what: &str| Err(broken("SIGNED-2", format!("the answer #{}: {what}", envelope.sequence)));
+/// Returns why an answer is not signed as it says (SIGNED-2); `None` where it is, or says that nobody signed it.
+pub(crate) fn answer_flaw(stream: &StreamId, actor: &Actor, body: &GateAnswered) -> Option<&'static str> {
+    let says_signed = matches!(actor, Actor::Person { assurance: Assurance::Signed, .. });
     match (says_signed, body.signature, body.signer, body.artifact) {
-        (false, None, None, _) => Ok(()),
+        (false, None, None, _) => None,
         (true, Some(signature), Some(signer), Some(artifact)) => {
-            let message = answer(&envelope.stream, body.gate, body.answer, &artifact);
-            if is_signed(&signer, &message, &signature) { Ok(()) } else { wrong("its signature does not fit") }
+            let message = answer(stream, body.gate, body.answer, &artifact);
+            (!is_signed(&signer, &message, &signature)).then_some("the signature of an answer does not fit")
         }
-        _ => wrong("its actor and its signature do not belong together"),
-    }
-}
-
-/// Checks the signatures of a run's answers (SIGNED-2).
-///
-/// # Errors
-/// [`EvidenceError::Broken`], and what keeps the run from being read.
-pub fn check_run(records: &dyn Records) -> Result<(), EvidenceError> {
-    let mut sequence = 0;
-    loop {
-        let events = records.read(sequence, BATCH)?;
-        if events.is_empty() {
-            return Ok(());
-        }
-        for event in events {
-            check_answer(&crate::refold::envelope(&event, sequence)?)?;
-            sequence += 1;
-        }
-    }
-}
-
-/// Checks what is signed in a store: its keys, and the answers to gates (KEYS-1, KEYS-2, SIGNED-2).
-///
-/// # Errors
-/// The first law that is broken, and what keeps the store from being read.
-pub fn check_store(store: &dyn Store) -> Result<History, EvidenceError> {
-    let history = History::of_store(store)?;
-    let mut from = 0;
-    loop {
-        let answers = store.by_kind(&[GateAnswered::SCHEMA.code], from, 1024)?;
-        for position in &answers {
-            for stored in store.events(*position, 1)? {
-                check_answer(&crate::refold::envelope(&stored.event, stored.position)?)?;
-            }
-        }
-        match answers.last() {
-            Some(last) => from = last + 1,
-            None => return Ok(history),
-        }
+        _ => Some("the actor of an answer and its signature do not belong together"),
     }
 }

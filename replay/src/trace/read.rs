@@ -109,7 +109,7 @@ pub fn scan(
                     Err(bad) => return Err(reader.wrong(start, &bytes, events, bad)),
                 };
                 if stretch.threads.len() != 1 || !stretch.threads.contains_key(&stream) {
-                    return Err(damaged(start, "the event is of another stream"));
+                    return Err(damaged(start, "the event is of another stream (TRACE-8)"));
                 }
                 if let Some(event) = passed.event.as_deref() {
                     naming.event(event, is_slim)?;
@@ -135,7 +135,7 @@ pub fn scan(
                 reader.end()?;
                 break;
             }
-            _ => return Err(damaged(start, "the item is of no kind of this format")),
+            _ => return Err(damaged(start, "the item is of no kind of this format (TRACE-8)")),
         }
     }
     let bytes = stretch.bytes;
@@ -214,14 +214,14 @@ fn unnamed(offset: u64, digest: &Digest) -> ReplayError {
 /// Checks what only the end shows, and returns the number of commits.
 fn finish(header: &Header, stretch: Stretch, events: u64, offset: u64) -> Result<u64, ReplayError> {
     if events == 0 {
-        return Err(damaged(offset, "there is no event: a trace is of a run"));
+        return Err(damaged(offset, "there is no event: a trace is of a run (TRACE-8)"));
     }
     if !stretch.is_between_commits() {
         return Err(damaged(offset, "the run ends inside a commit (COMMIT-1)"));
     }
     let mut whole = Stretch::new(Some(header.origin), false);
     let joined = whole.join(stretch);
-    if let Some(bad) = joined.err().or_else(|| whole.repeated_request()) {
+    if let Some(bad) = joined.err().or_else(|| whole.at_end()) {
         return Err(ReplayError::Damaged(Bad { position: None, ..bad }));
     }
     Ok(whole.commits)

@@ -37,14 +37,14 @@ impl<'r> Reader<'r> {
         let start = self.offset;
         let items = self.array()?;
         if self.uint()? != HEADER || items < 2 {
-            return Err(damaged(start, "the header is missing"));
+            return Err(damaged(start, "the header is missing (TRACE-8)"));
         }
         let found = self.uint()?;
         if found > FORMAT {
             return Err(ReplayError::Newer { found, known: FORMAT });
         }
         if found == 0 || items != 5 {
-            return Err(damaged(start, "the header is not one of this format"));
+            return Err(damaged(start, "the header is not one of this format (TRACE-8)"));
         }
         Ok((self.array_of()?, StreamId(self.array_of()?), self.bool()?))
     }
@@ -93,11 +93,11 @@ impl<'r> Reader<'r> {
             25 => (2, 0x100),
             26 => (4, 0x1_0000),
             27 => (8, 0x1_0000_0000),
-            _ => return Err(damaged(start, format!("there is no {what} here"))),
+            _ => return Err(damaged(start, format!("there is no {what} here (TRACE-8)"))),
         };
         let value = self.take(width)?.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte));
         if first >> 5 != major || value < floor {
-            return Err(damaged(start, format!("there is no canonical {what} here")));
+            return Err(damaged(start, format!("there is no canonical {what} here (TRACE-8)")));
         }
         Ok(value)
     }
@@ -115,7 +115,7 @@ impl<'r> Reader<'r> {
         match self.byte()? {
             0xf4 => Ok(false),
             0xf5 => Ok(true),
-            _ => Err(damaged(start, "there is no boolean here")),
+            _ => Err(damaged(start, "there is no boolean here (TRACE-8)")),
         }
     }
 
@@ -136,7 +136,7 @@ impl<'r> Reader<'r> {
 
     pub(super) fn array_of<const N: usize>(&mut self) -> Result<[u8; N], ReplayError> {
         let start = self.offset;
-        self.bytes(N as u64)?.try_into().map_err(|_| damaged(start, format!("there are not {N} bytes here")))
+        self.bytes(N as u64)?.try_into().map_err(|_| damaged(start, format!("there are not {N} bytes here (TRACE-8)")))
     }
 
     /// Tells an event of a newer Loom from a damaged one: the end item vouches for what is not damaged.

@@ -4,6 +4,7 @@
 use crate::made::{Until, made_run, origin};
 use loom_core::answer::{Change as Changed, Claim, Found, encode_delta};
 use loom_core::commit::Blob;
+use loom_core::event::Envelope;
 use loom_core::event::Recorded;
 use loom_core::id::{Actor, Assurance, Digest, Stamp, StreamId};
 use loom_core::kind::*;
@@ -13,6 +14,7 @@ use loom_core::schema::List;
 use loom_core::state::Asked;
 use loom_core::step::Input;
 use loom_core::word::{Answer, CheckOutcome, MergeOutcome, Recovery, SpawnOutcome};
+use loom_replay::cause::{causes, chain};
 use loom_replay::diff::diff;
 use loom_replay::shrink::{How, shrink};
 use loom_replay::what_if::{Cap, Change, WhatIf, what_if};
@@ -330,6 +332,53 @@ fn whatever_a_run_went_through_what_is_on_record_changes_nothing() {
     ] {
         assert!(kinds.contains_key(kind), "{kind} came nowhere: {kinds:?}");
     }
+}
+
+/// Sequences from an event back to what it rests on; `None` where no chain leads there.
+type Chain = Option<Vec<u64>>;
+
+/// Returns the shortest chain of causes of every event of a run, made from those of the events before it (JUDGE-6).
+fn shortest(events: &[Envelope]) -> Vec<Vec<u64>> {
+    // To a person's request, and to an input that rests on nothing.
+    let (mut persons, mut inputs): (Vec<Chain>, Vec<Chain>) = Default::default();
+    let better = |a: &Vec<u64>, b: &Vec<u64>| (a.len(), b).cmp(&(b.len(), a));
+    for event in events {
+        let causes = causes(event);
+        let through = |known: &[Chain]| {
+            let chains = causes.iter().filter_map(|cause| known[cause.sequence as usize].as_ref());
+            chains.map(|chain| [&[event.sequence][..], chain].concat()).min_by(better)
+        };
+        let own = Some(vec![event.sequence]);
+        let is_person = matches!(event.actor, Actor::Person { .. });
+        let person = if is_person { own.clone() } else { through(&persons) };
+        let input = if causes.is_empty() { own } else { through(&inputs) };
+        persons.push(person);
+        inputs.push(input);
+    }
+    persons.into_iter().zip(inputs).map(|(person, input)| person.or(input).unwrap_or_default()).collect()
+}
+
+#[test]
+fn a_chain_of_causes_is_the_shortest_and_of_those_the_one_over_the_later_events() {
+    let (mut longest, mut inputs) = (0, 0);
+    for seed in 0..40 {
+        let (store, stream) = wild(seed);
+        let whole = Whole::read(&StoredRun::new(&store, stream)).unwrap();
+        let mut events = whole.envelopes().to_vec();
+        // Where nobody is a person, chains lead to inputs.
+        if seed % 2 == 1 {
+            events.iter_mut().filter(|event| event.actor != Actor::Kernel).for_each(|event| event.actor = Actor::Host);
+        }
+        for (event, wanted) in events.iter().zip(shortest(&events)) {
+            let mut read = |at: u64| Ok::<_, ReplayError>(events.get(at as usize).cloned());
+            let steps = chain(event.sequence, &mut read).unwrap();
+            let found: Vec<u64> = steps.iter().map(|step| step.sequence).collect();
+            assert_eq!(found, wanted, "seed {seed}, event {}", event.sequence);
+            longest = longest.max(found.len());
+            inputs += u64::from(steps.last().is_some_and(|last| last.person.is_none()));
+        }
+    }
+    assert!(longest > 4 && inputs > 0, "{longest} {inputs}");
 }
 
 #[test]

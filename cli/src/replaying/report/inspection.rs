@@ -2,15 +2,11 @@
 
 use super::judgement::{LISTED_MAX, rest};
 use super::page::Page;
-use crate::replaying::{sources, verifying::what};
-use crate::text::{bytes, run8};
+use crate::replaying::verifying::{depends, what};
+use crate::text::bytes;
 use loom_core::id::hex;
-use loom_replay::corpus::Kind;
 use loom_replay::evidence::Level;
-use loom_replay::{Bad, Dependents, Inspected, Standing, dependents};
-
-/// Dependents that are named one by one.
-const NAMED_MAX: usize = 100;
+use loom_replay::{Inspected, Standing};
 
 /// Returns what verifying found as a page. `blobs` is whether those of stores were read, `held` whether stores were held
 /// against checkpoints that lie elsewhere.
@@ -71,10 +67,8 @@ fn not_whole(page: &mut Page, index: usize, source: &Inspected) {
         page.count(report.commits, "commit").raw(" of ").count(report.streams, "stream").raw(", ");
         page.text(&bytes(report.bytes)).raw("</dd>\n");
     }
-    if let Some(bad) = source.standing.bad() {
-        page.raw("<dt>Depends on it</dt><dd>");
-        rests(page, source, bad);
-        page.raw("</dd>\n<dt>Level</dt><dd>");
+    if let Some(depends) = depends(source) {
+        page.raw("<dt>Depends on it</dt><dd>").text(&depends).raw("</dd>\n<dt>Level</dt><dd>");
         level(page, &source.level());
         page.raw("</dd>\n");
     }
@@ -131,69 +125,20 @@ fn level(page: &mut Page, level: &Level) {
     }
 }
 
-/// Writes what depends on the first bad record.
-fn rests(page: &mut Page, source: &Inspected, bad: &Bad) {
-    let told = match (source.kind, bad.is_cut, &source.standing) {
-        (Kind::Trace, true, _) => "whatever came after it and is not in the file",
-        (Kind::Trace, false, _) => "everything after it in the file, which was not looked at",
-        // Where a checkpoint is longer than the store, nothing that is there is bad.
-        (Kind::Store, true, _) if bad.position.is_none() => "whatever came after it and is not in the store",
-        (Kind::Store, _, Standing::Forked(_)) => {
-            "everything: by itself the store is whole, and where it differs is not known"
-        }
-        (Kind::Store, ..) => return dependents_of(page, source, bad),
-    };
-    page.raw(told);
-}
-
-/// Writes what depends on the first bad record of a store, by what the store says.
-fn dependents_of(page: &mut Page, source: &Inspected, bad: &Bad) {
-    let opened = sources::open(&source.path).map_err(|error| error.to_string());
-    let found = opened.and_then(|opened| dependents(opened.store.as_ref(), bad).map_err(|error| error.to_string()));
-    match found {
-        Ok(Some(found)) => told(page, bad, &found),
-        Ok(None) => {
-            page.raw("everything: where it lies in the log is not known");
-        }
-        Err(why) => {
-            page.raw("cannot be read: ").text(&why);
-        }
-    }
-}
-
-fn told(page: &mut Page, bad: &Bad, found: &Dependents) {
-    page.raw("the tree over ").count(found.later, "later event").raw(" of the store");
-    if let Some(stream) = &bad.stream {
-        page.raw("; the chain of ").count(found.chained, "later event").raw(" of <span class=id>").text(&run8(stream));
-        page.raw("</span>; by what they say, ").number(found.resting.len() as u64).raw(" of those");
-        for (place, sequence) in found.resting.iter().take(NAMED_MAX).enumerate() {
-            page.raw(if place == 0 { ": <span class=id>#" } else { " <span class=id>#" })
-                .number(*sequence)
-                .raw("</span>");
-        }
-        if found.resting.len() > NAMED_MAX {
-            page.raw(" and more");
-        }
-    }
-    if !found.is_complete {
-        page.raw(". What comes after it is not readable to its end, so this is the least");
-    }
-}
-
 fn checked(page: &mut Page, blobs: bool, held: bool) {
     page.raw("<section aria-labelledby=checked>\n<h2 id=checked>What was checked</h2>\n<ul>\n");
-    page.raw("<li>each event: canonical bytes, fields within their bounds, the id from the bytes;</li>\n<li>each commit: its input first and its count, records before decisions, one stamp, who may cause which kind;</li>\n<li>each stream: sequence, the id of the event before, growing stamps, request ids used once;</li>\n<li>of a store: the Merkle tree and the heads in the index, against what the log gives;</li>\n<li>of a trace: every byte, by the digest at its end, and each blob;</li>\n<li>blobs of stores: ");
+    page.raw("<li>each event: canonical bytes, fields within their bounds, the id from the bytes;</li>\n<li>each commit: its input first and its count, records before decisions, one stamp, who may cause which kind;</li>\n<li>each stream: sequence, the id of the event before, growing stamps, request ids used once, the signatures of answers;</li>\n<li>of a store: its keys and their hand-overs, the Merkle tree and the heads in the index, against what the log gives;</li>\n<li>of a trace: every byte, by the digest at its end, and each blob;</li>\n<li>blobs of stores: ");
     page.raw(match blobs {
         true => "each one that an event or a bundle names.",
         false => "<strong>not read</strong>; <code>--blobs</code> reads them.",
     });
     if held {
-        page.raw("</li>\n<li>of a store: its keys, the signatures of answers, and it against its checkpoints that lie elsewhere.");
+        page.raw("</li>\n<li>of a store: it against its checkpoints that lie elsewhere.");
     }
     page.raw("</li>\n</ul>\n<p>");
     page.raw(match held {
-        true => "Traces were held against nothing that is kept elsewhere, and their signatures were not looked at.",
-        false => "Signatures were not looked at, nor was anything kept elsewhere: whether a store is forked, or cut off where nothing shows, only a checkpoint can tell (<code>--checkpoint</code>).",
+        true => "Traces were held against nothing that is kept elsewhere.",
+        false => "Nothing kept elsewhere was looked at: whether a store is forked, or cut off where nothing shows, only a checkpoint can tell (<code>--checkpoint</code>).",
     });
     page.raw(" Levels are computed from what was checked: 0 asserted, 1 recorded, 2 chained and whole, 3 checkpointed and witnessed, 4 effects witnessed by the host, 5 approvals signed.</p>\n</section>\n");
 }

@@ -8,6 +8,7 @@ mod exhibit;
 mod outline;
 mod pages;
 mod play;
+mod second;
 
 use crate::rig::{Place, Ran};
 use exhibit::{Exhibit, exhibits, fixtures};

@@ -10,9 +10,7 @@ use loom_core::event::{Envelope, Recorded};
 use loom_core::id::{Digest, EventHasher, StreamId, hex};
 use loom_core::rules::{RuleSet, Rules};
 use loom_replay::corpus::Filter;
-use loom_replay::evidence::{
-    Checkpoint, EvidenceError, History, Pins, Receipt, Witnessed, check_store, verify as check,
-};
+use loom_replay::evidence::{Checkpoint, EvidenceError, History, Pins, Receipt, Witnessed, verify as check};
 use loom_replay::{Options, Records, ReplayError, judge, trace, verify, verify_run};
 use loom_store::conformance::sample::Dice;
 use serde_json::{Value, json};
@@ -293,7 +291,7 @@ fn log(material: &Material, by: By, class: &str, dice: &mut Dice) -> Option<(&'s
         let report = verify(&altered, Options { threads: 1, blobs: false }).map_err(|error| law_of_replay(&error))?;
         report.first_bad.map_or(Ok(()), |bad| Err(law_in(&bad.what)))?;
         let held = || -> Result<(), EvidenceError> {
-            let history = check_store(&altered)?;
+            let history = History::of_store(&altered)?;
             let read: Result<Vec<_>, _> = checkpoints.iter().map(|text| Checkpoint::parse(text)).collect();
             Witnessed { checkpoints: read? }.hold(&altered, &history)
         };

@@ -4,9 +4,7 @@ use super::altered::Altered;
 use super::attack::{By, Found};
 use super::material::{Material, PERSON, PRESENT, public};
 use loom_core::event::{Envelope, EventError};
-use loom_replay::evidence::{
-    Checkpoint, EvidenceError, History, Pins, Receipt, Witnessed, check_store, verify as check,
-};
+use loom_replay::evidence::{Checkpoint, EvidenceError, History, Pins, Receipt, Witnessed, verify as check};
 use loom_replay::{Options, ReplayError, trace, verify};
 use loom_store::StoreError;
 
@@ -68,7 +66,7 @@ fn store(
     if let Some(bad) = report.first_bad {
         return Err(caught(2, law_in(&bad.what)));
     }
-    let history = check_store(&altered).map_err(|error| caught(2, law_of(&error)))?;
+    let history = History::of_store(&altered).map_err(|error| caught(2, law_of(&error)))?;
     witnessed(checkpoints, &altered, &history).map_err(|error| caught(3, law_of(&error)))
 }
 
@@ -182,7 +180,7 @@ fn law_of_store(error: &StoreError) -> String {
 /// Returns the law by which a trace is refused.
 pub(super) fn law_of_replay(error: &ReplayError) -> String {
     match error {
-        ReplayError::NotATrace => "no trace".to_string(),
+        ReplayError::NotATrace => "TRACE-8".to_string(),
         ReplayError::Newer { .. } | ReplayError::NewerEvent { .. } => "TRACE-1".to_string(),
         ReplayError::TooMany { .. } => "TRACE-7".to_string(),
         error => law_in(&error.to_string()),
