@@ -125,6 +125,21 @@ fn a_huge_trace_is_read_to_its_end_in_little_memory() {
     is(&replay(&place, "verify huge.trace"), 6, "TRACE-5");
 }
 
+/// Read with work that grows with the square of their number they would take minutes.
+#[test]
+fn a_hundred_thousand_blobs_before_the_first_event_are_each_read_once() {
+    let place = place();
+    let mut bytes = fs::read(place.path().join("run.trace")).unwrap()[..11 + 38].to_vec();
+    for number in 0..100_000u32 {
+        bytes.extend([0x82, 1, 0x45, 0]);
+        bytes.extend(number.to_be_bytes());
+    }
+    fs::write(place.path().join("many.trace"), &bytes).unwrap();
+    let end = format!("byte {}: the file ends inside the run (TRACE-2)", bytes.len());
+    is(&replay(&place, "verify many.trace"), 6, &end);
+    is(&of_loom(&place, "verify many.trace"), 6, &end);
+}
+
 #[test]
 fn a_packed_trace_is_no_trace_and_is_not_unpacked() {
     let place = place();
