@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::nobody::Nobody;
 use crate::output::{Output, note, warn};
 use crate::project;
+use crate::regular;
 use crate::standing::Standing;
 use crate::text::{clean, run8};
 use crate::told::Tale;
@@ -30,6 +31,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Most bytes of a model script (SCRIPT-2).
+const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 
 /// Who thinks.
 #[derive(Debug, clap::Args)]
@@ -152,12 +156,15 @@ impl Thinker {
     }
 }
 
+/// Returns the text of a model script (SCRIPT-2).
+fn text_of(path: &Path) -> Result<String, CliError> {
+    regular::text(path, SCRIPT_BYTES_MAX)
+}
+
 fn scripted(path: &Path) -> Result<Arc<dyn Provider>, CliError> {
-    let file = |doing, source| CliError::File { doing, path: path.to_path_buf(), source };
-    let text = std::fs::read_to_string(path).map_err(|source| file("read", source))?;
-    let script = Script::parse(&text).map_err(|error| {
+    let script = Script::parse(&text_of(path)?).map_err(|error| {
         let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-        file("read the model script in", source)
+        CliError::File { doing: "read the model script in", path: path.to_path_buf(), source }
     })?;
     Ok(Arc::new(Scripted::new(script)))
 }
