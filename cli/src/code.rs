@@ -61,7 +61,7 @@ impl Code {
     /// Returns the code of an error.
     pub(crate) fn of(error: &CliError) -> Code {
         Code(match error {
-            CliError::NoCommand { .. } => Code::USAGE.0,
+            CliError::NoCommand { .. } | CliError::Unfitting { .. } => Code::USAGE.0,
             CliError::NoStore { .. } => 2,
             CliError::NotAnId { .. } => 3,
             CliError::Unknown { .. } => 4,
@@ -70,11 +70,11 @@ impl Code {
             CliError::NoRuns => 7,
             CliError::Kind { .. } => 8,
             CliError::Since { .. } => 9,
-            CliError::NoRuleSet { .. } => 10,
+            CliError::NoRuleSet { .. } | CliError::NoSuchRule { .. } => 10,
             CliError::Rules { .. } => 11,
             CliError::NoCases { .. } => 12,
             CliError::FileExists { .. } => 13,
-            CliError::NotAFile { .. } => 14,
+            CliError::NotAFile { .. } | CliError::NotRegular { .. } | CliError::Folder { .. } => 14,
             CliError::NotEmpty { .. } => 15,
             CliError::File { .. } => 16,
             CliError::Output(_) | CliError::ClosedPipe => 17,
@@ -112,7 +112,7 @@ impl Code {
             CliError::Keys(_) => 122,
             CliError::Evidence(error) => return Code::of_evidence(error),
             CliError::NotAPublicKey { .. } => 125,
-            CliError::NoCheckpoint { .. } => 126,
+            CliError::NoCheckpoint { .. } | CliError::PlaceInside { .. } => 126,
             CliError::NotOneRun { .. } => 127,
             CliError::WhatIf(_) => 128,
             CliError::Query(_) => 129,

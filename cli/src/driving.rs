@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::nobody::Nobody;
 use crate::output::{Output, note, warn};
 use crate::project;
+use crate::regular;
 use crate::standing::Standing;
 use crate::text::{clean, run8};
 use crate::told::Tale;
@@ -34,6 +35,8 @@ use std::sync::Arc;
 
 /// Context of digests of model scripts.
 const SCRIPT_CONTEXT: &str = "loom 2026-11 model script v1";
+/// Most bytes of a model script (SCRIPT-2).
+const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 
 /// Who thinks.
 #[derive(Debug, clap::Args)]
@@ -173,9 +176,9 @@ impl Thinker {
     }
 }
 
-/// Returns the text of a file.
+/// Returns the text of a model script (SCRIPT-2).
 fn text_of(path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path).map_err(|source| CliError::File { doing: "read", path: path.to_path_buf(), source })
+    regular::text(path, SCRIPT_BYTES_MAX)
 }
 
 fn scripted(path: &Path) -> Result<Arc<dyn Provider>, CliError> {

@@ -246,6 +246,42 @@ pub(crate) enum CliError {
         /// The path.
         path: PathBuf,
     },
+    /// A device, pipe or folder stands where a file would be read.
+    #[error("{} is no regular file and is not read", .path.display())]
+    NotRegular {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A folder was named where a file is verified.
+    #[error("{} is a folder; a run, a trace or a receipt is verified", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An option can do nothing for what is named.
+    #[error("{option} does not go with {what}: {why}")]
+    Unfitting {
+        /// The option.
+        option: &'static str,
+        /// What is named.
+        what: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A place for checkpoints lies in the folder of the store that they are of.
+    #[error("{place} lies in the store's own folder: who changes the store changes it, too")]
+    PlaceInside {
+        /// The place.
+        place: String,
+    },
+    /// The rules that were given have no such rule.
+    #[error("the rules that were given have no rule `{name}`")]
+    NoSuchRule {
+        /// The text.
+        name: String,
+        /// A rule that is called alike.
+        near: Option<String>,
+    },
     /// A folder that should be new has something in it.
     #[error("{} is not empty", .path.display())]
     NotEmpty {
@@ -487,6 +523,11 @@ impl CliError {
                 Some("write a span like 7d or 90m, a day like 2026-11-21, or a time like 2026-11-21T08:00Z".to_string())
             }
             CliError::NoRuleSet { .. } => Some("`loom rules list` lists them".to_string()),
+            CliError::NoSuchRule { near, .. } => near.as_ref().map(|near| format!("did you mean `{near}`?")),
+            CliError::Folder { .. } => Some(
+                "`--dir` names a project or store; `loom-replay verify` verifies all that a folder has".to_string(),
+            ),
+            CliError::PlaceInside { .. } => Some("name a place outside of it".to_string()),
             CliError::Kind { kind } => nearest_kind(kind).map(|near| format!("did you mean `{near}`?")),
             CliError::NoCases { .. } => Some(
                 "write that file, with a case that each rule lets pass and one that it refuses; \
@@ -496,6 +537,7 @@ impl CliError {
             CliError::NotABackup { .. } => {
                 Some("nothing was made; restore another copy, or another file that `loom backup` wrote".to_string())
             }
+            CliError::NotRegular { .. } => Some("write what it gives to a file, and name that".to_string()),
             CliError::FileExists { .. } | CliError::NotAFile { .. } => {
                 Some("name another file, or move this one away".to_string())
             }
@@ -577,6 +619,7 @@ impl CliError {
             | CliError::NotARun { .. }
             | CliError::NotADigest { .. }
             | CliError::TaskNotText
+            | CliError::Unfitting { .. }
             | CliError::Refused { .. }
             | CliError::Unheard { .. }
             | CliError::Rules { .. }

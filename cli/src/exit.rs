@@ -84,6 +84,11 @@ impl Exit {
             | CliError::NoValue
             | CliError::FileExists { .. }
             | CliError::NotAFile { .. }
+            | CliError::NotRegular { .. }
+            | CliError::Folder { .. }
+            | CliError::Unfitting { .. }
+            | CliError::PlaceInside { .. }
+            | CliError::NoSuchRule { .. }
             | CliError::NotEmpty { .. }
             | CliError::NoPage { .. }
             | CliError::NoSchema { .. }

@@ -34,6 +34,7 @@ mod pull_request;
 mod queue;
 mod receipts;
 mod refusal;
+mod regular;
 mod replaying;
 mod rule_file;
 mod signing;

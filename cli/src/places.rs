@@ -2,6 +2,7 @@
 
 use crate::commands::to_file;
 use crate::error::CliError;
+use crate::regular;
 use loom_core::id::hex;
 use loom_replay::evidence::{Checkpoint, EvidenceError, Witnessed, read_all};
 use loom_tools::UserGit;
@@ -70,6 +71,18 @@ impl Place {
         Ok(Witnessed::of(found, origin))
     }
 
+    /// Refuses a place in the folder of the store: it would be no witness (WITNESS-1).
+    pub(crate) fn outside_of(&self, store_folder: &Path) -> Result<(), CliError> {
+        let (Place::Folder(path) | Place::File(path)) = self else { return Ok(()) };
+        let (Ok(path), Ok(folder)) = (std::path::absolute(path), store_folder.canonicalize()) else { return Ok(()) };
+        // What is not there yet lies where the nearest folder above it that is there does.
+        let there = path.ancestors().find_map(|path| path.canonicalize().ok());
+        match there.is_some_and(|there| there.starts_with(folder)) {
+            true => Err(CliError::PlaceInside { place: self.to_string() }),
+            false => Ok(()),
+        }
+    }
+
     /// Puts a checkpoint there, beside what is there.
     pub(crate) fn write(&self, origin: &[u8; 16], checkpoint: &Checkpoint, project: &Path) -> Result<(), CliError> {
         match self {
@@ -108,7 +121,13 @@ fn of_folder(folder: &Path, origin: &[u8; 16]) -> Result<Vec<Checkpoint>, CliErr
         if !name.starts_with(&prefix) || !name.ends_with(".checkpoint") {
             continue;
         }
-        let checkpoint = Checkpoint::parse(&text(&entry.path())?.unwrap_or_default())?;
+        let found_text = text(&entry.path()).map_err(|error| match error {
+            CliError::NotRegular { .. } => {
+                EvidenceError::Broken { law: "WITNESS-1", what: format!("{name} is no regular file") }.into()
+            }
+            error => error,
+        });
+        let checkpoint = Checkpoint::parse(&found_text?.unwrap_or_default())?;
         if checkpoint.origin() != Some(*origin) || name != name_of(origin, checkpoint.size) {
             let what = format!("{name} holds the checkpoint of another store or size");
             return Err(EvidenceError::Broken { law: "WITNESS-1", what }.into());
@@ -121,9 +140,9 @@ fn of_folder(folder: &Path, origin: &[u8; 16]) -> Result<Vec<Checkpoint>, CliErr
 /// Reads a file; `None` where there is none.
 fn text(path: &Path) -> Result<Option<String>, CliError> {
     let failed = |source| CliError::File { doing: "read", path: path.to_path_buf(), source };
-    let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(failed)?,
+    let file = match regular::open(path) {
+        Err(CliError::File { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file?,
     };
     let mut bytes = Vec::new();
     file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;

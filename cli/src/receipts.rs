@@ -5,10 +5,9 @@ use crate::output::{BAD, FAINT, GOOD, Output, WARN};
 use crate::text::clean;
 use crate::vouching::Vouching;
 use loom_core::id::hex;
-use loom_replay::evidence::{BYTES_MAX, Checked, Finding, Level, MAGIC, Receipt, verify};
+use loom_replay::evidence::{BYTES_MAX, Checked, Finding, Level, Receipt, verify};
 use serde::Serialize;
-use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 /// What may be concluded, and what the next level needs.
@@ -48,19 +47,11 @@ struct JudgedJson {
     sequence: Option<u64>,
 }
 
-/// Whether a file begins as a receipt does.
-pub(crate) fn is_receipt(file: &Path) -> bool {
-    let mut start = [0; MAGIC.len()];
-    File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *MAGIC
-}
-
-/// Checks a receipt.
-pub(crate) fn check(path: &Path, vouching: &Vouching) -> Result<Checked, CliError> {
+/// Checks a receipt, which `path` names.
+pub(crate) fn check(input: impl Read, path: &Path, vouching: &Vouching) -> Result<Checked, CliError> {
     let failed = |source| CliError::File { doing: "read", path: path.to_path_buf(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    file.rewind().map_err(failed)?;
     let mut bytes = Vec::new();
-    file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    input.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     let receipt = Receipt::read(&bytes)?;
     Ok(verify(&receipt, &vouching.pins(&receipt.origin)?)?)
 }

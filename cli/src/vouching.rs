@@ -2,6 +2,7 @@
 
 use crate::error::CliError;
 use crate::places::{Place, place_of};
+use crate::regular;
 use loom_core::id::unhex;
 use loom_replay::evidence::{Pins, PublicKey, Verifier};
 use std::io::Read;
@@ -19,10 +20,10 @@ pub(crate) struct Vouching {
     /// The store's public key: hexadecimal digits, NAME+ID+BASE64, or a file with one of them.
     #[arg(long, value_name = "KEY|FILE")]
     pub(crate) key: Option<String>,
-    /// The public key of a witness whose cosignature counts: NAME+ID+BASE64, or a file with it.
+    /// The public key of a witness whose cosignature counts in a receipt: NAME+ID+BASE64, or a file with it.
     #[arg(long, value_name = "KEY|FILE")]
     pub(crate) witness: Vec<String>,
-    /// The public key of a person whose signed answers count, as `--key`.
+    /// The public key of a person whose signed answers count in a receipt, as `--key`.
     #[arg(long, value_name = "KEY|FILE")]
     pub(crate) person: Vec<String>,
     /// The store that it must be of: 32 hexadecimal digits.
@@ -81,7 +82,7 @@ fn read(text: &str) -> Option<String> {
         true => Some(text.to_string()),
         false => {
             let mut key = String::new();
-            std::fs::File::open(text).ok()?.take(KEY_BYTES_MAX).read_to_string(&mut key).ok()?;
+            regular::open(Path::new(text)).ok()?.take(KEY_BYTES_MAX).read_to_string(&mut key).ok()?;
             Some(key.trim().to_string())
         }
     }

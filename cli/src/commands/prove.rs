@@ -68,12 +68,20 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             subject_of(envelope.stream, envelope.sequence, &envelope.body)
         }
     };
-    let rules = arguments.rules.iter().map(|path| rule_file::read(path));
-    let rules = rules.collect::<Result<Vec<_>, _>>()?;
+    if subject.about != About::Run && !arguments.rules.is_empty() {
+        let what = if subject.about == About::Gate { "a gate" } else { "an event" };
+        let why = "rules are judged over runs alone";
+        return Err(CliError::Unfitting { option: "--rules", what, why });
+    }
+    let rules = match arguments.rules.is_empty() {
+        true => Vec::new(),
+        false => rule_file::load(&arguments.rules)?.sets().iter().map(|set| set.text().to_string()).collect(),
+    };
     let project = signing.opened.folder.parent().unwrap_or(&signing.opened.folder);
     let witnessed = match &arguments.checkpoint {
         None => None,
         Some(place) => {
+            place.outside_of(&signing.opened.folder)?;
             let newest = place.read(&signing.origin, project)?.checkpoints.pop();
             Some(newest.ok_or_else(|| CliError::NoCheckpoint { place: place.to_string() })?.text)
         }

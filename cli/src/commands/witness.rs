@@ -9,8 +9,8 @@ use crate::signing;
 use crate::text::clean;
 use loom_core::id::hex;
 use loom_replay::evidence::{Checkpoint, History, sign_checkpoint};
-use loom_replay::{Options, verify};
-use loom_store::StoreError;
+use loom_replay::{Bad, Options, verify};
+use loom_store::{Damage, StoreError};
 use serde::Serialize;
 use std::io::Write;
 
@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let store = signing.opened.store.as_ref();
     let project = signing.opened.folder.parent().unwrap_or(&signing.opened.folder);
     let place = &arguments.place;
+    place.outside_of(&signing.opened.folder)?;
     let witnessed = place.read(&signing.origin, project)?;
     let history = History::of_store(store)?;
     witnessed.hold(store, &history)?;
@@ -50,7 +51,9 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let report = verify(store, Options { threads, blobs: false })?;
     let (size, root) = match (report.first_bad, report.root) {
         (None, Some(root)) => (report.events, root),
-        (Some(bad), _) => return Err(loom_replay::ReplayError::Damaged(bad).into()),
+        (Some(Bad { position, stream, sequence, what, .. }), _) => {
+            return Err(StoreError::Damaged(Damage { position, stream, sequence, what }).into());
+        }
         (None, None) => return Err(StoreError::Broken.into()),
     };
     let written = witnessed.checkpoints.last().is_none_or(|newest| newest.size < size);

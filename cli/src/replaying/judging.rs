@@ -8,15 +8,14 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::identify::told;
 use crate::output::{BAD, FAINT, GOOD, ID, Output, STRONG, WARN};
-use crate::rule_file;
+pub(super) use crate::rule_file::load;
 use crate::text::{clean, clip, run8, shown};
-use loom_core::rules::{Outcome, RuleSet, Rules, Severity};
+use loom_core::rules::{Outcome, Severity};
 use loom_core::schema::Class;
 use loom_replay::cause::Step;
 use loom_replay::judge::{Compared, Finding, Judgement, Options, Place, RuleTotals, Totals, Why, judge};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 /// Findings that are told one by one to people; the other forms have all that are listed.
 const TOLD_MAX: usize = 50;
@@ -80,18 +79,6 @@ pub(super) fn run(
         Format::Html => arguments.answer.foreign(&report::of_judgement(&judgement), output)?,
     }
     Ok(exit(&judgement, arguments.fail_on))
-}
-
-/// Loads the rule files, in order.
-pub(super) fn load(files: &[PathBuf]) -> Result<Rules, CliError> {
-    let mut sets = Vec::new();
-    let wrong = |file: &Path, errors| CliError::Rules { file: file.to_path_buf(), errors };
-    for file in files {
-        let text = rule_file::read(file)?;
-        sets.push(Arc::new(RuleSet::load(&text).map_err(|errors| wrong(file, errors))?));
-    }
-    let last = files.last().map(PathBuf::as_path).unwrap_or(Path::new(""));
-    Rules::new(sets).map_err(|error| wrong(last, vec![error]))
 }
 
 /// Damage goes before what was found, that before what could not be read, that before what cannot be known (JUDGE-9).

@@ -32,7 +32,8 @@ use crate::app::{Global, end, not_parsed};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use format::{Answer, Format};
 
 /// Proves recorded runs: verifies them, judges them by other rules, drives and folds them again.
@@ -94,6 +95,10 @@ pub(crate) fn main() -> Exit {
     }
     let global = &arguments.global;
     let format = arguments.command.format(global);
+    if global.json && format != Format::Json {
+        let words = "--json is --format json, and --format names another form";
+        return not_parsed(&Arguments::command().error(ErrorKind::ArgumentConflict, words));
+    }
     let mut output = Output::new(format == Format::Json);
     let done = answer(&arguments.command, global, format, &mut output);
     end(done, output)
@@ -115,7 +120,6 @@ fn answer(command: &Command, global: &Global, format: Format, output: &mut Outpu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -9,6 +9,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{GOOD, Output, STRONG, WARN};
 use crate::text::{clean, run8, shown};
+use loom_bundles::nearest;
 use loom_core::id::hex;
 use loom_core::rules::Rules;
 use loom_replay::judge::{Place, Why, why_not};
@@ -90,6 +91,9 @@ struct LeftOutJson {
 /// Answers `loom-replay shrink`.
 pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
     let rules = if arguments.crash { None } else { Some(load(&arguments.rules)?) };
+    if let (Some(rules), Some(name)) = (&rules, &arguments.rule) {
+        known(rules, name)?;
+    }
     let filter = arguments.runs.filter(output)?;
     let corpus = arguments.sources.find(global)?;
     let (runs, failed) = all(&corpus, &filter);
@@ -116,6 +120,17 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     }
     tell(&left_out, output);
     Err(CliError::NothingToShrink { runs: runs.len(), left_out: left_out.len() })
+}
+
+/// Refuses the name of a rule, RULE or SET/RULE, that the rules do not have.
+fn known(rules: &Rules, name: &str) -> Result<(), CliError> {
+    let all = rules.sets().iter().flat_map(|set| set.rules().map(|rule| (set.name(), rule.name.as_str())));
+    let all: Vec<(String, &str)> = all.map(|(set, rule)| (format!("{set}/{rule}"), rule)).collect();
+    if all.iter().any(|(whole, rule)| [whole.as_str(), rule].contains(&name)) {
+        return Ok(());
+    }
+    let near = nearest(name, all.iter().flat_map(|(whole, rule)| [whole.as_str(), rule]));
+    Err(CliError::NoSuchRule { name: name.to_string(), near: near.map(str::to_string) })
 }
 
 /// Warns of what could not be looked at.

@@ -143,7 +143,7 @@ pub(crate) enum Kept {
 }
 
 /// Most bytes of a trace that is read whole (CORPUS-5).
-const WHOLE_MAX: u64 = 256 << 20;
+pub(crate) const WHOLE_MAX: u64 = 256 << 20;
 
 /// Opens a source whose runs are read whole, and picks the wanted ones, the oldest first.
 pub(crate) fn keep(source: &Source, filter: &Filter) -> Result<Kept, ReplayError> {

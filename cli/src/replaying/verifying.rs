@@ -112,6 +112,7 @@ fn hold(source: &mut Inspected, place: &Place) -> Result<(), CliError> {
     if source.kind != Kind::Store || source.standing != Standing::Whole {
         return Ok(());
     }
+    place.outside_of(&source.path)?;
     let store = sources::open(&source.path)?.store;
     let project = source.path.parent().unwrap_or(&source.path).to_path_buf();
     source.hold(store.as_ref(), |origin| place.read(origin, &project))

@@ -157,10 +157,6 @@ fn rules_are_judged_again_by_whoever_reads() {
     forged[at] = b'2';
     fs::write(place.path().join("forged.receipt"), forged).unwrap();
     refused(&place, "verify forged.receipt", "RECEIPT-8");
-    let gate = place.first("gate.opened");
-    let ran = place.loom(&format!("prove {gate} -o gate.receipt --rules after.rules"));
-    assert_eq!(ran.code, 6, "{}", ran.err);
-    assert!(ran.err.contains("RECEIPT-9"), "{}", ran.err);
 }
 
 #[test]
@@ -559,4 +555,102 @@ fn no_program_of_a_run_reads_a_key_in_its_fence() {
     assert!(ran.err.contains("check test: pass"), "{}", ran.err);
     let changed = driven.loom("diff run:last --name-only").out;
     assert!(changed.contains("tried") && !changed.contains("leaked"), "{changed}");
+}
+
+#[test]
+fn a_run_that_the_newest_checkpoint_does_not_have_whole_is_of_level_2() {
+    let place = Place::with(&[Until::End]);
+    ok(&place, "witness seen.checkpoints");
+    let first = ok(&place, "verify run:last --checkpoint seen.checkpoints").out;
+    assert!(first.contains("level 3 of 5"), "{first}");
+    grows(&place, 2);
+    let held = "verify run:last --checkpoint seen.checkpoints";
+    let ran = ok(&place, held);
+    assert!(ran.out.contains("level 2 of 5") && ran.out.contains("a newer checkpoint"), "{}", ran.out);
+    assert_eq!(json(&ok(&place, &format!("{held} --json")))["level"]["number"], 2);
+    ok(&place, "witness seen.checkpoints");
+    let ran = ok(&place, held);
+    assert!(ran.out.contains("consistent with 2 checkpoints") && ran.out.contains("level 3 of 5"), "{}", ran.out);
+}
+
+#[test]
+fn a_pinned_key_that_a_store_has_not_is_6_also_where_it_has_none() {
+    let place = Place::with(&[Until::End]);
+    let stranger = "11".repeat(32);
+    for what in ["", "run:last "] {
+        refused(&place, &format!("verify {what}--key {stranger}"), "the store has no key on record (KEYS-4)");
+    }
+    ok(&place, "witness seen/");
+    for what in ["", "run:last "] {
+        refused(&place, &format!("verify {what}--key {stranger}"), "did not hand over to (KEYS-4)");
+        ok(&place, &format!("verify {what}--key {}", key(&place)));
+    }
+}
+
+/// CLI-9
+#[test]
+fn what_can_do_nothing_for_what_is_verified_is_refused() {
+    let place = Place::with(&[Until::End]);
+    ok(&place, "witness seen/");
+    ok(&place, "prove run:last -o run.receipt");
+    ok(&place, "export run:last -o run.trace");
+    let key = key(&place);
+    let origin = json(&ok(&place, "verify run.receipt --json"))["receipt"]["origin"].as_str().unwrap().to_string();
+    let other = "0".repeat(32);
+    for (option, [of_store, of_run, of_trace, of_receipt]) in [
+        ("--blobs".to_string(), [0, 0, 0, 2]),
+        ("--redrive".to_string(), [0, 0, 0, 2]),
+        ("--checkpoint seen/".to_string(), [0, 0, 2, 0]),
+        (format!("--key {key}"), [0, 0, 2, 0]),
+        ("--witness nonsense".to_string(), [2, 2, 2, 2]),
+        (format!("--person {key}"), [2, 2, 2, 0]),
+        ("--person nonsense".to_string(), [2, 2, 2, 2]),
+        (format!("--origin {origin}"), [0, 0, 0, 0]),
+        (format!("--origin {other}"), [6, 6, 6, 6]),
+        ("--threads 1".to_string(), [0, 0, 0, 0]),
+    ] {
+        for (what, code) in [("", of_store), ("run:last", of_run), ("run.trace", of_trace), ("run.receipt", of_receipt)]
+        {
+            let ran = place.loom(&format!("verify {what} {option}"));
+            assert_eq!(ran.code, code, "{what} {option}: {}{}", ran.out, ran.err);
+            let told = ["does not go with a", "is no public key"].iter().any(|told| ran.err.contains(told));
+            assert!(code != 2 || told, "{what} {option}: {}", ran.err);
+            assert!(code != 6 || ran.err.contains("it is of the store"), "{what} {option}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn a_place_in_the_stores_own_folder_is_no_witness() {
+    let place = Place::with(&[Until::End]);
+    std::os::unix::fs::symlink(".loom", place.path().join("aside")).unwrap();
+    ok(&place, "witness seen.checkpoints");
+    fs::copy(place.path().join("seen.checkpoints"), place.store_folder().join("x")).unwrap();
+    for inside in [".loom/x", ".loom", ".loom/new/", "aside/x", "./.loom/../.loom/x"] {
+        for command in ["witness PLACE", "verify --checkpoint PLACE", "prove run:last -o a --checkpoint PLACE"] {
+            let ran = place.loom(&command.replace("PLACE", inside));
+            assert_eq!(ran.code, 2, "{command} {inside}: {}{}", ran.out, ran.err);
+            assert!(ran.err.contains("lies in the store's own folder"), "{command} {inside}: {}", ran.err);
+        }
+        assert_eq!(place.replay(&format!("verify .loom --checkpoint {inside}")).code, 2, "{inside}");
+    }
+    assert!(!place.store_folder().join("new").exists());
+}
+
+#[test]
+fn rules_that_cannot_be_proven_by_are_no_damage() {
+    let place = Place::with(&[Until::End]);
+    fs::write(place.path().join("after.rules"), RULES).unwrap();
+    fs::write(place.path().join("bad.rules"), "nonsense").unwrap();
+    let gate = place.first("gate.opened");
+    for (arguments, code, told) in [
+        ("run:last --rules bad.rules", 1, "bad.rules does not load"),
+        ("run:last --rules after.rules --rules after.rules", 1, "after.rules does not load"),
+        (&format!("{gate} --rules after.rules"), 2, "--rules does not go with a gate"),
+    ] {
+        let ran = place.loom(&format!("prove {arguments} -o new.receipt"));
+        assert_eq!(ran.code, code, "{arguments}: {}", ran.err);
+        assert!(ran.err.contains(told), "{arguments}: {}", ran.err);
+        assert!(!place.path().join("new.receipt").exists());
+    }
 }

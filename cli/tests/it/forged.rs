@@ -1,4 +1,5 @@
-//! Backups in which every hash was computed anew, and one law broken: refused, and nothing is left behind.
+//! Backups in which every hash was computed anew, and one law broken: refused, and nothing is left behind. And a store whose file
+//! was altered so: what was witnessed of it tells.
 
 use crate::made::Until;
 use crate::rig::Place;
@@ -210,4 +211,100 @@ fn a_store_that_could_not_be_restored_is_not_backed_up() {
     assert_eq!(ran.code, 6, "{} {}", ran.out, ran.err);
     assert!(ran.err.contains("its bytes do not match its digest"), "{}", ran.err);
     assert!(!place.path().join("all.backup").exists());
+}
+
+const COMMITS: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("commits");
+const HEADS: redb::TableDefinition<'_, &[u8; 16], &[u8; 57]> = redb::TableDefinition::new("index heads");
+
+/// Alters events in the store's own file and makes ids, links, seals and heads anew; the tree's rows stay as they are.
+fn altered_in_place(place: &Place, change: impl Fn(&mut Envelope)) {
+    let database = redb::Database::open(place.store_folder().join("store.redb")).unwrap();
+    let writing = database.begin_write().unwrap();
+    {
+        let mut commits = writing.open_table(COMMITS).unwrap();
+        let (hasher, mut last, mut anew) = (EventHasher::default(), BTreeMap::new(), BTreeMap::new());
+        let rows = redb::ReadableTable::iter(&commits).unwrap().map(|row| row.unwrap());
+        let rows: Vec<(u64, Vec<u8>)> = rows.map(|(at, row)| (at.value(), row.value().to_vec())).collect();
+        for (position, row) in rows {
+            let (mut row, mut written) = (&row[..], Vec::new());
+            while row.len() > 8 {
+                let bytes = taken(&mut row);
+                let mut event = Envelope::decode(bytes).unwrap();
+                change(&mut event);
+                event.previous = last.get(&event.stream).copied().unwrap_or_default();
+                let encoded = event.encode();
+                let id = hasher.id(&encoded);
+                anew.insert(hasher.id(bytes), id);
+                last.insert(event.stream, id);
+                varint(&mut written, encoded.len());
+                written.extend_from_slice(&encoded);
+                if row.len() == 8 {
+                    written.extend_from_slice(&id.0[..8]);
+                }
+            }
+            commits.insert(position, &written[..]).unwrap();
+        }
+        let mut heads = writing.open_table(HEADS).unwrap();
+        let rows = redb::ReadableTable::iter(&heads).unwrap().map(|row| row.unwrap());
+        let rows: Vec<([u8; 16], [u8; 57])> = rows.map(|(stream, row)| (*stream.value(), *row.value())).collect();
+        for (stream, mut row) in rows {
+            let id = anew[&Digest(row[8..40].try_into().unwrap())];
+            row[8..40].copy_from_slice(&id.0);
+            heads.insert(&stream, &row).unwrap();
+        }
+    }
+    writing.commit().unwrap();
+}
+
+/// Takes the next event of a commit's row.
+fn taken<'r>(row: &mut &'r [u8]) -> &'r [u8] {
+    let (mut length, mut shift) = (0, 0);
+    while let Some((byte, rest)) = row.split_first() {
+        *row = rest;
+        length |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    let (bytes, rest) = row.split_at(length);
+    *row = rest;
+    bytes
+}
+
+/// LEVEL-1, CHECKPOINT-4: who may write to the store's file alters a run, and nothing that the store derived from the log is
+/// believed.
+#[test]
+fn a_run_that_was_altered_after_it_was_witnessed_is_6_against_what_was() {
+    let place = Place::with(&[Until::End; 12]);
+    assert!(place.store().size() > 512, "the first run lies under a row of the tree that is not the last");
+    assert_eq!(place.loom("witness seen.checkpoints").code, 0);
+    let run = place.store().runs(usize::MAX).unwrap().last().unwrap().stream;
+    let by_whom = |name: &'static str| {
+        move |event: &mut Envelope| {
+            if let (Actor::Person { id, .. }, true) = (&mut event.actor, event.stream == run) {
+                *id = name.to_string();
+            }
+        }
+    };
+    let held = format!("verify {run} --checkpoint seen.checkpoints");
+    let level = |ran: &crate::rig::Ran| ran.out.contains("level 3 of 5");
+    let ran = place.loom(&held);
+    assert!(ran.code == 0 && level(&ran), "{}{}", ran.out, ran.err);
+    altered_in_place(&place, by_whom("bob"));
+    assert!(place.loom(&format!("log --jsonl {run}")).out.contains("bob"), "it is told as if it were so");
+    for command in [&held, &format!("{held} --redrive"), "verify --checkpoint seen.checkpoints"] {
+        let ran = place.loom(command);
+        assert!(ran.code == 6 && !level(&ran), "{command}: {}{}", ran.out, ran.err);
+    }
+    assert!(place.loom(&held).err.contains("forked or altered"), "{}", place.loom(&held).err);
+    // What is damaged is the store, and no file that could be exported again.
+    let ran = place.loom("witness others.checkpoints");
+    assert_eq!(ran.code, 6, "{}", ran.out);
+    assert!(ran.err.contains("error: the store is damaged") && !ran.err.contains("trace"), "{}", ran.err);
+    assert!(!place.path().join("others.checkpoints").exists());
+    // As it was, it holds again.
+    altered_in_place(&place, by_whom("ann"));
+    let ran = place.loom(&held);
+    assert!(ran.code == 0 && level(&ran), "{}{}", ran.out, ran.err);
 }

@@ -73,13 +73,18 @@ fn what_has_no_end_is_read_no_further_than_it_may_be() {
     vast(&place, "vast.trace", b"loom-trace\n");
     vast(&place, "vast.key", b"");
     let bound = "at most 1048576 are read";
-    for rules in ["vast.rules", "/dev/zero"] {
-        is(&replay(&place, &format!("judge --rules {rules} run.trace")), 1, bound);
-        is(&replay(&place, &format!("what-if --at 0 --rules {rules} run.trace")), 1, bound);
-        is(&replay(&place, &format!("shrink --rules {rules} -o small.trace run.trace")), 1, bound);
-        is(&replay(&place, &format!("query --on stage.entered --facts {rules} run.trace true")), 1, bound);
-        is(&of_loom(&place, &format!("rules check {rules}")), 1, bound);
-        is(&of_loom(&place, &format!("prove run:last -o a.receipt --rules {rules}")), 6, bound);
+    for (rules, code, told) in [("vast.rules", 1, bound), ("/dev/zero", 2, "/dev/zero is no regular file")] {
+        is(&replay(&place, &format!("judge --rules {rules} run.trace")), code, told);
+        is(&replay(&place, &format!("what-if --at 0 --rules {rules} run.trace")), code, told);
+        is(&replay(&place, &format!("shrink --rules {rules} -o small.trace run.trace")), code, told);
+        is(&replay(&place, &format!("query --on stage.entered --facts {rules} run.trace true")), code, told);
+        is(&of_loom(&place, &format!("rules check {rules}")), code, told);
+        is(&of_loom(&place, &format!("prove run:last -o a.receipt --rules {rules}")), code, told);
+    }
+    // SCRIPT-2
+    vast(&place, "vast.toml", b"model = \"m\"\n");
+    for (script, told) in [("vast.toml", "it is longer than the 1048576 bytes"), ("/dev/zero", "is no regular file")] {
+        is(&of_loom(&place, &format!("resume --script {script}")), 2, told);
     }
     is(&of_loom(&place, "verify vast.receipt"), 6, "more than 67108864 bytes");
     is(&of_loom(&place, "verify vast.trace"), 6, "damaged at byte 11");
@@ -118,11 +123,55 @@ fn a_huge_trace_is_read_to_its_end_in_little_memory() {
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(ran.code, 6, "{told}");
     assert!(told["left_out"][0]["what"].to_string().contains(&format!("byte {at}")), "{told}");
+    is(&of_loom(&place, "verify huge.trace"), 6, &format!("byte {at}"));
     is(&replay(&place, "redrive huge.trace"), 9, "there are more than 268435456 bytes");
+    is(&of_loom(&place, "verify --redrive huge.trace"), 9, "there are more than 268435456 bytes");
     // The head of a blob that is larger than that is refused where it stands.
     file.seek(SeekFrom::Start(header.len() as u64)).unwrap();
     file.write_all(&[0x82, 1, 0x5a, 0x10, 0, 0, 1]).unwrap();
     is(&replay(&place, "verify huge.trace"), 6, "TRACE-5");
+}
+
+/// Read with work that grows with the square of their number they would take minutes.
+#[test]
+fn a_hundred_thousand_blobs_before_the_first_event_are_each_read_once() {
+    let place = place();
+    let mut bytes = fs::read(place.path().join("run.trace")).unwrap()[..11 + 38].to_vec();
+    for number in 0..100_000u32 {
+        bytes.extend([0x82, 1, 0x45, 0]);
+        bytes.extend(number.to_be_bytes());
+    }
+    fs::write(place.path().join("many.trace"), &bytes).unwrap();
+    let end = format!("byte {}: the file ends inside the run (TRACE-2)", bytes.len());
+    is(&replay(&place, "verify many.trace"), 6, &end);
+    is(&of_loom(&place, "verify many.trace"), 6, &end);
+}
+
+/// Nobody ever writes to the pipe: who opened it would wait.
+#[test]
+fn a_pipe_is_no_checkpoint_no_script_no_key_and_no_rules() {
+    let place = place();
+    assert_eq!(place.loom("witness seen/").code, 0);
+    let name = fs::read_dir(place.path().join("seen")).unwrap().next().unwrap().unwrap().file_name();
+    let name = name.into_string().unwrap();
+    let origin = name.split_once('-').unwrap().0;
+    let within = place.path().join(format!("seen/{origin}-{:020}.checkpoint", 1));
+    assert!(Command::new("mkfifo").args([&within, &place.path().join("pipe")]).status().unwrap().success());
+    for command in ["witness seen/", "verify --checkpoint seen/", "prove run:last -o a.receipt --checkpoint seen/"] {
+        is(&of_loom(&place, command), 6, "is no regular file (WITNESS-1)");
+    }
+    is(&replay(&place, "verify .loom --checkpoint seen/"), 6, "is no regular file (WITNESS-1)");
+    for command in [
+        "witness pipe",
+        "verify --checkpoint pipe",
+        "prove run:last -o a.receipt --checkpoint pipe",
+        "prove run:last -o a.receipt --rules pipe",
+        "rules check pipe",
+        "resume --script pipe",
+    ] {
+        is(&of_loom(&place, command), 2, "pipe is no regular file and is not read");
+    }
+    is(&of_loom(&place, "verify --key pipe"), 2, "no public key");
 }
 
 #[test]
@@ -181,6 +230,26 @@ fn what_comes_through_a_pipe_is_judged_as_it_is_from_a_file() {
                 assert!(left_out.is_empty(), "{arguments}: {told}");
             }
         }
+    }
+}
+
+#[test]
+fn what_is_verified_may_come_through_a_pipe() {
+    let place = place();
+    assert_eq!(place.loom("prove run:last -o run.receipt").code, 0);
+    for (file, options, code) in [
+        ("run.trace", "", 0),
+        ("run.trace", "--redrive", 0),
+        ("run.receipt", "", 0),
+        ("run.receipt", "--redrive", 2),
+        ("later.rules", "", 6),
+    ] {
+        let mut command = place.command(&format!("verify /dev/stdin {options}"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Who refuses does not read to the end.
+        let _closed = child.stdin.take().unwrap().write_all(&fs::read(place.path().join(file)).unwrap());
+        let ran: Ran = child.wait_with_output().unwrap().into();
+        assert_eq!(ran.code, code, "{file} {options}: {}{}", ran.out, ran.err);
     }
 }
 

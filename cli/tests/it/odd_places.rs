@@ -129,6 +129,29 @@ fn names_cannot_speak_to_the_terminal() {
 }
 
 #[test]
+fn what_is_verified_and_is_no_file_is_told_as_what_it_is() {
+    let (place, elsewhere) = (Place::with(&[Until::End]), Place::empty());
+    for place in [&place, &elsewhere] {
+        fs::create_dir(place.path().join("odd.trace")).unwrap();
+        std::os::unix::fs::symlink("nowhere", place.path().join("dangling")).unwrap();
+        for (named, told) in [
+            ("odd.trace", "odd.trace is a folder; a run, a trace or a receipt is verified"),
+            ("./nope", "cannot find ./nope"),
+            ("nope.trace", "cannot find nope.trace"),
+            ("dangling", "cannot find dangling"),
+        ] {
+            let ran = place.loom(&format!("verify {named}"));
+            assert_eq!(ran.code, 2, "{named}: {}{}", ran.out, ran.err);
+            assert!(ran.err.contains(told), "{named}: {}", ran.err);
+            let ran = place.loom(&format!("verify {named} --person nobody"));
+            assert!(ran.err.contains(told), "{named}: {}", ran.err);
+        }
+    }
+    assert!(place.loom("verify nope").err.contains("`nope` is not an id"));
+    assert!(elsewhere.loom("verify nope").err.contains("there is no loom store"));
+}
+
+#[test]
 fn so_many_threads_are_refused() {
     let ran = Place::with(&[Until::Spawned]).loom("verify --threads 100000");
     assert_eq!(ran.code, 2, "{}", ran.err);

@@ -135,6 +135,13 @@ fn what_fails_is_chosen_and_an_empty_corpus_never_holds() {
         assert_eq!(code(arguments), wanted, "{arguments}");
     }
     fs::write(place.path().join("wrong.rules"), LATER.replace("event.line > 10", "event.line > \"ten\"")).unwrap();
+    // CLI-1: one document, or another form.
+    for form in ["text", "junit", "sarif", "html"] {
+        let ran = place.replay(&format!("judge --rules later.rules --json --format {form}"));
+        assert_eq!(ran.code, 2, "{form}: {}", ran.out);
+        assert!(ran.err.contains("--format names another form"), "{form}: {}", ran.err);
+    }
+    assert_eq!(judged(&place, "--format json").1["loom"], "judge/1");
     let ran = place.replay("judge --rules wrong.rules");
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(ran.err.contains("wrong.rules does not load: "), "{}", ran.err);

@@ -227,3 +227,19 @@ fn a_damaged_source_is_left_out_and_told_and_the_others_are_asked() {
     // Of a damaged trace no line is shown either.
     assert_eq!(text(&place, &["query", "b.trace", "--on", "run.opened", "true", "--jsonl"]).out, "");
 }
+
+#[test]
+fn a_rule_to_shrink_for_that_no_set_has_is_told_with_the_nearest() {
+    let place = Place::with(&[Until::End]);
+    fs::write(place.path().join("later.rules"), LATER).unwrap();
+    for (name, code, told) in [
+        ("few-spawn", 2, "have no rule `few-spawn`\nhint: did you mean `few-spawns`?"),
+        ("later/few-spwans", 2, "hint: did you mean `later/few-spawns`?"),
+        ("other/few-spawns", 2, "have no rule `other/few-spawns`"),
+        ("few-spawns", 1, "nothing to shrink"),
+    ] {
+        let ran = place.replay(&format!("shrink --rules later.rules --rule {name} -o small.trace"));
+        assert_eq!(ran.code, code, "{name}: {}", ran.err);
+        assert!(ran.err.contains(told), "{name}: {}", ran.err);
+    }
+}

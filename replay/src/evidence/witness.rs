@@ -3,7 +3,13 @@
 use super::checkpoint::Checkpoint;
 use super::error::{EvidenceError, broken};
 use super::history::History;
+use loom_core::id::{EventHasher, StreamId};
+use loom_core::multiproof::{nodes_beside, root_of};
+use loom_core::tree::{NodeHash, leaf};
 use loom_store::Store;
+
+/// How many events are read at a time.
+const BATCH: usize = 256;
 
 /// What a place outside of a store has of it, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +60,46 @@ impl Witnessed {
             hold_against(store, checkpoint)?;
         }
         Ok(())
+    }
+
+    /// Does what [`Witnessed::hold`] does for a store of which one run alone was verified: the run's events and those of
+    /// the store's own stream have to be the leaves at their positions under each checkpoint (CHECKPOINT-4). What the store
+    /// says of its tree is believed of the others alone: what is wrong there leads to another root.
+    ///
+    /// Says whether the newest checkpoint has all of the run.
+    ///
+    /// # Errors
+    /// Those of [`Witnessed::hold`].
+    pub fn hold_run(&self, store: &dyn Store, history: &History, run: StreamId) -> Result<bool, EvidenceError> {
+        self.hold(store, history)?;
+        let mut leaves = leaves_of(store, run)?;
+        let end = leaves.last().map_or(0, |(position, _)| position + 1);
+        if run != StreamId::STORE {
+            leaves.extend(leaves_of(store, StreamId::STORE)?);
+            leaves.sort_unstable();
+        }
+        for checkpoint in &self.checkpoints {
+            let size = checkpoint.size;
+            let under = &leaves[..leaves.partition_point(|(position, _)| *position < size)];
+            let positions: Vec<u64> = under.iter().map(|(position, _)| *position).collect();
+            let nodes = nodes_beside(&positions, size, &mut |height, index| store.tree_node(height, index))?;
+            if root_of(under, size, &nodes) != Some(checkpoint.root) {
+                return Err(EvidenceError::Forked { witnessed: size });
+            }
+        }
+        Ok(self.checkpoints.last().is_some_and(|newest| end <= newest.size))
+    }
+}
+
+/// Returns the positions of a stream's events and their leaves, made of the bytes.
+fn leaves_of(store: &dyn Store, stream: StreamId) -> Result<Vec<(u64, NodeHash)>, EvidenceError> {
+    let (hasher, mut leaves) = (EventHasher::default(), Vec::new());
+    loop {
+        let events = store.read(stream, leaves.len() as u64, BATCH)?;
+        if events.is_empty() {
+            return Ok(leaves);
+        }
+        leaves.extend(events.iter().map(|stored| (stored.position, leaf(&hasher.id(&stored.event.bytes)))));
     }
 }
 

@@ -155,6 +155,8 @@ struct Naming {
     named: BTreeMap<Digest, bool>,
     /// Blobs that wait for the first event, which names the bundle among them.
     terms: BTreeMap<Digest, Vec<u8>>,
+    /// Bytes of all of them, counted along: summed anew for each blob they took time with the square of the blobs.
+    terms_bytes: u64,
 }
 
 impl Naming {
@@ -164,8 +166,8 @@ impl Naming {
             return Err(damaged(offset, format!("blob {digest} is there twice (TRACE-4)")));
         }
         self.waiting.push((offset, digest));
-        let kept: usize = self.terms.values().map(Vec::len).sum();
-        if let Some(content) = content.filter(|content| (kept + content.len()) as u64 <= TERMS_MAX) {
+        if let Some(content) = content.filter(|content| self.terms_bytes + content.len() as u64 <= TERMS_MAX) {
+            self.terms_bytes += content.len() as u64;
             self.terms.insert(digest, content.to_vec());
         }
         self.bounded(0)
