@@ -3,7 +3,7 @@
 //! A violated rule is a failure; one that cannot be known, or that nothing reached, is skipped; what is damaged is an
 //! error. The form is the one that Jenkins publishes a schema of; `cli/tests/it/foreign.rs` holds it against that.
 
-use super::judging::{chain, why};
+use super::judging::{NEVER_JUDGED, chain, why};
 use super::verifying::what;
 use crate::text::run8;
 use loom_replay::judge::{Finding, Judgement, LeftOut, Verdict, Why};
@@ -54,6 +54,7 @@ pub(super) fn of_judgement(judgement: &Judgement) -> String {
             let finding = findings.get(&(index, place));
             let result = match tally.verdict() {
                 Verdict::Holds => Went::Passed,
+                Verdict::NotReached if tally.never_judged > 0 => Went::Skipped { message: NEVER_JUDGED.to_string() },
                 Verdict::NotReached => Went::Skipped { message: "not reached".to_string() },
                 Verdict::Unknowable => Went::Skipped {
                     message: finding

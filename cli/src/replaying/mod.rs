@@ -21,6 +21,7 @@ mod verifying;
 
 pub(crate) use comparing::Document as DiffDocument;
 pub(crate) use judged::Document as JudgeDocument;
+pub(crate) use judging::NEVER_JUDGED;
 pub(crate) use querying::{Document as QueryDocument, MatchJson as QueryLine};
 pub(crate) use redriving::Document as RedriveDocument;
 pub(crate) use refolding::Document as RefoldDocument;
