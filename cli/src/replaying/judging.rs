@@ -78,9 +78,9 @@ pub(super) fn run(
     match format {
         Format::Text => print(&judgement, output)?,
         Format::Json => output.document(&judged::document(&judgement))?,
-        Format::Junit => arguments.answer.foreign(&junit::of_judgement(&judgement), output)?,
-        Format::Sarif => arguments.answer.foreign(&sarif::of_judgement(&judgement)?, output)?,
-        Format::Html => arguments.answer.foreign(&report::of_judgement(&judgement), output)?,
+        Format::Junit => arguments.answer.file.foreign(&junit::of_judgement(&judgement), output)?,
+        Format::Sarif => arguments.answer.file.foreign(&sarif::of_judgement(&judgement)?, output)?,
+        Format::Html => arguments.answer.file.foreign(&report::of_judgement(&judgement), output)?,
     }
     Ok(exit(&judgement, arguments.fail_on))
 }

@@ -3,6 +3,7 @@
 //! A violated rule is a failure; one that cannot be known, or that nothing reached, is skipped; what is damaged is an
 //! error. The form is the one that Jenkins publishes a schema of; `cli/tests/it/foreign.rs` holds it against that.
 
+use super::cases::{self, Cases};
 use super::judging::{NEVER_JUDGED, chain, why};
 use super::verifying::what;
 use crate::text::run8;
@@ -22,7 +23,7 @@ struct Case {
 /// How a case went.
 enum Went {
     Passed,
-    Failed { message: String, text: String },
+    Failed { word: &'static str, message: String, text: String },
     Error { message: String },
     Skipped { message: String },
 }
@@ -61,6 +62,7 @@ pub(super) fn of_judgement(judgement: &Judgement) -> String {
                         .map_or_else(|| format!("unknowable at {at}"), |found| format!("{at} {}", found.outcome)),
                 },
                 Verdict::Violated => Went::Failed {
+                    word: "violated",
                     message: format!("{at} {}", rule.message),
                     text: finding.map(|finding| told(finding)).unwrap_or_default(),
                 },
@@ -100,13 +102,34 @@ pub(super) fn of_inspection(inspected: &[Inspected]) -> String {
     for source in inspected {
         let result = match (&source.standing, what(&source.standing)) {
             (Standing::Truncated(_) | Standing::Altered(_) | Standing::Forked(_), Some(message)) => {
-                Went::Failed { message: format!("{}: {message}", source.standing.word()), text: String::new() }
+                let message = format!("{}: {message}", source.standing.word());
+                Went::Failed { word: "violated", message, text: String::new() }
             }
             (_, Some(message)) => Went::Error { message },
             (_, None) => Went::Passed,
         };
         let case = Case { class: source.kind.word().to_string(), name: "is whole".to_string(), result };
         suite(&mut suites, &source.path).cases.push(case);
+    }
+    write(suites.into_values())
+}
+
+/// Returns what another command found, case by case.
+pub(super) fn of_cases(found: &Cases) -> String {
+    let mut suites: BTreeMap<&Path, Suite> = BTreeMap::new();
+    for case in &found.cases {
+        let result = match &case.went {
+            cases::Went::Passed | cases::Went::Met { .. } => Went::Passed,
+            cases::Went::Failed { word, message, text } => {
+                Went::Failed { word, message: message.clone(), text: text.clone() }
+            }
+            cases::Went::Unknowable { message } | cases::Went::Skipped { message } => {
+                Went::Skipped { message: message.clone() }
+            }
+            cases::Went::LeftOut { message } => Went::Error { message: message.clone() },
+        };
+        let case_of = Case { class: case.class.clone(), name: case.name.clone(), result };
+        suite(&mut suites, &case.path).cases.push(case_of);
     }
     write(suites.into_values())
 }
@@ -134,9 +157,9 @@ fn write(suites: impl Iterator<Item = Suite>) -> String {
             let (class, name) = (escaped(class), escaped(name));
             let _infallible = match result {
                 Went::Passed => writeln!(xml, "    <testcase classname=\"{class}\" name=\"{name}\"/>"),
-                Went::Failed { message, text } => writeln!(
+                Went::Failed { word, message, text } => writeln!(
                     xml,
-                    "    <testcase classname=\"{class}\" name=\"{name}\">\n      <failure type=\"violated\" \
+                    "    <testcase classname=\"{class}\" name=\"{name}\">\n      <failure type=\"{word}\" \
                      message=\"{}\">{}</failure>\n    </testcase>",
                     escaped(message),
                     escaped(text)

@@ -95,10 +95,11 @@ pub(super) fn run(
     match format {
         Format::Text => print(&inspected, arguments.checkpoint.as_ref(), output)?,
         Format::Json => output.document(&document(&inspected))?,
-        Format::Junit => arguments.answer.foreign(&junit::of_inspection(&inspected), output)?,
-        Format::Sarif => arguments.answer.foreign(&sarif::of_inspection(&inspected)?, output)?,
+        Format::Junit => arguments.answer.file.foreign(&junit::of_inspection(&inspected), output)?,
+        Format::Sarif => arguments.answer.file.foreign(&sarif::of_inspection(&inspected)?, output)?,
         Format::Html => arguments
             .answer
+            .file
             .foreign(&report::of_inspection(&inspected, arguments.blobs, arguments.checkpoint.is_some()), output)?,
     }
     Ok(exit(&inspected))
