@@ -22,6 +22,17 @@ pub(super) fn derive<'r>(
     origin: &[u8; 16],
     chosen: &[u64],
 ) -> Result<Option<Derived<'r>>, ReplayError> {
+    derive_by(records, whole, origin, chosen, &mut |timeline, input| timeline.feed(input).map(Some))
+}
+
+/// Derives one, each input given to core by `feed`, which ends it where it gives nothing.
+pub(super) fn derive_by<'r>(
+    records: &'r dyn Records,
+    whole: &Whole,
+    origin: &[u8; 16],
+    chosen: &[u64],
+    feed: &mut dyn FnMut(&mut Timeline<'r>, Envelope) -> Result<Option<Fed>, ReplayError>,
+) -> Result<Option<Derived<'r>>, ReplayError> {
     let Some((first, opened)) = whole.at(0).and_then(|first| match &first.body {
         Event::RunOpened(opened) => Some((first, opened)),
         _ => None,
@@ -29,14 +40,22 @@ pub(super) fn derive<'r>(
         return Ok(None);
     };
     let mut timeline = Timeline::new(records, StreamId::of_run(origin, &opened.request), Vec::new());
-    let Fed::Committed(_) = timeline.feed(first.clone())? else { return Ok(None) };
     let mut given = Vec::new();
+    match feed(&mut timeline, first.clone())? {
+        Some(Fed::Committed(_)) => {}
+        Some(Fed::Declined(_) | Fed::Missing(_)) => return Ok(None),
+        None => return Ok(Some((timeline, given))),
+    }
     for sequence in chosen {
         let Some(input) = whole.at(*sequence) else { continue };
         let Some(body) = fitted(whole, timeline.whole.state(), &input.actor, &input.body) else { continue };
-        match timeline.feed(Envelope { body, ..input.clone() })? {
-            Fed::Committed(at) => given.push((*sequence, at)),
-            Fed::Declined(_) | Fed::Missing(_) => {}
+        match feed(&mut timeline, Envelope { body, ..input.clone() })? {
+            Some(Fed::Committed(at)) => given.push((*sequence, at)),
+            Some(Fed::Declined(_) | Fed::Missing(_)) => {}
+            None => {
+                given.push((*sequence, timeline.whole.len()));
+                break;
+            }
         }
     }
     Ok(Some((timeline, given)))
