@@ -100,6 +100,7 @@ fn left_out(left: &LeftOut) -> Case {
 pub(super) fn of_inspection(inspected: &[Inspected]) -> String {
     let mut suites: BTreeMap<&Path, Suite> = BTreeMap::new();
     for source in inspected {
+        let name = if source.report.unwanted.is_some() { "has runs that are whole" } else { "is whole" };
         let result = match (&source.standing, what(&source.standing)) {
             (Standing::Truncated(_) | Standing::Altered(_) | Standing::Forked(_), Some(message)) => {
                 let message = format!("{}: {message}", source.standing.word());
@@ -108,7 +109,7 @@ pub(super) fn of_inspection(inspected: &[Inspected]) -> String {
             (_, Some(message)) => Went::Error { message },
             (_, None) => Went::Passed,
         };
-        let case = Case { class: source.kind.word().to_string(), name: "is whole".to_string(), result };
+        let case = Case { class: source.kind.word().to_string(), name: name.to_string(), result };
         suite(&mut suites, &source.path).cases.push(case);
     }
     write(suites.into_values())
