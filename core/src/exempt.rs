@@ -10,13 +10,15 @@ use crate::word::{DecidedBy, GateOutcome, Verdict};
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// Whether this event is never judged.
+/// Whether this event is never judged. It is asked of each event that a rule names.
+#[inline]
 pub fn is_exempt(view: &View<'_>) -> bool {
-    is_never_judged(view.schema.code, &|name| view.field(view.schema.field(name)?.key)?.text().ok())
+    is_never_judged(view.schema.code, |name| view.field(view.schema.field(name)?.key)?.text().ok())
 }
 
 /// Whether an event of this kind is never judged that has these words in its fields.
-fn is_never_judged<'w>(code: u64, word: &dyn Fn(&str) -> Option<&'w str>) -> bool {
+#[inline]
+fn is_never_judged<'w>(code: u64, word: impl Fn(&str) -> Option<&'w str>) -> bool {
     if code == GateOpened::SCHEMA.code || code == GateWithdrawn::SCHEMA.code {
         true
     } else if code == RunClosed::SCHEMA.code {
@@ -52,7 +54,7 @@ pub(crate) fn judged(kind: &'static KindSchema) -> Vec<Vec<(&'static Field, &'st
     }
     cases.retain(|case: &Vec<(&Field, &'static str)>| {
         let word = |name: &str| case.iter().find(|(field, _)| field.name == name).map(|(_, word)| *word);
-        !is_never_judged(kind.code, &word)
+        !is_never_judged(kind.code, word)
     });
     cases
 }

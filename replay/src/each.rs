@@ -25,8 +25,10 @@ pub(crate) struct Walked {
     pub(crate) left_out: Vec<LeftOut>,
 }
 
-/// Reads every wanted run: `begin` makes its reader, `push` gives it each event, and `take` gets it at the end and says whether
-/// that is enough.
+/// Gets what a reader made of a run, and says whether that is enough.
+type Take<'t, R> = dyn FnMut(&Path, R) -> Result<ControlFlow<()>, ReplayError> + 't;
+
+/// Reads every wanted run: `begin` makes its reader, `push` gives it each event, and `take` gets it at the end.
 ///
 /// # Errors
 /// What `take` gives, and of `push` what is neither damage nor of a newer Loom. Everything else is left out and told.
@@ -36,7 +38,7 @@ pub(crate) fn each_run<R>(
     open: &Open<'_>,
     begin: impl Fn(StreamId) -> R,
     push: impl Fn(&mut R, &[u8]) -> Result<(), ReplayError>,
-    take: &mut dyn FnMut(&Path, R) -> Result<ControlFlow<()>, ReplayError>,
+    take: &mut Take<'_, R>,
 ) -> Result<Walked, ReplayError> {
     let mut walk = Walk { filter, begin, push, take, walked: Walked::default() };
     for unread in &corpus.unread {
@@ -78,7 +80,7 @@ struct Walk<'w, B, P, R> {
     filter: &'w Filter,
     begin: B,
     push: P,
-    take: &'w mut dyn FnMut(&Path, R) -> Result<ControlFlow<()>, ReplayError>,
+    take: &'w mut Take<'w, R>,
     walked: Walked,
 }
 

@@ -15,6 +15,9 @@ use loom_core::word::{Answer, Recovery};
 /// The run, and for each input that was given its recorded sequence and its own.
 type Derived<'r> = (Timeline<'r>, Vec<(u64, u64)>);
 
+/// Gives an input to core; nothing where the run ends there.
+type Feed<'r, 'f> = dyn FnMut(&mut Timeline<'r>, Envelope) -> Result<Option<Fed>, ReplayError> + 'f;
+
 /// Derives a run of the store with this name from the first input and the chosen ones; `None` where it cannot begin.
 pub(super) fn derive<'r>(
     records: &'r dyn Records,
@@ -31,7 +34,7 @@ pub(super) fn derive_by<'r>(
     whole: &Whole,
     origin: &[u8; 16],
     chosen: &[u64],
-    feed: &mut dyn FnMut(&mut Timeline<'r>, Envelope) -> Result<Option<Fed>, ReplayError>,
+    feed: &mut Feed<'r, '_>,
 ) -> Result<Option<Derived<'r>>, ReplayError> {
     let Some((first, opened)) = whole.at(0).and_then(|first| match &first.body {
         Event::RunOpened(opened) => Some((first, opened)),
