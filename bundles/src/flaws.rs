@@ -72,6 +72,18 @@ fn flaw(proof: &Proof) -> RuleFlaw {
             format!("rule `{name}` is proven to never refuse {kinds}"),
             format!("leave out {kinds}"),
         ),
+        Proven::Unjudged => (
+            "RULE_UNJUDGED",
+            true,
+            format!("rule `{name}` is proven to never refuse: {}", never_judged(&kinds)),
+            instead(),
+        ),
+        Proven::UnjudgedOn => (
+            "RULE_UNJUDGED_ON",
+            false,
+            format!("rule `{name}` is proven to never refuse {kinds}: {}", never_judged(&kinds)),
+            format!("leave out {kinds}; {}", instead()),
+        ),
         Proven::DeadClause => (
             "CLAUSE_DEAD",
             true,
@@ -107,6 +119,18 @@ fn flaw(proof: &Proof) -> RuleFlaw {
         }
     };
     RuleFlaw { id, is_error, place: proof.place, what, repair }
+}
+
+/// Says of which events a rule could be false alone.
+fn never_judged(kinds: &str) -> String {
+    format!("each {kinds} that makes it false is never judged, so that no rule can wedge a run (COMMIT-5)")
+}
+
+/// Says what to write in place of a rule about what is never judged.
+fn instead() -> String {
+    "name what leads there: an input or record, of which a violation is recorded, or a decision like stage.entered; or read \
+     it as a fact"
+        .to_string()
 }
 
 /// Whether a condition names a fact.

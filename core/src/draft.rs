@@ -136,7 +136,8 @@ impl<'r> Draft<'r> {
         Err(self.refuse(&bytes, envelope.body.schema().name, &rulings))
     }
 
-    /// Adds a decision that is never judged: asking a person, and closing a run as anything but accepted (COMMIT-5).
+    /// Adds a decision that is never judged: asking a person, and closing a run as anything but accepted (COMMIT-5); see
+    /// [`crate::exempt`].
     pub(crate) fn enact(&mut self, body: impl Into<Event>) -> u64 {
         let envelope = self.derived(body.into());
         self.mark();

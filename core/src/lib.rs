@@ -16,6 +16,7 @@ pub mod commit;
 mod draft;
 pub mod effect;
 pub mod event;
+pub mod exempt;
 mod fold;
 pub mod id;
 pub mod keys;

@@ -25,6 +25,9 @@ pub(crate) struct Walked {
     pub(crate) left_out: Vec<LeftOut>,
 }
 
+/// Gets what a reader made of a run, and says whether that is enough.
+type Take<'t, R> = dyn FnMut(&Path, R) -> Result<ControlFlow<()>, ReplayError> + 't;
+
 /// Reads every wanted run: `begin` makes its reader, `push` gives it each event, and `take` gets it at the end.
 ///
 /// # Errors
@@ -35,7 +38,7 @@ pub(crate) fn each_run<R>(
     open: &Open<'_>,
     begin: impl Fn(StreamId) -> R,
     push: impl Fn(&mut R, &[u8]) -> Result<(), ReplayError>,
-    take: &mut dyn FnMut(&Path, R) -> Result<(), ReplayError>,
+    take: &mut Take<'_, R>,
 ) -> Result<Walked, ReplayError> {
     let mut walk = Walk { filter, begin, push, take, walked: Walked::default() };
     for unread in &corpus.unread {
@@ -55,6 +58,7 @@ pub(crate) fn each_run<R>(
         };
         match read {
             Ok(()) => {}
+            Err(Stop::Enough) => break,
             Err(Stop::All(error)) => return Err(error),
             Err(Stop::Source(error)) => walk.leave(path, None, why_not(error)),
         }
@@ -66,6 +70,8 @@ pub(crate) fn each_run<R>(
 enum Stop {
     /// The source is left out.
     Source(ReplayError),
+    /// What was read is enough.
+    Enough,
     /// There is no answer at all.
     All(ReplayError),
 }
@@ -74,13 +80,20 @@ struct Walk<'w, B, P, R> {
     filter: &'w Filter,
     begin: B,
     push: P,
-    take: &'w mut dyn FnMut(&Path, R) -> Result<(), ReplayError>,
+    take: &'w mut Take<'w, R>,
     walked: Walked,
 }
 
 impl<R, B: Fn(StreamId) -> R, P: Fn(&mut R, &[u8]) -> Result<(), ReplayError>> Walk<'_, B, P, R> {
     fn leave(&mut self, path: &Path, stream: Option<StreamId>, why: Why) {
         self.walked.left_out.push(LeftOut { path: path.to_path_buf(), stream, why });
+    }
+
+    fn hand_on(&mut self, path: &Path, reader: R) -> Result<(), Stop> {
+        match (self.take)(path, reader).map_err(Stop::All)? {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Stop::Enough),
+        }
     }
 
     fn store(&mut self, path: &Path, store: &dyn Store) -> Result<(), Stop> {
@@ -99,7 +112,7 @@ impl<R, B: Fn(StreamId) -> R, P: Fn(&mut R, &[u8]) -> Result<(), ReplayError>> W
                 continue;
             }
             match self.run(store, run.stream, size) {
-                Ok(reader) => (self.take)(path, reader).map_err(Stop::All)?,
+                Ok(reader) => self.hand_on(path, reader)?,
                 Err(Stop::Source(error)) if is_of_run(&error) => self.leave(path, Some(run.stream), why_not(error)),
                 Err(stop) => return Err(stop),
             }
@@ -147,7 +160,7 @@ impl<R, B: Fn(StreamId) -> R, P: Fn(&mut R, &[u8]) -> Result<(), ReplayError>> W
         self.walked.unwanted += u64::from(is_unwanted);
         match (failed, reader, summary) {
             (Some(error), ..) => Err(of_push(error)),
-            (None, Some(reader), Some(_)) => (self.take)(path, reader).map_err(Stop::All),
+            (None, Some(reader), Some(_)) => self.hand_on(path, reader),
             (None, ..) => Ok(()),
         }
     }

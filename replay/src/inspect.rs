@@ -3,16 +3,19 @@
 //! A source is held against itself alone. Whether it is forked, or cut off where nothing shows, only something kept
 //! elsewhere can tell: [`Inspected::hold`] holds a store against checkpoints.
 
-use crate::corpus::{Corpus, Kind, Open};
+use crate::corpus::{Corpus, Filter, Kind, Open};
 use crate::dependents::{Dependents, dependents};
 use crate::error::{Bad, ReplayError};
 use crate::evidence::{EvidenceError, History, Level, Witnessed};
 use crate::judge::{Why, why_not};
-use crate::trace;
-use crate::verify::{Options, Report, verify};
-use loom_store::Store;
+use crate::records::StoredRun;
+use crate::trace::{self, Item};
+use crate::verify::{Options, Report, verify, verify_run};
+use loom_core::event::View;
+use loom_store::{Store, origin};
 use std::fs::File;
 use std::io::BufReader;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// How a source stands.
@@ -96,6 +99,11 @@ impl Inspected {
         Ok(())
     }
 
+    /// Whether nothing of it was asked for, so that nothing was looked at.
+    pub fn is_aside(&self) -> bool {
+        self.report.unwanted.is_some_and(|unwanted| unwanted > 0) && self.report.streams == 0 && self.report.is_whole()
+    }
+
     /// What may be concluded (LEVEL-1).
     pub fn level(&self) -> Level {
         let is_checkpointed = self.held_against.is_some_and(|count| count > 0);
@@ -107,8 +115,8 @@ impl Inspected {
     }
 }
 
-/// Verifies every source of a corpus, one after the other, in order.
-pub fn inspect(corpus: &Corpus, options: Options, open: &Open<'_>) -> Vec<Inspected> {
+/// Verifies every source of a corpus, one after the other, in order; with a filter, the wanted runs of each.
+pub fn inspect(corpus: &Corpus, filter: &Filter, options: Options, open: &Open<'_>) -> Vec<Inspected> {
     let mut inspected = Vec::new();
     for unread in &corpus.unread {
         let (path, standing) = (unread.path.clone(), Standing::Unread(unread.error.to_string()));
@@ -129,14 +137,14 @@ pub fn inspect(corpus: &Corpus, options: Options, open: &Open<'_>) -> Vec<Inspec
             Kind::Store => open(&source.path).map_err(ReplayError::from).and_then(|opened| {
                 let report = match opened.damage {
                     Some(damage) => Report { first_bad: Some(damage.into()), ..Report::default() },
-                    None => verify(opened.store.as_ref(), options)?,
+                    None => of_store(opened.store.as_ref(), filter, options)?,
                 };
                 // What keeps from saying this takes nothing from what was found.
                 let bad = report.first_bad.as_ref();
                 rests = bad.and_then(|bad| dependents(opened.store.as_ref(), bad).ok()).flatten();
                 Ok((report, None))
             }),
-            Kind::Trace => of_trace(&source.path),
+            Kind::Trace => of_trace(&source.path, filter),
         };
         let (report, absent_blobs, standing) = match looked {
             Ok((report, absent)) => {
@@ -177,10 +185,52 @@ fn damaged(bad: Bad) -> Standing {
     if bad.is_cut { Standing::Truncated(bad) } else { Standing::Altered(bad) }
 }
 
-fn of_trace(path: &std::path::Path) -> Result<(Report, Option<u64>), ReplayError> {
+/// Verifies a store, or with a filter the wanted runs of it, each by itself.
+fn of_store(store: &dyn Store, filter: &Filter, options: Options) -> Result<Report, ReplayError> {
+    if *filter == Filter::default() {
+        return verify(store, options);
+    }
+    let is_wanted = filter.origin.is_none() || filter.wants_origin(&origin(store)?);
+    let mut sum = Report::default();
+    let mut unwanted = 0;
+    for run in store.runs(usize::MAX)?.into_iter().rev() {
+        if !is_wanted || !filter.wants_run(run.stream, run.opened.ms) {
+            unwanted += 1;
+            continue;
+        }
+        let report = verify_run(&StoredRun::new(store, run.stream), options.blobs)?;
+        sum = Report {
+            events: sum.events + report.events,
+            commits: sum.commits + report.commits,
+            streams: sum.streams + report.streams,
+            bytes: sum.bytes + report.bytes,
+            blobs: sum.blobs + report.blobs,
+            redacted: sum.redacted + report.redacted,
+            unerased: sum.unerased + report.unerased,
+            first_bad: sum.first_bad.or(report.first_bad.map(|bad| Bad { stream: Some(run.stream), ..bad })),
+            ..sum
+        };
+    }
+    Ok(Report { unwanted: Some(unwanted), ..sum })
+}
+
+fn of_trace(path: &std::path::Path, filter: &Filter) -> Result<(Report, Option<u64>), ReplayError> {
     let file = File::open(path).map_err(|source| ReplayError::Io { doing: "open", source })?;
     let mut input = BufReader::with_capacity(1 << 16, file);
-    let summary = trace::scan(&mut input, 0, &mut |_, _| std::ops::ControlFlow::Continue(()))?;
+    let (mut is_unwanted, mut is_first) = (false, true);
+    let summary = trace::scan(&mut input, 0, &mut |header, item| {
+        is_unwanted |= !filter.wants_origin(&header.origin);
+        if let Item::Event(event) = item
+            && std::mem::take(&mut is_first)
+        {
+            let opened_ms = View::read(&event.bytes).map_or(0, |first| first.stamp.ms);
+            is_unwanted |= !filter.wants_run(header.stream, opened_ms);
+        }
+        if is_unwanted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if is_unwanted {
+        return Ok((Report { unwanted: Some(1), ..Report::default() }, None));
+    }
     let summary = summary.ok_or(ReplayError::NotATrace)?;
     Ok((summary.report(), Some(summary.absent.len() as u64)))
 }

@@ -8,10 +8,9 @@ use crate::error::ReplayError;
 use crate::records::Records;
 use crate::refold::{broken, walk};
 use loom_core::event::View;
-use loom_core::kind::{GateDecided, GateOpened, GateWithdrawn, RunClosed};
+use loom_core::exempt::is_exempt;
 use loom_core::rules::Judgement;
 use loom_core::schema::Class;
-use loom_core::word::{DecidedBy, GateOutcome, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What became of asking the rules about a decision.
@@ -48,25 +47,4 @@ pub fn judged(records: &dyn Records, sequences: &BTreeSet<u64>) -> Result<BTreeM
         Ok(())
     })?;
     Ok(found)
-}
-
-/// Whether a decision is one of those that are never judged (COMMIT-5): asking a person, and closing a run as anything
-/// but accepted.
-pub(crate) fn is_exempt(view: &View<'_>) -> bool {
-    let word = |name: &str| {
-        let field = view.schema.field(name)?;
-        view.field(field.key)?.text().ok()
-    };
-    let code = view.schema.code;
-    if code == GateOpened::SCHEMA.code || code == GateWithdrawn::SCHEMA.code {
-        true
-    } else if code == RunClosed::SCHEMA.code {
-        word("verdict") != Some(Verdict::Accepted.word())
-    } else if code == GateDecided::SCHEMA.code {
-        let outcome = word("outcome");
-        let ends = [GateOutcome::Rejected, GateOutcome::Abandoned].iter().any(|ends| outcome == Some(ends.word()));
-        word("by") == Some(DecidedBy::Deadline.word()) || word("by") == Some(DecidedBy::Person.word()) && ends
-    } else {
-        false
-    }
 }

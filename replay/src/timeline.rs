@@ -84,10 +84,7 @@ impl<'r> Timeline<'r> {
 
     /// Gives an input to core; its stamp is moved on where the timeline is past it (STAMP-1).
     pub(crate) fn feed(&mut self, input: Envelope) -> Result<Fed, ReplayError> {
-        let last = self.whole.state().stamp;
-        let is_later = self.whole.is_empty() || input.stamp > last;
-        let stamp = if is_later { input.stamp } else { Stamp::after(last, input.stamp.ms) };
-        let body = input.body.clone();
+        let (stamp, body) = (self.stamp_of(&input), input.body.clone());
         let input = match given(self, Envelope { stamp, ..input })? {
             Ok(input) => input,
             Err(missing) => return Ok(Fed::Missing(format!("{missing}, which {} names,", body.schema().name))),
@@ -104,6 +101,13 @@ impl<'r> Timeline<'r> {
             Ok(checked) => self.commit(checked).map(Fed::Committed),
             Err(declined) => Ok(Fed::Declined(declined)),
         }
+    }
+
+    /// Returns the stamp that an input gets here.
+    pub(crate) fn stamp_of(&self, input: &Envelope) -> Stamp {
+        let last = self.whole.state().stamp;
+        let is_later = self.whole.is_empty() || input.stamp > last;
+        if is_later { input.stamp } else { Stamp::after(last, input.stamp.ms) }
     }
 
     fn step(&mut self, run: Run, input: Input) -> Result<Checked<Run>, Declined> {

@@ -61,6 +61,9 @@ pub struct Report {
     pub unerased: u64,
     /// Root of the tree over the event ids, when all of them are whole.
     pub root: Option<NodeHash>,
+    /// Where only some runs of a store were looked at, how many were not: then nothing is said of its tree, its ledger and its
+    /// other streams.
+    pub unwanted: Option<u64>,
     /// The first record that is not what was written.
     pub first_bad: Option<Bad>,
 }

@@ -27,6 +27,20 @@ pub(crate) const FLAWS: &[(&str, &str, &str)] = &[
         "3:6: warning RULE_VACUOUS_ON: rule `r` is proven to never refuse run.closed (hint: leave out run.closed)",
     ),
     (
+        "RULE_UNJUDGED",
+        "rule r on run.closed require event.verdict != \"rejected\" message \"m\"",
+        "3:6: error RULE_UNJUDGED: rule `r` is proven to never refuse: each run.closed that makes it false is never judged, \
+         so that no rule can wedge a run (COMMIT-5) (hint: name what leads there: an input or record, of which a violation \
+         is recorded, or a decision like stage.entered; or read it as a fact)",
+    ),
+    (
+        "RULE_UNJUDGED_ON",
+        "rule r on gate.opened, stage.entered require event.sequence > 3 message \"m\"",
+        "3:6: warning RULE_UNJUDGED_ON: rule `r` is proven to never refuse gate.opened: each gate.opened that makes it false \
+         is never judged, so that no rule can wedge a run (COMMIT-5) (hint: leave out gate.opened; name what leads there: \
+         an input or record, of which a violation is recorded, or a decision like stage.entered; or read it as a fact)",
+    ),
+    (
         "CLAUSE_DEAD",
         "fact f flag\n  add run.closed if event.verdict == \"failed\"\n  add run.closed if size(event.reason) > 400\n\
          rule r on run.closed require !facts.f message \"m\"",
@@ -48,7 +62,7 @@ pub(crate) const FLAWS: &[(&str, &str, &str)] = &[
     ),
     (
         "FACT_UNREAD",
-        "fact f flag\n  add walked.back\nrule r on run.closed require event.verdict != \"failed\" message \"m\"",
+        "fact f flag\n  add walked.back\nrule r on run.closed require size(event.reason) > 3 message \"m\"",
         "3:6: warning FACT_UNREAD: no rule reads fact `f`, nor does a fact that a rule reads \
          (hint: remove the fact, or let a rule read it)",
     ),

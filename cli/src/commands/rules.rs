@@ -67,12 +67,8 @@ enum RulesCommand {
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(0..=100))]
         min: Option<u64>,
     },
-    /// Says in plain words what rules mean, with the last event of this store that each passed and refused.
-    Explain {
-        /// A set's name, SET/RULE, or a rule file.
-        #[arg(value_name = "SET[/RULE]|FILE")]
-        name: String,
-    },
+    /// Says in plain words what rules mean, with an event of recorded runs that each passes and one that it refuses.
+    Explain(explain::Arguments),
     /// Says what two rule sets decide differently over recorded runs; ends with 1 where they do.
     Diff(diff::Arguments),
     /// Arms a rule set: every run that is opened from now on is judged by it too.
@@ -195,7 +191,7 @@ pub(crate) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         RulesCommand::Show { name } => show(name, global, output),
         RulesCommand::Check { files, depth } => check::check(files, usize::from(*depth), output),
         RulesCommand::Mutate { file, min } => mutate::mutate(file.as_deref(), *min, output),
-        RulesCommand::Explain { name } => explain::explain(name, global, output),
+        RulesCommand::Explain(arguments) => explain::explain(arguments, global, output),
         RulesCommand::Diff(arguments) => diff::diff(arguments, global, output),
         RulesCommand::Add { file } => add::add(file, global, output),
         RulesCommand::Retire { name } => add::retire(name, global, output),

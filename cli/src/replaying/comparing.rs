@@ -1,5 +1,7 @@
 //! `loom-replay diff`: two runs by where their events stand in the process.
 
+use super::cases::{Case, Cases, Went};
+use super::format::{Format, Plain};
 use super::one::named;
 use super::sides;
 use crate::app::Global;
@@ -9,10 +11,11 @@ use crate::output::{GOOD, Output, STRONG};
 use crate::text::{money, run8, span};
 use loom_core::id::hex;
 use loom_replay::Whole;
-use loom_replay::diff::{Row, Topic, diff};
+use loom_replay::diff::{Difference, Row, Topic, diff};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
 /// Compares two runs by where their events stand in the process; ends with 1 where something differs.
 ///
@@ -25,6 +28,8 @@ pub(crate) struct Arguments {
     /// The other.
     #[arg(value_name = "B")]
     right: String,
+    #[command(flatten)]
+    pub(super) answer: Plain,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -55,14 +60,23 @@ struct SideJson {
 }
 
 /// Answers `loom-replay diff`.
-pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+pub(super) fn run(
+    arguments: &Arguments,
+    global: &Global,
+    format: Format,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
     let (left, right) = (named(&arguments.left, global)?, named(&arguments.right, global)?);
+    let path = left.path.clone();
     let (left, right) = (Whole::read(left.records().as_ref())?, Whole::read(right.records().as_ref())?);
     let rows = diff(&left, &right);
     let is_equal = rows.iter().all(Row::is_alike);
-    match output.json {
-        true => output.document(&document(&left, &right, &rows))?,
-        false => print(&left, &right, &rows, output)?,
+    match format {
+        Format::Text => print(&left, &right, &rows, output)?,
+        Format::Json => output.document(&document(&left, &right, &rows))?,
+        Format::Junit | Format::Sarif | Format::Html => {
+            arguments.answer.file.cases(&cases(&path, (&left, &right), &rows), format, output)?;
+        }
     }
     Ok(if is_equal { Exit::Ok } else { Exit::Failed })
 }
@@ -97,6 +111,37 @@ fn document(left: &Whole, right: &Whole, rows: &[Row]) -> Document {
         differences: counts(rows).map(|(topic, count)| (topic.word(), count)).collect(),
         rows: sides::rows(rows, None),
     }
+}
+
+/// A case for each spot that differs, placed in the one run: at its event, or before what the other alone has.
+fn cases(path: &Path, (left, right): (&Whole, &Whole), rows: &[Row]) -> Cases {
+    let promise = format!("{} goes as {} does", run8(&left.stream()), run8(&right.stream()));
+    let mut cases = Cases::begin("diff", promise, &[]);
+    let mut at = 0;
+    for row in rows {
+        at = row.left.unwrap_or(at);
+        if row.is_alike() {
+            continue;
+        }
+        let message = match (row.left, row.right) {
+            (Some(left), Some(right)) => format!("#{left} and #{right} of the other differ"),
+            (Some(left), None) => format!("#{left} is not in the other"),
+            (None, right) => format!("#{} of the other is not there", right.unwrap_or_default()),
+        };
+        let value = |value: &Option<String>| value.as_deref().unwrap_or("absent").to_string();
+        let lines = row
+            .differences
+            .iter()
+            .map(|Difference { field, left, right }| format!("{field}: {} → {}", value(left), value(right)));
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let (class, name) = (row.topic.word().to_string(), row.spot.to_string());
+        let went = Went::Failed { word: "differs", message: format!("{name}: {message}"), text };
+        cases.cases.push(Case { path: path.to_path_buf(), place: Some((left.stream(), at)), class, name, went });
+    }
+    if cases.cases.is_empty() {
+        cases.run(path, left.stream(), None, Went::Passed);
+    }
+    cases
 }
 
 fn print(left: &Whole, right: &Whole, rows: &[Row], output: &mut Output) -> Result<(), CliError> {

@@ -54,6 +54,8 @@ struct RuleJson<'j> {
     /// Runs, by what the rule came to in them.
     holds: u64,
     not_reached: u64,
+    /// Of those not reached: runs that have events of its kinds, which are never judged (COMMIT-5).
+    never_judged: u64,
     violated: u64,
     newly_violated: u64,
     unknowable: u64,
@@ -103,6 +105,8 @@ struct TallyJson<'j> {
     /// `holds`, `not-reached`, `violated` or `unknowable`.
     verdict: &'static str,
     judged: u32,
+    /// Events of its kinds that are never judged (COMMIT-5).
+    never_judged: u32,
     violated: u32,
     new: u32,
     unknowable: u32,
@@ -246,6 +250,7 @@ fn rule_json(judgement: &Judgement, rule: usize) -> RuleJson<'_> {
         line: asked.line,
         holds: totals.holds,
         not_reached: totals.not_reached,
+        never_judged: totals.never_judged,
         violated: totals.violated,
         newly_violated: totals.newly_violated,
         unknowable: totals.unknowable,
@@ -261,6 +266,7 @@ fn run_json<'j>(run: &'j JudgedRun, name: &impl Fn(usize) -> &'j str) -> RunJson
         rule: name(rule),
         verdict: tally.verdict().word(),
         judged: tally.judged,
+        never_judged: tally.never_judged,
         violated: tally.violated,
         new: tally.new,
         unknowable: tally.unknowable,

@@ -22,6 +22,9 @@ const TOLD_MAX: usize = 50;
 /// Most characters of what a rule read.
 const READ_MAX: usize = 160;
 
+/// Why a rule is not reached where events of its kinds are there.
+pub(crate) const NEVER_JUDGED: &str = "never judged (COMMIT-5)";
+
 /// Judges recorded runs by other rules: what would have been refused, where, and what that is out of.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -74,9 +77,9 @@ pub(super) fn run(
     match format {
         Format::Text => print(&judgement, output)?,
         Format::Json => output.document(&judged::document(&judgement))?,
-        Format::Junit => arguments.answer.foreign(&junit::of_judgement(&judgement), output)?,
-        Format::Sarif => arguments.answer.foreign(&sarif::of_judgement(&judgement)?, output)?,
-        Format::Html => arguments.answer.foreign(&report::of_judgement(&judgement), output)?,
+        Format::Junit => arguments.answer.file.foreign(&junit::of_judgement(&judgement), output)?,
+        Format::Sarif => arguments.answer.file.foreign(&sarif::of_judgement(&judgement)?, output)?,
+        Format::Html => arguments.answer.file.foreign(&report::of_judgement(&judgement), output)?,
     }
     Ok(exit(&judgement, arguments.fail_on))
 }
@@ -156,6 +159,16 @@ fn print_rules(judgement: &Judgement, output: &mut Output) -> Result<(), CliErro
             out,
             "{style}{name:width$}{style:#}  {holds:>5}  {not_reached:>11}  {violated:>8}  {newly_violated:>11}  {unknowable:>10}"
         )?;
+    }
+    for (index, rule) in judgement.rules.iter().enumerate() {
+        let RuleTotals { not_reached, never_judged, .. } = judgement.rule_totals(index);
+        if never_judged > 0 {
+            let name = clean(&rule.name);
+            writeln!(
+                out,
+                "{WARN}{name}: of {not_reached} runs not reached, in {never_judged} what there is of its kinds is {NEVER_JUDGED}{WARN:#}"
+            )?;
+        }
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! A violated rule is a failure; one that cannot be known, or that nothing reached, is skipped; what is damaged is an
 //! error. The form is the one that Jenkins publishes a schema of; `cli/tests/it/foreign.rs` holds it against that.
 
-use super::judging::{chain, why};
+use super::cases::{self, Cases};
+use super::judging::{NEVER_JUDGED, chain, why};
 use super::verifying::{depends, what};
 use crate::text::run8;
 use loom_replay::judge::{Finding, Judgement, LeftOut, Verdict, Why};
@@ -22,7 +23,7 @@ struct Case {
 /// How a case went.
 enum Went {
     Passed,
-    Failed { message: String, text: String },
+    Failed { word: &'static str, message: String, text: String },
     Error { message: String },
     Skipped { message: String },
 }
@@ -54,12 +55,14 @@ pub(super) fn of_judgement(judgement: &Judgement) -> String {
             let finding = findings.get(&(index, place));
             let result = match tally.verdict() {
                 Verdict::Holds => Went::Passed,
+                Verdict::NotReached if tally.never_judged > 0 => Went::Skipped { message: NEVER_JUDGED.to_string() },
                 Verdict::NotReached => Went::Skipped { message: "not reached".to_string() },
                 Verdict::Unknowable => Went::Skipped {
                     message: finding
                         .map_or_else(|| format!("unknowable at {at}"), |found| format!("{at} {}", found.outcome)),
                 },
                 Verdict::Violated => Went::Failed {
+                    word: "violated",
                     message: format!("{at} {}", rule.message),
                     text: finding.map(|finding| told(finding)).unwrap_or_default(),
                 },
@@ -97,16 +100,38 @@ fn left_out(left: &LeftOut) -> Case {
 pub(super) fn of_inspection(inspected: &[Inspected]) -> String {
     let mut suites: BTreeMap<&Path, Suite> = BTreeMap::new();
     for source in inspected {
+        let name = if source.report.unwanted.is_some() { "has runs that are whole" } else { "is whole" };
         let text = depends(source).map(|depends| format!("depends on it: {depends}")).unwrap_or_default();
         let result = match (&source.standing, what(&source.standing)) {
             (Standing::Truncated(_) | Standing::Altered(_) | Standing::Forked(_), Some(message)) => {
-                Went::Failed { message: format!("{}: {message}", source.standing.word()), text }
+                let message = format!("{}: {message}", source.standing.word());
+                Went::Failed { word: "violated", message, text }
             }
             (_, Some(message)) => Went::Error { message },
             (_, None) => Went::Passed,
         };
-        let case = Case { class: source.kind.word().to_string(), name: "is whole".to_string(), result };
+        let case = Case { class: source.kind.word().to_string(), name: name.to_string(), result };
         suite(&mut suites, &source.path).cases.push(case);
+    }
+    write(suites.into_values())
+}
+
+/// Returns what another command found, case by case.
+pub(super) fn of_cases(found: &Cases) -> String {
+    let mut suites: BTreeMap<&Path, Suite> = BTreeMap::new();
+    for case in &found.cases {
+        let result = match &case.went {
+            cases::Went::Passed | cases::Went::Met { .. } => Went::Passed,
+            cases::Went::Failed { word, message, text } => {
+                Went::Failed { word, message: message.clone(), text: text.clone() }
+            }
+            cases::Went::Unknowable { message } | cases::Went::Skipped { message } => {
+                Went::Skipped { message: message.clone() }
+            }
+            cases::Went::LeftOut { message } => Went::Error { message: message.clone() },
+        };
+        let case_of = Case { class: case.class.clone(), name: case.name.clone(), result };
+        suite(&mut suites, &case.path).cases.push(case_of);
     }
     write(suites.into_values())
 }
@@ -134,9 +159,9 @@ fn write(suites: impl Iterator<Item = Suite>) -> String {
             let (class, name) = (escaped(class), escaped(name));
             let _infallible = match result {
                 Went::Passed => writeln!(xml, "    <testcase classname=\"{class}\" name=\"{name}\"/>"),
-                Went::Failed { message, text } => writeln!(
+                Went::Failed { word, message, text } => writeln!(
                     xml,
-                    "    <testcase classname=\"{class}\" name=\"{name}\">\n      <failure type=\"violated\" \
+                    "    <testcase classname=\"{class}\" name=\"{name}\">\n      <failure type=\"{word}\" \
                      message=\"{}\">{}</failure>\n    </testcase>",
                     escaped(message),
                     escaped(text)

@@ -1,6 +1,7 @@
 //! `loom-replay`: asks recorded runs, of one store or of many sources, whether they are whole, and what other rules would
 //! have made of them. Nothing is written but the answer.
 
+mod cases;
 mod comparing;
 mod format;
 mod judged;
@@ -21,6 +22,7 @@ mod verifying;
 
 pub(crate) use comparing::Document as DiffDocument;
 pub(crate) use judged::Document as JudgeDocument;
+pub(crate) use judging::NEVER_JUDGED;
 pub(crate) use querying::{Document as QueryDocument, MatchJson as QueryLine};
 pub(crate) use redriving::Document as RedriveDocument;
 pub(crate) use refolding::Document as RefoldDocument;
@@ -34,7 +36,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use format::{Answer, Format};
+use format::{Format, ToFile};
 
 /// Proves recorded runs: verifies them, judges them by other rules, drives and folds them again.
 #[derive(Debug, Parser)]
@@ -62,7 +64,7 @@ enum Command {
 impl Command {
     /// Returns the form of the answer.
     fn format(&self, global: &Global) -> Format {
-        match self.answer().and_then(|answer| answer.format) {
+        match self.answer().and_then(|(format, _)| format) {
             Some(format) => format,
             None if global.json => Format::Json,
             None => Format::Text,
@@ -70,16 +72,15 @@ impl Command {
     }
 
     /// Returns what was said of form and place, where it can be.
-    fn answer(&self) -> Option<&Answer> {
+    fn answer(&self) -> Option<(Option<Format>, &ToFile)> {
         match self {
-            Command::Verify(arguments) => Some(&arguments.answer),
-            Command::Judge(arguments) => Some(&arguments.answer),
-            Command::Redrive(_)
-            | Command::Refold(_)
-            | Command::WhatIf(_)
-            | Command::Diff(_)
-            | Command::Shrink(_)
-            | Command::Query(_) => None,
+            Command::Verify(arguments) => Some((arguments.answer.format, &arguments.answer.file)),
+            Command::Judge(arguments) => Some((arguments.answer.format, &arguments.answer.file)),
+            Command::Redrive(arguments) => Some((arguments.answer.format, &arguments.answer.file)),
+            Command::Refold(arguments) => Some((arguments.answer.format, &arguments.answer.file)),
+            Command::Diff(arguments) => Some((arguments.answer.format, &arguments.answer.file)),
+            Command::Query(arguments) => Some((arguments.answer.format, &arguments.answer.file)),
+            Command::WhatIf(_) | Command::Shrink(_) => None,
         }
     }
 }
@@ -90,7 +91,7 @@ pub(crate) fn main() -> Exit {
         Ok(arguments) => arguments,
         Err(error) => return not_parsed(&error),
     };
-    if let Some(Err(exit)) = arguments.command.answer().map(Answer::usable) {
+    if let Some(Err(exit)) = arguments.command.answer().map(|(format, file)| file.usable(format)) {
         return exit;
     }
     let global = &arguments.global;
@@ -108,12 +109,12 @@ fn answer(command: &Command, global: &Global, format: Format, output: &mut Outpu
     match command {
         Command::Verify(arguments) => verifying::run(arguments, global, format, output),
         Command::Judge(arguments) => judging::run(arguments, global, format, output),
-        Command::Redrive(arguments) => redriving::run(arguments, global, output),
-        Command::Refold(arguments) => refolding::run(arguments, global, output),
+        Command::Redrive(arguments) => redriving::run(arguments, global, format, output),
+        Command::Refold(arguments) => refolding::run(arguments, global, format, output),
         Command::WhatIf(arguments) => supposing::run(arguments, global, output),
-        Command::Diff(arguments) => comparing::run(arguments, global, output),
+        Command::Diff(arguments) => comparing::run(arguments, global, format, output),
         Command::Shrink(arguments) => shrinking::run(arguments, global, output),
-        Command::Query(arguments) => querying::run(arguments, global, output),
+        Command::Query(arguments) => querying::run(arguments, global, format, output),
     }
 }
 

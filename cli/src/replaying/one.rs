@@ -18,7 +18,13 @@ use std::sync::Arc;
 const TOLD_MAX: usize = 16;
 
 /// A run, and where it is kept.
-pub(super) enum One {
+pub(super) struct One {
+    /// The store's folder or the trace's file.
+    pub(super) path: PathBuf,
+    held: Held,
+}
+
+enum Held {
     /// In a store.
     Stored(Arc<dyn Store>, StreamId),
     /// In a file.
@@ -28,24 +34,24 @@ pub(super) enum One {
 impl One {
     /// Returns the run as it is read.
     pub(super) fn records(&self) -> Box<dyn Records + '_> {
-        match self {
-            One::Stored(store, stream) => Box::new(StoredRun::new(store.as_ref(), *stream)),
-            One::Traced(trace) => Box::new(trace.as_ref()),
+        match &self.held {
+            Held::Stored(store, stream) => Box::new(StoredRun::new(store.as_ref(), *stream)),
+            Held::Traced(trace) => Box::new(trace.as_ref()),
         }
     }
 
     /// Returns the name of the store that it belongs to.
     pub(super) fn origin(&self) -> Result<[u8; 16], CliError> {
-        match self {
-            One::Stored(store, _) => Ok(origin(store.as_ref())?),
-            One::Traced(trace) => Ok(trace.origin),
+        match &self.held {
+            Held::Stored(store, _) => Ok(origin(store.as_ref())?),
+            Held::Traced(trace) => Ok(trace.origin),
         }
     }
 
     fn stream(&self) -> StreamId {
-        match self {
-            One::Stored(_, stream) => *stream,
-            One::Traced(trace) => trace.stream,
+        match &self.held {
+            Held::Stored(_, stream) => *stream,
+            Held::Traced(trace) => trace.stream,
         }
     }
 }
@@ -59,11 +65,12 @@ pub(super) fn all(corpus: &Corpus, filter: &Filter) -> (Vec<One>, Vec<(PathBuf, 
         }
     };
     for source in &corpus.sources {
+        let of = |held| One { path: source.path.clone(), held };
         match keep(source, filter) {
             Ok(Kept::Store(store, streams)) => {
-                streams.into_iter().for_each(|stream| add(One::Stored(store.clone(), stream), &mut found));
+                streams.into_iter().for_each(|stream| add(of(Held::Stored(store.clone(), stream)), &mut found));
             }
-            Ok(Kept::Trace(trace)) => add(One::Traced(trace), &mut found),
+            Ok(Kept::Trace(trace)) => add(of(Held::Traced(trace)), &mut found),
             Ok(Kept::Unwanted) => {}
             Err(error) => failed.push((source.path.clone(), error)),
         }
@@ -113,7 +120,7 @@ pub(super) fn named(text: &str, global: &Global) -> Result<One, CliError> {
     if text == "run:last" {
         let store = open(&folder)?.store;
         let stream = last_run(store.as_ref())?;
-        return Ok(One::Stored(store, stream));
+        return Ok(One { path: folder, held: Held::Stored(store, stream) });
     }
     let corpus = Corpus::find(&[folder])?;
     debug_assert!(corpus.sources.iter().all(|source| source.kind == Kind::Store));

@@ -1,13 +1,16 @@
 //! `loom-replay query`: the language of rules over events, or over whole runs, with counts and groups.
 
+use super::cases::{Case, Cases, Went};
+use super::format::{Format, Plain};
 use super::judging::why;
 use super::sources::{self, Runs, Sources, path};
 use crate::app::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::identify::told;
 use crate::output::{BAD, FAINT, ID, Output, STRONG, WARN, note};
 use crate::rule_file;
-use crate::text::{clean, clip, rfc3339, shown};
+use crate::text::{clean, clip, rfc3339, run8, shown};
 use loom_core::id::hex;
 use loom_core::rules::Outcome;
 use loom_replay::judge::Why;
@@ -49,8 +52,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FIELD")]
     group_by: Option<String>,
     /// One line of JSON for each match, as its run is found whole; the counts go to stderr.
-    #[arg(long, conflicts_with_all = ["json", "count"])]
+    #[arg(long, conflicts_with_all = ["json", "count", "format"])]
     jsonl: bool,
+    #[command(flatten)]
+    pub(super) answer: Plain,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -123,7 +128,12 @@ struct LeftOutJson {
 }
 
 /// Answers `loom-replay query`.
-pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+pub(super) fn run(
+    arguments: &Arguments,
+    global: &Global,
+    format: Format,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
     let (expression, named) = arguments.words.split_last().ok_or(CliError::NoValue)?;
     let expression = expression.to_str().ok_or(CliError::TaskNotText)?;
     let question = question(arguments, expression)?;
@@ -131,15 +141,19 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
     let corpus = Sources::of(named.iter().map(PathBuf::from).collect()).find(global)?;
     let mut listed = Vec::new();
     let mut failed = None;
-    let max = match (arguments.count, output.json) {
+    let mut cases = Vec::new();
+    let max = match (arguments.count, format) {
         (true, _) => 0,
-        (false, true) => LISTED_MAX,
-        (false, false) => TOLD_MAX,
+        (false, Format::Text) => TOLD_MAX,
+        (false, Format::Json | Format::Junit | Format::Sarif | Format::Html) => LISTED_MAX,
     };
+    let is_foreign = !matches!(format, Format::Text | Format::Json);
     let mut show = |source: &Path, found: &Match| {
         if arguments.jsonl && failed.is_none() {
             failed = output.line(&one(source, found)).err();
-        } else if listed.len() < max {
+        } else if is_foreign && cases.len() < max {
+            cases.push(case(source, found));
+        } else if !is_foreign && listed.len() < max {
             listed.push(one(source, found));
         }
     };
@@ -156,6 +170,10 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             let (word, what) = why(&left.why);
             output.warn(&format!("left out, {word}: {}: {what}", shown(&left.path)));
         }
+    } else if is_foreign {
+        let mut told = Cases::begin("query", format!("asked: {expression}"), &answer.left_out);
+        told.cases.append(&mut cases);
+        arguments.answer.file.cases(&told, format, output)?;
     } else if output.json {
         output.document(&document(arguments, expression, &question, &answer, listed))?;
     } else {
@@ -192,6 +210,21 @@ fn exit(answer: &Answer) -> Exit {
     } else {
         Exit::Ok
     }
+}
+
+/// What was looked for is met; that is neither good nor bad.
+fn case(source: &Path, found: &Match) -> Case {
+    let read: Vec<String> = found.read.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let at = told(&found.stream, found.sequence);
+    let went = match &found.outcome {
+        Outcome::True | Outcome::False => Went::Met { message: format!("{} at {at}: {}", found.kind, read.join(", ")) },
+        Outcome::Unknown(why) | Outcome::Error(why) => {
+            Went::Unknowable { message: format!("{} at {at}: {why}", found.kind) }
+        }
+    };
+    let class = format!("{} {}", run8(&found.stream), found.slug);
+    let (path, place, name) = (source.to_path_buf(), Some((found.stream, found.sequence)), found.kind.to_string());
+    Case { path, place, class, name: format!("{name} #{}", found.sequence), went }
 }
 
 fn one(source: &Path, found: &Match) -> MatchJson {

@@ -1,5 +1,7 @@
 //! `loom-replay redrive`: do today's kernel, or today's kernel and bundle, derive the same from the recorded inputs?
 
+use super::cases::{Cases, Went};
+use super::format::{Format, Plain};
 use super::left_out::{self, LeftOutJson};
 use super::sources::{Kept, Runs, Sources, keep, path};
 use crate::app::Global;
@@ -30,6 +32,8 @@ pub(crate) struct Arguments {
     /// Feeds them also to the kernel under this bundle as it is now, and its rule sets: a built-in one by name, or a folder.
     #[arg(long, value_name = "NAME|FOLDER")]
     bundle: Option<String>,
+    #[command(flatten)]
+    pub(super) answer: Plain,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -83,17 +87,23 @@ struct Driven {
 struct Answer {
     bundle: Option<LoadedBundle>,
     driven: Vec<Driven>,
-    other_bundles: BTreeMap<String, u64>,
+    /// Runs under bundles of other names, and those names.
+    others: Vec<(PathBuf, StreamId, String)>,
     left_out: Vec<LeftOut>,
 }
 
 /// Answers `loom-replay redrive`.
-pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+pub(super) fn run(
+    arguments: &Arguments,
+    global: &Global,
+    format: Format,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
     let bundle = arguments.bundle.as_deref().map(bundle).transpose()?;
     let filter = arguments.runs.filter(output)?;
     let corpus = arguments.sources.find(global)?;
     let left_out = left_out::unread(&corpus);
-    let mut answer = Answer { bundle, driven: Vec::new(), other_bundles: BTreeMap::new(), left_out };
+    let mut answer = Answer { bundle, driven: Vec::new(), others: Vec::new(), left_out };
     for source in &corpus.sources {
         let mut redriver = Redriver::default();
         match keep(source, &filter) {
@@ -110,9 +120,12 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
             }
         }
     }
-    match output.json {
-        true => output.document(&document(&answer))?,
-        false => print(&answer, output)?,
+    match format {
+        Format::Text => print(&answer, output)?,
+        Format::Json => output.document(&document(&answer))?,
+        Format::Junit | Format::Sarif | Format::Html => {
+            arguments.answer.file.cases(&cases(&answer), format, output)?;
+        }
     }
     Ok(exit(&answer))
 }
@@ -133,8 +146,22 @@ impl Answer {
             Ok(Today::Driven { redriven, drift, otherwise_asked, kept }) => {
                 self.driven.push(Driven { source, stream, redriven, drift, otherwise_asked, kept });
             }
-            Ok(Today::OtherBundle(name)) => *self.other_bundles.entry(name).or_default() += 1,
+            Ok(Today::OtherBundle(name)) => self.others.push((source, stream, name)),
             Err(error) => self.left_out.push(LeftOut { path: source, stream: Some(stream), why: why_not(error) }),
+        }
+    }
+
+    fn other_bundles(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        self.others.iter().for_each(|(_, _, name)| *counts.entry(name.clone()).or_default() += 1);
+        counts
+    }
+
+    /// Says what is asked.
+    fn promise(&self) -> String {
+        match &self.bundle {
+            None => "comes out again byte by byte".to_string(),
+            Some(bundle) => format!("goes the same way under {} as it is now", bundle.title()),
         }
     }
 
@@ -197,9 +224,32 @@ fn document(answer: &Answer) -> Document {
         bundle: answer.bundle.as_ref().map(bundle),
         same: answer.same(),
         runs: answer.driven.iter().map(run).collect(),
-        other_bundles: answer.other_bundles.clone(),
+        other_bundles: answer.other_bundles(),
         left_out: answer.left_out.iter().map(LeftOutJson::from).collect(),
     }
+}
+
+fn cases(answer: &Answer) -> Cases {
+    let mut cases = Cases::begin("redrive", answer.promise(), &answer.left_out);
+    for run in &answer.driven {
+        let (_, sequence, what) = in_words(&run.redriven);
+        let what = what.unwrap_or_default();
+        let went = match &run.redriven {
+            Redriven::Same { .. } => Went::Passed,
+            Redriven::Unknowable { .. } => Went::Unknowable { message: what },
+            Redriven::Diverged { sequence, .. } => {
+                let message = format!("diverged at {}: {what}", told(&run.stream, *sequence));
+                let drift = |drift: &Drift| format!("{} drift: {drift}", drift.word());
+                Went::Failed { word: "diverged", message, text: run.drift.as_ref().map(drift).unwrap_or_default() }
+            }
+        };
+        cases.run(&run.source, run.stream, sequence, went);
+    }
+    for (source, stream, name) in &answer.others {
+        let message = format!("it is under the bundle {name}");
+        cases.run(source, *stream, None, Went::Skipped { message });
+    }
+    cases
 }
 
 fn print(answer: &Answer, output: &mut Output) -> Result<(), CliError> {
@@ -224,7 +274,7 @@ fn print(answer: &Answer, output: &mut Output) -> Result<(), CliError> {
     }
     left_out::print(&answer.left_out, output)?;
     let out = &mut output.out;
-    for (name, count) in &answer.other_bundles {
+    for (name, count) in &answer.other_bundles() {
         writeln!(out, "{WARN}{count} runs under the bundle {} were not driven{WARN:#}", clean(name))?;
     }
     let (same, all) = (answer.same(), answer.driven.len() as u64);

@@ -1,5 +1,7 @@
 //! `loom-replay refold`: is the state that snapshots hold the one that the log gives?
 
+use super::cases::{Cases, Went};
+use super::format::{Format, Plain};
 use super::left_out::{self, LeftOutJson};
 use super::sources::{Kept, Runs, Sources, keep, path};
 use crate::app::Global;
@@ -23,6 +25,8 @@ pub(crate) struct Arguments {
     sources: Sources,
     #[command(flatten)]
     runs: Runs,
+    #[command(flatten)]
+    pub(super) answer: Plain,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
@@ -60,7 +64,12 @@ struct Folded {
 }
 
 /// Answers `loom-replay refold`.
-pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
+pub(super) fn run(
+    arguments: &Arguments,
+    global: &Global,
+    format: Format,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
     let filter = arguments.runs.filter(output)?;
     let corpus = arguments.sources.find(global)?;
     let (mut folded, mut left_out) = (Vec::new(), left_out::unread(&corpus));
@@ -98,9 +107,12 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -
         }
     }
     let differs = folded.iter().any(|run| matches!(run.resumed, Resumed::Differs { .. }));
-    match output.json {
-        true => output.document(&document(&folded, &left_out, !differs))?,
-        false => print(&folded, &left_out, output)?,
+    match format {
+        Format::Text => print(&folded, &left_out, output)?,
+        Format::Json => output.document(&document(&folded, &left_out, !differs))?,
+        Format::Junit | Format::Sarif | Format::Html => {
+            arguments.answer.file.cases(&cases(&folded, &left_out), format, output)?;
+        }
     }
     Ok(match () {
         () if left_out::is_damaged(&left_out) => Exit::Damaged,
@@ -143,6 +155,27 @@ fn document(folded: &[Folded], left_out: &[LeftOut], equal: bool) -> Document {
         runs: folded.iter().map(run).collect(),
         left_out: left_out.iter().map(LeftOutJson::from).collect(),
     }
+}
+
+fn cases(folded: &[Folded], left_out: &[LeftOut]) -> Cases {
+    let promise = "its snapshot gives the state that the log gives".to_string();
+    let mut cases = Cases::begin("refold", promise, left_out);
+    for run in folded {
+        let (_, from, what) = in_words(&run.resumed);
+        let what = what.unwrap_or_default();
+        let went = match &run.resumed {
+            Resumed::Equal { .. } => Went::Passed,
+            Resumed::None => Went::Skipped { message: "there is no snapshot of it".to_string() },
+            Resumed::Stale => Went::Skipped { message: "its snapshot is stale, and not used".to_string() },
+            Resumed::Unknowable(missing) => Went::Unknowable { message: missing.clone() },
+            Resumed::Differs { from, .. } => {
+                let message = format!("differs from {}: {what}", told(&run.stream, *from));
+                Went::Failed { word: "diverged", message, text: String::new() }
+            }
+        };
+        cases.run(&run.source, run.stream, from, went);
+    }
+    cases
 }
 
 fn print(folded: &[Folded], left_out: &[LeftOut], output: &mut Output) -> Result<(), CliError> {

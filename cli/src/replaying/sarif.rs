@@ -3,6 +3,7 @@
 //! What is judged lies in a store or a trace, not in lines of a text: a result is placed in its source's file, and in it
 //! by a logical location `RUN#SEQUENCE`. What no longer is violated is a result of the baseline state `absent`.
 
+use super::cases::{Cases, Went};
 use super::judging::why;
 use super::verifying::{depends, what};
 use crate::error::CliError;
@@ -230,6 +231,45 @@ pub(super) fn of_inspection(inspected: &[Inspected]) -> Result<String, CliError>
         }
     }
     log(vec![whole], results, notifications)
+}
+
+/// Returns what another command found, case by case.
+pub(super) fn of_cases(found: &Cases) -> Result<String, CliError> {
+    let rule = Rule {
+        id: found.asked.to_string(),
+        short_description: Text { text: found.promise.clone() },
+        full_description: None,
+        default_configuration: Configuration { level: "error" },
+    };
+    let (mut results, mut notifications) = (Vec::new(), Vec::new());
+    for case in &found.cases {
+        let locations = || vec![location(&case.path, case.place, None)];
+        let (kind, level, message) = match &case.went {
+            Went::Passed | Went::Skipped { .. } => continue,
+            Went::LeftOut { message } => {
+                let message = Text { text: format!("left out, {message}") };
+                notifications.push(Notification { level: "error", message, locations: locations() });
+                continue;
+            }
+            Went::Met { message } => ("informational", "none", message),
+            Went::Failed { message, .. } => ("fail", "error", message),
+            Went::Unknowable { message } => ("open", "none", message),
+        };
+        let (stream, sequence) = case.place.unwrap_or_default();
+        results.push(Found {
+            rule_id: found.asked.to_string(),
+            rule_index: Some(0),
+            kind,
+            level,
+            message: Text { text: message.clone() },
+            locations: locations(),
+            partial_fingerprints: fingerprint(found.asked, stream, sequence),
+            baseline_state: None,
+            code_flows: Vec::new(),
+            properties: None,
+        });
+    }
+    log(vec![rule], results, notifications)
 }
 
 fn log(rules: Vec<Rule>, results: Vec<Found>, notifications: Vec<Notification>) -> Result<String, CliError> {

@@ -8,15 +8,16 @@ use crate::commands::export::to_file;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{GOOD, Output, STRONG, WARN};
-use crate::text::{clean, run8, shown};
+use crate::text::{clean, clean_block, run8, shown};
 use loom_bundles::nearest;
 use loom_core::id::hex;
 use loom_core::rules::Rules;
 use loom_replay::judge::{Place, Why, why_not};
-use loom_replay::shrink::{How, Shrunk, shrink, shrink_divergence};
+use loom_replay::shrink::{How, Shrunk, shrink, shrink_crash, shrink_divergence};
 use loom_replay::{Records, ReplayError, trace};
 use serde::Serialize;
 use std::io::Write;
+use std::panic;
 use std::path::{Path, PathBuf};
 
 /// Leaves out the inputs that a rule is broken without, and writes what core derives from the rest as a trace.
@@ -36,9 +37,12 @@ pub(crate) struct Arguments {
     /// The rule that is to be broken still, RULE or SET/RULE [default: the first that a run breaks].
     #[arg(long, value_name = "NAME", requires = "rules")]
     rule: Option<String>,
-    /// A run that comes out otherwise when it is driven again, cut off behind the commit where it does.
-    #[arg(long, group = "breaks", conflicts_with = "rules")]
+    /// A run on which this program panics where it is driven again, or judged by --rules.
+    #[arg(long, group = "breaks", conflicts_with = "rule")]
     crash: bool,
+    /// A run that comes out otherwise when it is driven again, cut off behind the commit where it does.
+    #[arg(long, group = "breaks", conflicts_with_all = ["rules", "crash"])]
+    divergence: bool,
     /// Most runs that are derived and judged on the way.
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -60,8 +64,10 @@ pub(crate) struct Document {
     shrunk: String,
     /// `derived` from some of the inputs, or `cut` off.
     how: &'static str,
-    /// Absent for a run that comes out otherwise.
+    /// Absent for a run that comes out otherwise, and for one that crashes.
     rule: Option<String>,
+    /// What is said where it crashes.
+    crash: Option<String>,
     kind: Option<&'static str>,
     /// `event`, or `proposal` for a decision that was dropped.
     place: Option<&'static str>,
@@ -90,7 +96,7 @@ struct LeftOutJson {
 
 /// Answers `loom-replay shrink`.
 pub(super) fn run(arguments: &Arguments, global: &Global, output: &mut Output) -> Result<Exit, CliError> {
-    let rules = if arguments.crash { None } else { Some(load(&arguments.rules)?) };
+    let rules = if arguments.rules.is_empty() { None } else { Some(load(&arguments.rules)?) };
     if let (Some(rules), Some(name)) = (&rules, &arguments.rule) {
         known(rules, name)?;
     }
@@ -148,6 +154,14 @@ fn smaller<'r>(
     records: &'r dyn Records,
 ) -> Result<Option<Shrunk<'r>>, ReplayError> {
     match rules {
+        _ if arguments.crash => {
+            // Each panic is looked for; only what the first one says is told.
+            let hook = panic::take_hook();
+            panic::set_hook(Box::new(|_| ()));
+            let found = shrink_crash(records, origin, rules, arguments.budget);
+            panic::set_hook(hook);
+            found
+        }
         Some(rules) => shrink(records, origin, rules, arguments.rule.as_deref(), arguments.budget),
         None => shrink_divergence(records, origin),
     }
@@ -174,6 +188,9 @@ fn write(arguments: &Arguments, rules: Option<&Rules>, found: &Shrunk<'_>) -> Re
     let set = found.target.as_ref().map(|target| set_of(&target.rule));
     let set = rules.and_then(|rules| rules.sets().iter().find(|known| Some(known.name()) == set.as_deref()));
     texts.extend(set.map(|set| ("rule.rules", set.text().to_string())));
+    // A crash may be one of judging.
+    let judged = rules.filter(|_| found.crash.is_some()).and_then(|rules| rules.sets().first());
+    texts.extend(judged.map(|set| ("rule.rules", set.text().to_string())));
     files.push(folder.join("run.trace"));
     for (name, text) in texts {
         let file = folder.join(name);
@@ -185,6 +202,13 @@ fn write(arguments: &Arguments, rules: Option<&Rules>, found: &Shrunk<'_>) -> Re
 
 /// Says in a few lines what a kept run shows.
 fn shows(rules: Option<&Rules>, found: &Shrunk<'_>) -> String {
+    if let Some(crash) = &found.crash {
+        let judged = rules.map_or("", |_| "    loom-replay judge --rules rule.rules run.trace\n");
+        let (crash, at) = (clean_block(crash), found.sequence);
+        return format!(
+            "Loom panics where the run is driven or judged again, at event {at}:\n\n    {crash}\n\n    loom-replay redrive run.trace\n{judged}"
+        );
+    }
     let Some(target) = &found.target else {
         return format!(
             "The run comes out otherwise at event {} when it is driven again.\n\n    loom-replay redrive run.trace\n",
@@ -218,6 +242,7 @@ fn document(run: &One, found: &Shrunk<'_>, files: &[PathBuf], left_out: &[(Strin
         shrunk: hex(&found.run.stream().0),
         how: found.how.word(),
         rule: target.map(|target| target.rule.clone()),
+        crash: found.crash.clone(),
         kind: target.map(|target| target.kind),
         place: target.map(|target| place(target.place)),
         sequence: found.sequence,
@@ -242,11 +267,12 @@ fn print(run: &One, found: &Shrunk<'_>, files: &[PathBuf], output: &mut Output) 
     let out = &mut output.out;
     let run = run8(&run.records().stream());
     let (before, after) = (found.before, found.after);
-    match &found.target {
-        Some(target) => {
+    match (&found.target, &found.crash) {
+        (None, Some(crash)) => writeln!(out, "{STRONG}run {run} crashes{STRONG:#}: {}", clean(crash))?,
+        (Some(target), _) => {
             writeln!(out, "{STRONG}{}{STRONG:#} is violated at {} by run {run}", clean(&target.rule), target.kind)?;
         }
-        None => writeln!(out, "run {run} comes out otherwise when it is driven again")?,
+        (None, None) => writeln!(out, "run {run} comes out otherwise when it is driven again")?,
     }
     let sizes =
         format!("{} of {} commits, {} of {} events", after.commits, before.commits, after.events, before.events);

@@ -1,7 +1,7 @@
 //! `loom-replay verify`: is what is kept what was written? Source by source.
 
 use super::format::{Answer, Format};
-use super::sources::{self, Sources, path, threads};
+use super::sources::{self, Runs, Sources, path, threads};
 use super::{junit, report, sarif};
 use crate::app::Global;
 use crate::depending::{self, DependentsJson};
@@ -17,11 +17,16 @@ use loom_replay::{Inspected, Options, Standing, inspect};
 use serde::Serialize;
 use std::io::Write;
 
+/// What is not said of a store of which only some runs were asked for.
+pub(super) const PART: &str = "its tree, its ledger and its other streams were not looked at";
+
 /// Checks every byte of stores and traces: chains, commits, ids, trees.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     sources: Sources,
+    #[command(flatten)]
+    runs: Runs,
     /// Reads every blob that an event of a store names, too; those of a trace are always read.
     #[arg(long)]
     blobs: bool,
@@ -30,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Holds each store against its checkpoints at a place outside of it: a folder, a file, `git-note` or `git-note:REF`.
-    #[arg(long, value_name = "PLACE", value_parser = place_of)]
+    #[arg(long, value_name = "PLACE", value_parser = place_of, conflicts_with_all = ["since", "runs", "project"])]
     checkpoint: Option<Place>,
     #[command(flatten)]
     pub(super) answer: Answer,
@@ -41,6 +46,8 @@ pub(crate) struct Document {
     loom: &'static str,
     /// Whether there is a source, and every one is whole.
     whole: bool,
+    /// Runs that were not asked for, those of sources of which none was among them.
+    unwanted_runs: u64,
     sources: Vec<SourceJson>,
 }
 
@@ -53,6 +60,8 @@ struct SourceJson {
     events: u64,
     commits: u64,
     streams: u64,
+    /// Of a store of which only some runs were asked for: how many were not. Its tree, its ledger and those were not looked at.
+    unwanted_runs: Option<u64>,
     bytes: u64,
     blobs: u64,
     /// Of a trace: blobs that its events name and that it does not hold, erased or left out.
@@ -89,19 +98,23 @@ pub(super) fn run(
     format: Format,
     output: &mut Output,
 ) -> Result<Exit, CliError> {
+    let filter = arguments.runs.filter(output)?;
     let corpus = arguments.sources.find(global)?;
     let options = Options { threads: threads(arguments.threads), blobs: arguments.blobs };
-    let mut inspected = inspect(&corpus, options, &sources::open);
+    let mut inspected = inspect(&corpus, &filter, options, &sources::open);
+    let unwanted = inspected.iter().filter_map(|source| source.report.unwanted).sum();
+    inspected.retain(|source| !source.is_aside());
     if let Some(place) = &arguments.checkpoint {
         inspected.iter_mut().try_for_each(|source| hold(source, place))?;
     }
     match format {
-        Format::Text => print(&inspected, arguments.checkpoint.as_ref(), output)?,
-        Format::Json => output.document(&document(&inspected))?,
-        Format::Junit => arguments.answer.foreign(&junit::of_inspection(&inspected), output)?,
-        Format::Sarif => arguments.answer.foreign(&sarif::of_inspection(&inspected)?, output)?,
+        Format::Text => print(&inspected, unwanted, arguments.checkpoint.as_ref(), output)?,
+        Format::Json => output.document(&document(&inspected, unwanted))?,
+        Format::Junit => arguments.answer.file.foreign(&junit::of_inspection(&inspected), output)?,
+        Format::Sarif => arguments.answer.file.foreign(&sarif::of_inspection(&inspected)?, output)?,
         Format::Html => arguments
             .answer
+            .file
             .foreign(&report::of_inspection(&inspected, arguments.blobs, arguments.checkpoint.is_some()), output)?,
     }
     Ok(exit(&inspected))
@@ -147,7 +160,7 @@ pub(super) fn depends(source: &Inspected) -> Option<String> {
     Some(depending::words(source.kind, source.standing.bad()?, is_elsewhere, source.dependents.as_ref()))
 }
 
-fn document(inspected: &[Inspected]) -> Document {
+fn document(inspected: &[Inspected], unwanted_runs: u64) -> Document {
     let source = |source: &Inspected| {
         let report = &source.report;
         SourceJson {
@@ -157,6 +170,7 @@ fn document(inspected: &[Inspected]) -> Document {
             events: report.events,
             commits: report.commits,
             streams: report.streams,
+            unwanted_runs: report.unwanted,
             bytes: report.bytes,
             blobs: report.blobs,
             absent_blobs: source.absent_blobs,
@@ -179,11 +193,12 @@ fn document(inspected: &[Inspected]) -> Document {
     Document {
         loom: "verify-sources/1",
         whole: exit(inspected) == Exit::Ok,
+        unwanted_runs,
         sources: inspected.iter().map(source).collect(),
     }
 }
 
-fn print(inspected: &[Inspected], place: Option<&Place>, output: &mut Output) -> Result<(), CliError> {
+fn print(inspected: &[Inspected], unwanted: u64, place: Option<&Place>, output: &mut Output) -> Result<(), CliError> {
     for source in inspected {
         let out = &mut output.out;
         let (kind, path, word) = (source.kind.word(), shown(&source.path), source.standing.word());
@@ -203,6 +218,9 @@ fn print(inspected: &[Inspected], place: Option<&Place>, output: &mut Output) ->
                 "  {events} events in {commits} commits of {streams} streams, {size}, {} blobs",
                 report.blobs
             )?;
+        }
+        if let Some(unwanted) = report.unwanted {
+            writeln!(out, "  {WARN}{unwanted} runs of it were not asked for; {PART}{WARN:#}")?;
         }
         if let Some(absent) = source.absent_blobs.filter(|absent| *absent > 0) {
             writeln!(out, "  {WARN}{absent} blobs are named and not in the file: erased, or left out{WARN:#}")?;
@@ -229,5 +247,8 @@ fn print(inspected: &[Inspected], place: Option<&Place>, output: &mut Output) ->
         receipts::level(&source.level(), output)?;
     }
     let whole = inspected.iter().filter(|source| source.standing == Standing::Whole).count();
+    if unwanted > 0 {
+        writeln!(output.out, "{unwanted} runs were not asked for")?;
+    }
     Ok(writeln!(output.out, "{whole} of {} sources are whole", inspected.len())?)
 }

@@ -259,6 +259,11 @@ const REPLAY_CODES: &[(&str, i32)] = &[
     ("shrink --rules later.rules --rule few-spawns -o none.trace", 1),
     ("shrink --rules later.rules --rule nobody -o none.trace", 2),
     ("shrink --crash -o none.trace", 1),
+    ("shrink --crash --rules later.rules -o none.trace", 1),
+    ("shrink --crash --rules later.rules --rule no-blocker -o none.trace", 2),
+    ("shrink --divergence -o none.trace", 1),
+    ("shrink --divergence --crash -o none.trace", 2),
+    ("shrink --divergence --rules later.rules -o none.trace", 2),
     ("shrink --rules later.rules", 2),
     ("shrink -o none.trace", 2),
     ("judge --rules kept/rule.rules kept/run.trace", 4),
@@ -398,6 +403,11 @@ fn a_run_that_comes_out_otherwise_is_7() {
     let ran = place.loom("verify forged.trace --redrive");
     assert_eq!(ran.code, 7, "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("diverged at ") && ran.out.contains("verdict.given has another content"), "{}", ran.out);
+    // Cut off behind that, it still does; that is no crash.
+    let ran = place.replay("shrink --divergence -o cut.trace forged.trace");
+    assert!(ran.code == 0 && ran.out.contains("comes out otherwise"), "{}{}", ran.out, ran.err);
+    assert_eq!((place.replay("redrive cut.trace").code, place.replay("verify cut.trace").code), (7, 0));
+    assert_eq!(place.replay("shrink --crash -o none.trace forged.trace").code, 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
 }
 
@@ -23,7 +23,7 @@ fn copied(from: &Path, to: &Path) {
 }
 
 /// Returns a place with the bundle of the recorded runs in the folder `museum`, one of its files changed.
-fn place(file: &str, change: impl Fn(String) -> String) -> Place {
+pub(crate) fn place(file: &str, change: impl Fn(String) -> String) -> Place {
     let place = Place::empty();
     copied(&fixtures().join("museum"), &place.path().join("museum"));
     let file = place.path().join("museum").join(file);

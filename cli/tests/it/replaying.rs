@@ -275,6 +275,50 @@ fn of_a_damaged_store_only_the_damaged_run_is_lost() {
     assert_eq!(damaged.len(), 1, "{told}");
     assert_eq!(damaged[0]["run"], runs[1].stream.to_string());
     assert_eq!(place.replay("verify .").code, 6);
+    // A store that can only be opened around its damage is damaged, whichever runs are asked for.
+    let of = |run: usize| verified(&place, &format!(". --run {}", runs[run].stream)).0;
+    assert_eq!((of(0), of(1)), (6, 6));
+}
+
+fn verified(place: &Place, arguments: &str) -> (i32, Value) {
+    let ran = place.replay(&format!("verify --json {arguments}"));
+    let document: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}", ran.err));
+    is_of_its_schema(place, &document);
+    (ran.code, document)
+}
+
+#[test]
+fn picked_runs_are_verified_and_nothing_is_said_of_the_store_that_they_are_of() {
+    let place = place(&[Until::End, Until::Gate, Until::Spawned]);
+    let folder = place.path().join("traces");
+    fs::create_dir(&folder).unwrap();
+    exported(&place, &folder);
+    let last = place.store().runs(1).unwrap()[0].stream;
+    let (code, told) = verified(&place, &format!(". traces --run {last} --blobs"));
+    let sources = told["sources"].as_array().unwrap();
+    assert_eq!((code, sources.len(), &told["unwanted_runs"]), (0, 2, &4.into()));
+    let store = &sources[0];
+    let picked = (&store["kind"], &store["streams"], &store["unwanted_runs"], &store["root"]);
+    assert_eq!(picked, (&"store".into(), &1.into(), &2.into(), &Value::Null));
+    assert_eq!((&sources[1]["unwanted_runs"], &sources[0]["events"]), (&Value::Null, &sources[1]["events"]));
+    let ran = place.replay(&format!("verify --run {last}"));
+    let part = "2 runs of it were not asked for; its tree, its ledger and its other streams were not looked at";
+    assert!(ran.code == 0 && ran.out.contains(part) && !ran.out.contains("  tree "), "{}", ran.out);
+    let page = place.replay(&format!("verify --run {last} --format html")).out;
+    assert!(page.contains("its tree, its ledger and its other streams were not looked at"), "{page}");
+    let xml = place.replay(&format!("verify --run {last} --format junit")).out;
+    assert!(xml.contains("name=\"has runs that are whole\""), "{xml}");
+
+    assert_eq!(verified(&place, "--project . traces").1["sources"].as_array().unwrap().len(), 3);
+    assert_eq!(verified(&place, "--since 2026-01-01 .").1["sources"][0]["streams"], 3);
+    // A store and a trace of which nothing was asked for are no sources, and nothing is whole where there is none.
+    for none in [". --since 2099-01-01", "traces --run 0000"] {
+        let (code, told) = verified(&place, none);
+        assert_eq!((code, &told["whole"], &told["sources"]), (8, &false.into(), &serde_json::json!([])), "{none}");
+        assert_eq!(told["unwanted_runs"], 3, "{none}");
+    }
+    assert_eq!(place.replay("verify --run 0000 --checkpoint elsewhere").code, 2);
+    assert_eq!(place.replay("verify --run xyz").code, 2);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What the rules of a receipt give over its run, judged again by every reader (RECEIPT-9).
 
 use super::error::{EvidenceError, broken};
-use crate::judged::is_exempt;
 use loom_core::commit::Blob;
 use loom_core::event::{Envelope, View};
+use loom_core::exempt::is_exempt;
 use loom_core::id::Digest;
 use loom_core::rules::{Outcome, RuleSet, Rules};
 use std::collections::BTreeMap;

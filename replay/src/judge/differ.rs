@@ -14,6 +14,7 @@ use crate::error::ReplayError;
 use loom_core::id::StreamId;
 use loom_core::rules::{Outcome, Rules};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// What a set says of an event by its rule of one name.
@@ -217,7 +218,7 @@ pub fn differ(corpus: &Corpus, sets: [&Rules; 2], filter: &Filter, open: &Open<'
     let mut take = |path: &Path, mut pair: Pair<'_>| {
         pair.end();
         differing.take(path, pair);
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     };
     let Walked { sources, unwanted, left_out } = each_run(corpus, filter, open, begin, end, &mut take)?;
     Ok(Differing { sources, unwanted, left_out, ..differing })

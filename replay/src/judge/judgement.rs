@@ -140,6 +140,8 @@ pub enum Way {
 pub struct Tally {
     /// Events it was asked about.
     pub judged: u32,
+    /// Events of its kinds that are never judged (COMMIT-5): it was not asked about them.
+    pub never_judged: u32,
     /// Events that it did not hold for.
     pub violated: u32,
     /// How many of those no recorded rule refused or reported.
@@ -300,6 +302,8 @@ pub struct RuleTotals {
     pub holds: u64,
     /// Runs in which it was asked about nothing.
     pub not_reached: u64,
+    /// Of those not reached: runs that have events of its kinds, which are never judged (COMMIT-5).
+    pub never_judged: u64,
     /// Runs in which it is violated.
     pub violated: u64,
     /// Runs in which it is violated where no recorded rule refused or reported.
@@ -349,7 +353,10 @@ impl Judgement {
         for tally in self.runs.iter().filter_map(|run| run.tallies.get(rule)) {
             match tally.verdict() {
                 Verdict::Holds => totals.holds += 1,
-                Verdict::NotReached => totals.not_reached += 1,
+                Verdict::NotReached => {
+                    totals.not_reached += 1;
+                    totals.never_judged += u64::from(tally.never_judged > 0);
+                }
                 Verdict::Violated => totals.violated += 1,
                 Verdict::Unknowable => totals.unknowable += 1,
             }

@@ -5,6 +5,7 @@
 //! It never decides and never guesses: what cannot be known is said to be so.
 
 mod differ;
+mod examples;
 mod judgement;
 pub(crate) mod run;
 mod scan;
@@ -13,6 +14,7 @@ mod sources;
 mod tests;
 
 pub use differ::{Both, Differing, Parting, Partings, Said, Says, differ};
+pub use examples::{Example, Examples, Seen, Until, examples};
 pub use judgement::{
     Asked, Cleared, Compared, Finding, Judged, JudgedRun, Judgement, LeftOut, Place, RuleTotals, Tally, Totals, Turn,
     Verdict, Way, Why,

@@ -7,12 +7,13 @@
 //! ```
 
 use super::FINDINGS_MAX;
+use super::examples::Example;
 use super::judgement::{Cleared, Compared, Finding, JudgedRun, Place, Tally, Turn, Way};
 use crate::error::{Bad, ReplayError};
-use crate::judged::is_exempt;
 use loom_core::cbor::Decoder;
 use loom_core::commit::Blob;
 use loom_core::event::{Envelope, EventError, Sight, View};
+use loom_core::exempt::is_exempt;
 use loom_core::id::{Digest, EventHasher, EventId, StreamId};
 use loom_core::kind::{Event, Refused, RulesAdded, RunClosed, RunOpened, Violation, schema_named};
 use loom_core::rules::{Facts, Judgement as Answer, Outcome, Rules, Severity};
@@ -38,6 +39,7 @@ pub(crate) struct Bench<'r> {
     wanted: Vec<bool>,
     names: Vec<String>,
     is_verified: bool,
+    notes_passes: bool,
 }
 
 impl<'r> Bench<'r> {
@@ -50,6 +52,7 @@ impl<'r> Bench<'r> {
             wanted: (0..KINDS_MAX).map(|code| rules.names(code as u64)).collect(),
             names: Vec::new(),
             is_verified,
+            notes_passes: false,
         };
         for set in rules.sets() {
             bench.digests.push(Blob::plain(set.text().as_bytes()).digest);
@@ -66,6 +69,11 @@ impl<'r> Bench<'r> {
             bench.wanted[slot(kind)] = true;
         }
         bench
+    }
+
+    /// Notes of each rule the first event of a run that it passes, too.
+    pub(crate) fn noting_passes(self) -> Self {
+        Bench { notes_passes: true, ..self }
     }
 
     /// Returns every rule, `set/rule`, in order of sets and files.
@@ -125,6 +133,8 @@ pub(crate) struct Course {
     pub(crate) judged: JudgedRun,
     pub(crate) findings: Vec<Finding>,
     pub(crate) cleared: Vec<Cleared>,
+    /// By rule: the first event that it passed, where that is noted.
+    pub(crate) passed: Vec<Option<Example>>,
     pub(crate) is_closed: bool,
     next: u64,
     last: EventId,
@@ -170,6 +180,7 @@ impl Course {
             judged,
             findings: Vec::new(),
             cleared: Vec::new(),
+            passed: if bench.notes_passes { vec![None; bench.names.len()] } else { Vec::new() },
             is_closed: false,
             next: 0,
             last: EventId::default(),
@@ -221,8 +232,10 @@ impl Course {
         }
         let code = view.schema.code;
         let asked = &bench.asked[slot(view.schema)];
-        if !asked.is_empty() && !is_exempt(view) {
-            self.ask(bench, asked, view);
+        match !asked.is_empty() && is_exempt(view) {
+            true => self.pass_by(asked),
+            false if asked.is_empty() => {}
+            false => self.ask(bench, asked, view),
         }
         if code == Refused::SCHEMA.code {
             self.refused(bench, view)?;
@@ -242,6 +255,14 @@ impl Course {
         Ok(())
     }
 
+    /// Counts an event that is never judged (COMMIT-5).
+    fn pass_by(&mut self, asked: &[usize]) {
+        for rule in asked {
+            let never_judged = &mut self.judged.tallies[*rule].never_judged;
+            *never_judged = never_judged.saturating_add(1);
+        }
+    }
+
     /// Asks the rules about an event on record; one that would have been refused turns the run (JUDGE-3).
     fn ask(&mut self, bench: &Bench<'_>, asked: &[usize], view: &View<'_>) {
         let is_later = self.judged.turn.is_some();
@@ -254,6 +275,9 @@ impl Course {
             Class::Input | Class::Record => self.judged.observations += 1,
         }
         let answers = bench.rules.judge(&self.facts, view);
+        if bench.notes_passes {
+            self.note_passes(bench, asked, &answers, view);
+        }
         if answers.is_empty() {
             return;
         }
@@ -264,6 +288,24 @@ impl Course {
         }
         if is_decision && refuses {
             self.judged.turn.get_or_insert(Turn { sequence: view.sequence, how: Way::Refused });
+        }
+    }
+
+    /// Notes the rules that were asked and have no answer: they gave true.
+    fn note_passes(&mut self, bench: &Bench<'_>, asked: &[usize], answers: &[Answer], view: &View<'_>) {
+        for rule in asked {
+            let noted = &mut self.passed[*rule];
+            if noted.is_none() && !answers.iter().any(|answer| answer.rule == bench.names[*rule]) {
+                *noted = Some(Example {
+                    stream: view.stream,
+                    sequence: view.sequence,
+                    kind: view.schema.name,
+                    class: view.schema.class,
+                    place: Place::Event,
+                    read: Vec::new(),
+                    is_counterfactual: self.judged.turn.is_some(),
+                });
+            }
         }
     }
 

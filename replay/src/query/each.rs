@@ -10,6 +10,7 @@ use loom_core::id::StreamId;
 use loom_core::kind::Event;
 use loom_core::rules::{Facts, Outcome};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 pub(super) fn query(
@@ -20,7 +21,7 @@ pub(super) fn query(
     show: &mut dyn FnMut(&Path, &Match),
 ) -> Result<Answer, ReplayError> {
     let mut answer = Answer::default();
-    let mut take = |path: &Path, asking: Asking<'_>| answer.take(asking, path, show);
+    let mut take = |path: &Path, asking: Asking<'_>| answer.take(asking, path, show).map(ControlFlow::Continue);
     let walked = each_run(corpus, filter, open, |stream| Asking::new(question, stream), Asking::push, &mut take)?;
     let Walked { sources, unwanted, left_out } = walked;
     Ok(Answer { sources, unwanted, left_out, ..answer })

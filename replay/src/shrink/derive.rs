@@ -15,12 +15,26 @@ use loom_core::word::{Answer, Recovery};
 /// The run, and for each input that was given its recorded sequence and its own.
 type Derived<'r> = (Timeline<'r>, Vec<(u64, u64)>);
 
+/// Gives an input to core; nothing where the run ends there.
+type Feed<'r, 'f> = dyn FnMut(&mut Timeline<'r>, Envelope) -> Result<Option<Fed>, ReplayError> + 'f;
+
 /// Derives a run of the store with this name from the first input and the chosen ones; `None` where it cannot begin.
 pub(super) fn derive<'r>(
     records: &'r dyn Records,
     whole: &Whole,
     origin: &[u8; 16],
     chosen: &[u64],
+) -> Result<Option<Derived<'r>>, ReplayError> {
+    derive_by(records, whole, origin, chosen, &mut |timeline, input| timeline.feed(input).map(Some))
+}
+
+/// Derives one, each input given to core by `feed`, which ends it where it gives nothing.
+pub(super) fn derive_by<'r>(
+    records: &'r dyn Records,
+    whole: &Whole,
+    origin: &[u8; 16],
+    chosen: &[u64],
+    feed: &mut Feed<'r, '_>,
 ) -> Result<Option<Derived<'r>>, ReplayError> {
     let Some((first, opened)) = whole.at(0).and_then(|first| match &first.body {
         Event::RunOpened(opened) => Some((first, opened)),
@@ -29,14 +43,22 @@ pub(super) fn derive<'r>(
         return Ok(None);
     };
     let mut timeline = Timeline::new(records, StreamId::of_run(origin, &opened.request), Vec::new());
-    let Fed::Committed(_) = timeline.feed(first.clone())? else { return Ok(None) };
     let mut given = Vec::new();
+    match feed(&mut timeline, first.clone())? {
+        Some(Fed::Committed(_)) => {}
+        Some(Fed::Declined(_) | Fed::Missing(_)) => return Ok(None),
+        None => return Ok(Some((timeline, given))),
+    }
     for sequence in chosen {
         let Some(input) = whole.at(*sequence) else { continue };
         let Some(body) = fitted(whole, timeline.whole.state(), &input.actor, &input.body) else { continue };
-        match timeline.feed(Envelope { body, ..input.clone() })? {
-            Fed::Committed(at) => given.push((*sequence, at)),
-            Fed::Declined(_) | Fed::Missing(_) => {}
+        match feed(&mut timeline, Envelope { body, ..input.clone() })? {
+            Some(Fed::Committed(at)) => given.push((*sequence, at)),
+            Some(Fed::Declined(_) | Fed::Missing(_)) => {}
+            None => {
+                given.push((*sequence, timeline.whole.len()));
+                break;
+            }
         }
     }
     Ok(Some((timeline, given)))

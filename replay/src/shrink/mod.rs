@@ -5,13 +5,17 @@
 //! kept     0   2       6      what core derives from these is the run: chained, judged, driven again like any other
 //! ```
 //!
+//! A crash is looked for alike: what panics where the run is driven or judged again (SHRINK-5).
+//!
 //! Nothing is cut out of a chain. Where what was derived would not break the rule any more, the run is only cut off behind the
 //! commit that does (SHRINK-2).
 
+mod crash;
 mod derive;
 mod piece;
 mod search;
 
+pub use crash::shrink_crash;
 pub use piece::Piece;
 pub use search::{shrink, shrink_divergence};
 
@@ -64,8 +68,10 @@ pub struct Shrunk<'r> {
     pub origin: [u8; 16],
     /// How it came about.
     pub how: How,
-    /// What it breaks; `None` for a run that comes out otherwise.
+    /// What it breaks; `None` for a run that comes out otherwise, and for one that crashes.
     pub target: Option<Target>,
+    /// What is said where driving or judging it again panics.
+    pub crash: Option<String>,
     /// Sequence of the event where it does.
     pub sequence: u64,
     /// How large the recorded run is.

@@ -55,6 +55,7 @@ pub fn shrink<'r>(
         origin: own_origin(records.stream()),
         how: How::Derived,
         target: Some(target),
+        crash: None,
         sequence: found.sequence,
         before,
         after,
@@ -74,13 +75,13 @@ pub fn shrink_divergence<'r>(records: &'r dyn Records, origin: [u8; 16]) -> Resu
 }
 
 /// Returns the name of the store that a run derived from this one belongs to.
-fn own_origin(stream: StreamId) -> [u8; 16] {
+pub(super) fn own_origin(stream: StreamId) -> [u8; 16] {
     let mut origin = [0; 16];
     origin.copy_from_slice(&digest(ORIGIN_CONTEXT, &[&stream.0]).0[..16]);
     origin
 }
 
-fn cut<'r>(
+pub(super) fn cut<'r>(
     records: &'r dyn Records,
     origin: [u8; 16],
     whole: &Whole,
@@ -91,11 +92,11 @@ fn cut<'r>(
     let (before, after) = (size(whole.events())?, size(&events)?);
     let run = Piece::new(Blobs::Recorded(records), records.stream(), events)?;
     let (how, target, judgements, is_smallest) = (How::Cut, None, 0, false);
-    Ok(Shrunk { run, origin, how, target, sequence, before, after, judgements, is_smallest })
+    Ok(Shrunk { run, origin, how, target, crash: None, sequence, before, after, judgements, is_smallest })
 }
 
 /// Returns where the commit of an event ends.
-fn commit_end(whole: &Whole, sequence: u64) -> usize {
+pub(super) fn commit_end(whole: &Whole, sequence: u64) -> usize {
     let events = whole.envelopes();
     let input = whole.at(sequence).map_or(0, |event| event.input);
     events.iter().rposition(|event| event.input == input).map_or(events.len(), |last| last + 1)
@@ -105,7 +106,7 @@ fn is_violation(found: &Finding) -> bool {
     found.is_violation() && !found.is_counterfactual
 }
 
-fn judge(bench: &Bench<'_>, stream: StreamId, events: &[Recorded]) -> Result<Vec<Finding>, ReplayError> {
+pub(super) fn judge(bench: &Bench<'_>, stream: StreamId, events: &[Recorded]) -> Result<Vec<Finding>, ReplayError> {
     let failed = |broken: Broken| broken.told(0);
     let Some(first) = events.first() else { return Ok(Vec::new()) };
     let mut course = Course::begin(bench, stream, &first.bytes).map_err(failed)?;
@@ -136,8 +137,7 @@ struct Search<'r, 's> {
 impl<'r> Search<'r, '_> {
     /// Returns the sequences of the recorded inputs.
     fn inputs(&self) -> Vec<u64> {
-        let inputs = self.whole.envelopes().iter().filter(|event| event.count.is_some());
-        inputs.map(|event| event.sequence).collect()
+        inputs(self.whole)
     }
 
     /// Derives a run from some of the inputs; `None` where it does not break the rule.
@@ -166,46 +166,75 @@ impl<'r> Search<'r, '_> {
         Ok(Some(Candidate { timeline, kept, sequence, end }))
     }
 
-    /// Leaves out parts, from halves down to single inputs; returns whether no single one more can be left out.
+    /// Leaves out inputs of a run that breaks the rule; see [`minimize`].
     fn minimize(&mut self, found: &mut Candidate<'r>) -> Result<bool, ReplayError> {
-        let mut parts = 2;
-        loop {
-            let count = found.kept.len();
-            if count == 0 {
-                return Ok(true);
+        let budget = self.budget;
+        let kept = found.kept.clone();
+        minimize(kept, &mut |rest| {
+            if self.judgements >= budget {
+                return Ok(Tried::OutOfBudget);
             }
-            let length = count.div_ceil(parts.min(count));
-            let mut is_smaller = false;
-            // The last first: what comes late rests on what came early.
-            for part in (0..count.div_ceil(length)).rev() {
-                if self.judgements >= self.budget {
-                    return Ok(false);
-                }
-                let rest: Vec<usize> = found
-                    .kept
-                    .iter()
-                    .enumerate()
-                    .filter(|(index, _)| index / length != part)
-                    .map(|(_, input)| *input)
-                    .collect();
-                if let Some(smaller) = self.derived(&rest)? {
-                    *found = smaller;
+            let Some(smaller) = self.derived(rest)? else { return Ok(Tried::Needed) };
+            *found = smaller;
+            Ok(Tried::LeftOut(found.kept.clone()))
+        })
+    }
+}
+
+/// What came of leaving out a part.
+pub(super) enum Tried {
+    /// It is not needed: these are what is left, or fewer.
+    LeftOut(Vec<usize>),
+    /// It is needed.
+    Needed,
+    /// Nothing more may be tried.
+    OutOfBudget,
+}
+
+/// Leaves out parts, from halves down to single inputs; returns whether no single one more can be left out.
+pub(super) fn minimize(
+    mut kept: Vec<usize>,
+    attempt: &mut dyn FnMut(&[usize]) -> Result<Tried, ReplayError>,
+) -> Result<bool, ReplayError> {
+    let mut parts = 2;
+    loop {
+        let count = kept.len();
+        if count == 0 {
+            return Ok(true);
+        }
+        let length = count.div_ceil(parts.min(count));
+        let mut is_smaller = false;
+        // The last first: what comes late rests on what came early.
+        for part in (0..count.div_ceil(length)).rev() {
+            let others = kept.iter().enumerate().filter(|(index, _)| index / length != part);
+            let rest: Vec<usize> = others.map(|(_, input)| *input).collect();
+            match attempt(&rest)? {
+                Tried::LeftOut(left) => {
+                    kept = left;
                     is_smaller = true;
                     break;
                 }
+                Tried::Needed => {}
+                Tried::OutOfBudget => return Ok(false),
             }
-            if is_smaller {
-                parts = 2.max(parts.saturating_sub(1));
-            } else if length == 1 {
-                return Ok(true);
-            } else {
-                parts = parts.saturating_mul(2);
-            }
+        }
+        if is_smaller {
+            parts = 2.max(parts.saturating_sub(1));
+        } else if length == 1 {
+            return Ok(true);
+        } else {
+            parts = parts.saturating_mul(2);
         }
     }
 }
 
-fn size(events: &[Recorded]) -> Result<Size, ReplayError> {
+/// Returns the sequences of a run's inputs.
+pub(super) fn inputs(whole: &Whole) -> Vec<u64> {
+    let inputs = whole.envelopes().iter().filter(|event| event.count.is_some());
+    inputs.map(|event| event.sequence).collect()
+}
+
+pub(super) fn size(events: &[Recorded]) -> Result<Size, ReplayError> {
     let mut whole = Whole::default();
     events.iter().try_for_each(|event| whole.push(event.clone()))?;
     let commits = whole.envelopes().iter().filter(|event| event.count.is_some()).count() as u64;

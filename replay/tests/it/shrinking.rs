@@ -7,8 +7,8 @@ use loom_core::kind::Event;
 use loom_core::rules::{RuleSet, Rules};
 use loom_replay::corpus::{Corpus, Filter};
 use loom_replay::judge::{Finding, Judgement, Options, Place, judge};
-use loom_replay::shrink::{How, Shrunk, shrink, shrink_divergence};
-use loom_replay::{Records, Redriven, ReplayError, StoredRun, redrive, trace};
+use loom_replay::shrink::{How, Shrunk, shrink, shrink_crash, shrink_divergence};
+use loom_replay::{Records, Redriven, ReplayError, StoredRun, redrive, trace, verify_run};
 use loom_store::{MemoryStore, Store};
 use std::path::Path;
 use std::sync::Arc;
@@ -202,4 +202,66 @@ fn every_recorded_incident_has_a_smaller_run_that_its_rule_finds() {
         smaller += usize::from(found.after < found.before);
     }
     assert!(incidents >= 10 && smaller >= 10, "{smaller} of {incidents} are smaller");
+}
+
+/// A run over whose blobs of these names the program panics, as if core did over what they say.
+struct Fatal<'s> {
+    run: StoredRun<'s>,
+    blobs: Vec<Digest>,
+}
+
+impl Records for Fatal<'_> {
+    fn stream(&self) -> StreamId {
+        self.run.stream()
+    }
+    fn read(&self, sequence: u64, max: usize) -> Result<Vec<Recorded>, ReplayError> {
+        self.run.read(sequence, max)
+    }
+    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReplayError> {
+        if let Some(at) = self.blobs.iter().position(|blob| blob == digest) {
+            panic!("planted at {at}");
+        }
+        self.run.blob(digest)
+    }
+    fn redaction(&self, digest: &Digest) -> Result<Option<u64>, ReplayError> {
+        self.run.redaction(digest)
+    }
+}
+
+#[test]
+fn the_smallest_run_that_crashes_is_found_and_crashes_alike() {
+    let store = MemoryStore::create(&origin());
+    let stream = made_run(&store, 1, Until::End);
+    let run = || StoredRun::new(&store, stream);
+    assert!(shrink_crash(&run(), ORIGIN, Some(&rules(LATER)), 1000).unwrap().is_none(), "nothing panics");
+    let bodies: Vec<Event> =
+        run().read(0, usize::MAX).unwrap().iter().map(|event| Envelope::decode(&event.bytes).unwrap().body).collect();
+    let answers: Vec<Digest> = bodies
+        .iter()
+        .filter_map(|body| match body {
+            Event::SpawnFinished(body) => body.answer,
+            _ => None,
+        })
+        .collect();
+    let Event::RunOpened(opened) = &bodies[0] else { unreachable!("a run begins so") };
+    // The last answer alone; the last two, of which the earlier one is enough; the bundle, without which there is no run.
+    let (last, earlier) = (answers[answers.len() - 1], answers[answers.len() - 2]);
+    for (blobs, most) in [(vec![last], 7), (vec![last, earlier], 7), (vec![opened.bundle], 1)] {
+        let fatal = Fatal { run: run(), blobs };
+        let found = shrink_crash(&fatal, ORIGIN, None, 1000).unwrap().unwrap();
+        assert!(found.is_smallest && found.how == How::Derived && found.target.is_none());
+        assert!(found.crash.as_deref().is_some_and(|crash| crash.starts_with("planted at ")), "{:?}", found.crash);
+        assert!(found.after < found.before && found.after.commits <= most, "{:?} of {:?}", found.after, found.before);
+        assert_ne!(found.origin, ORIGIN);
+        // It is a run like any other: chained, and it crashes where it is driven.
+        assert!(verify_run(&found.run, false).unwrap().is_whole());
+        let events = found.run.read(0, usize::MAX).unwrap();
+        assert_eq!((events.len() as u64, found.sequence), (found.after.events, found.after.events - 1));
+        let again = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| redrive(&found.run)));
+        assert!(again.is_err(), "driven again it crashes");
+        let again = shrink_crash(&fatal, ORIGIN, None, 1000).unwrap().unwrap();
+        assert_eq!((again.run.read(0, usize::MAX).unwrap(), again.judgements), (events, found.judgements));
+        let bounded = shrink_crash(&fatal, ORIGIN, None, 1).unwrap().unwrap();
+        assert!(bounded.judgements <= 1 && bounded.after >= found.after);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::judgement::{LISTED_MAX, rest};
 use super::page::Page;
-use crate::replaying::verifying::{depends, what};
+use crate::replaying::verifying::{PART, depends, what};
 use crate::text::bytes;
 use loom_core::id::hex;
 use loom_replay::evidence::Level;
@@ -46,7 +46,11 @@ fn summary(page: &mut Page, inspected: &[Inspected]) {
         .raw("</dl>\n<dl class=figures>\n");
     page.figure(sum(|source| source.report.events), "events found whole");
     page.figure(sum(|source| source.report.commits), "commits").figure(sum(|source| source.report.streams), "streams");
-    page.figure(sum(|source| source.report.blobs), "blobs").raw("</dl>\n</section>\n");
+    page.figure(sum(|source| source.report.blobs), "blobs").raw("</dl>\n");
+    if inspected.iter().any(|source| source.report.unwanted.is_some()) {
+        page.raw("<p>Of each store only the runs that were asked for were verified; ").raw(PART).raw(".</p>\n");
+    }
+    page.raw("</section>\n");
 }
 
 fn not_whole(page: &mut Page, index: usize, source: &Inspected) {

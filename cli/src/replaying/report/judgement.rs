@@ -3,7 +3,7 @@
 use super::finding;
 use super::page::Page;
 use super::timeline::{self, Drawn, Mark, Wanted};
-use crate::replaying::judging::why;
+use crate::replaying::judging::{NEVER_JUDGED, why};
 use crate::text::{run8, time};
 use loom_core::rules::Severity;
 use loom_replay::judge::{FINDINGS_MAX, Judgement, RuleTotals, Totals, Verdict, Way};
@@ -116,7 +116,11 @@ pub(super) fn rule(page: &mut Page, judgement: &Judgement, index: usize) {
         page.raw("<dt>Comes from</dt><dd>").text(origin).raw("</dd>\n");
     }
     page.raw("<dt>Asked</dt><dd>").count(totals.judged, "time").raw("; ").number(totals.later_judged);
-    page.raw(" more counterfactual, ").number(totals.later_violated).raw(" of them violated</dd>\n</dl>\n");
+    page.raw(" more counterfactual, ").number(totals.later_violated).raw(" of them violated");
+    if totals.never_judged > 0 {
+        page.raw("; in ").count(totals.never_judged, "run").raw(" what there is of its kinds is ").raw(NEVER_JUDGED);
+    }
+    page.raw("</dd>\n</dl>\n");
 }
 
 fn cleared(page: &mut Page, judgement: &Judgement, drawn: &Drawn) {

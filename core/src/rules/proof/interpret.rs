@@ -41,7 +41,12 @@ pub(crate) struct Assumed<'p> {
     variables: Vec<Possible>,
 }
 
-impl Assumed<'_> {
+impl<'p> Assumed<'p> {
+    /// Returns what is assumed where these terms can be no more than this.
+    pub(crate) fn of(terms: &'p [(Term, Possible)]) -> Self {
+        Assumed { terms: terms.iter().map(|(term, known)| (term, known.clone())).collect(), ..Assumed::default() }
+    }
+
     /// Returns what still holds inside of a macro whose variable can be this: nothing that reads a variable.
     pub(crate) fn within(&self, variable: Possible) -> Self {
         let mut inner = self.clone();

@@ -10,14 +10,18 @@ mod value;
 mod walk;
 
 use super::error::Place;
+use super::facts::Datum;
+use super::form::{Term, Test};
 use super::set::{Amount, Fold, Judge, RuleSet, Severity};
-use crate::schema::KindSchema;
+use crate::exempt;
+use crate::schema::{KindSchema, Scalar};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use held::held;
 use interpret::{Assumed, Held, Interpreter};
-use value::Truth;
+use value::{Possible, Truth};
 use walk::Read;
 
 /// Something proven of a rule set.
@@ -44,6 +48,11 @@ pub enum Proven {
     Fires,
     /// The rule is false on no event of these of its kinds, and can be on others.
     VacuousOn,
+    /// The rule is false on no event of any of its kinds that is judged: on these of its kinds only on events that never are
+    /// (COMMIT-5).
+    Unjudged,
+    /// The same of these of its kinds, and the rule can be false on others.
+    UnjudgedOn,
     /// The clause's condition is true on no event of any of its kinds.
     DeadClause,
     /// The clause's condition is true on no event of these of its kinds, and can be on others.
@@ -73,22 +82,28 @@ impl RuleSet {
         let nothing = Assumed::default();
         let mut settled = BTreeSet::new();
         for (index, rule) in self.rules.iter().enumerate() {
-            let asked: Vec<(&'static str, Truth)> = self
-                .judges(index)
-                .map(|(kind, judge)| (kind.name, Interpreter { kind, held }.test(&judge.test, &nothing)))
-                .collect();
-            let on = |holds: fn(&Truth) -> bool| -> Vec<&'static str> {
-                asked.iter().filter(|(_, truth)| holds(truth)).map(|(kind, _)| *kind).collect()
-            };
-            let (fires, vacuous) = (on(|truth| !truth.yes), on(|truth| truth.yes && !truth.no));
+            let (mut fires, mut vacuous, mut unjudged, mut asked) = (Vec::new(), Vec::new(), Vec::new(), 0);
+            for (kind, judge) in self.judges(index) {
+                let truth = Interpreter { kind, held }.test(&judge.test, &nothing);
+                asked += 1;
+                if truth.yes && !truth.no {
+                    vacuous.push(kind.name);
+                } else if is_unjudged(Interpreter { kind, held }, &judge.test) {
+                    unjudged.push(kind.name);
+                } else if !truth.yes {
+                    fires.push(kind.name);
+                }
+            }
             let mut tell = |proven, kinds: Vec<&'static str>| {
                 settled.insert(index);
                 proofs.push(Proof { place: rule.place, proven, name: rule.name.clone(), kinds, other: None });
             };
-            if !vacuous.is_empty() && vacuous.len() == asked.len() {
-                tell(Proven::Vacuous, vacuous);
-            } else if !vacuous.is_empty() {
-                tell(Proven::VacuousOn, vacuous);
+            let is_all = vacuous.len() + unjudged.len() == asked;
+            if !vacuous.is_empty() {
+                tell(if is_all && unjudged.is_empty() { Proven::Vacuous } else { Proven::VacuousOn }, vacuous);
+            }
+            if !unjudged.is_empty() {
+                tell(if is_all { Proven::Unjudged } else { Proven::UnjudgedOn }, unjudged);
             }
             if !fires.is_empty() {
                 tell(Proven::Fires, fires);
@@ -194,6 +209,18 @@ impl RuleSet {
         let judges = self.plans.values().flat_map(|plan| plan.judges.iter().map(|judge| (plan.kind, judge)));
         judges.filter(move |(_, judge)| judge.rule == rule)
     }
+}
+
+/// Whether a test that can be false is so only on events of the kind that are never judged (COMMIT-5).
+fn is_unjudged(interpreter: Interpreter<'_>, test: &Test) -> bool {
+    let cases = exempt::judged(interpreter.kind);
+    let truth = cases.iter().fold(Truth::NEVER, |truth, case| {
+        let word = |word: &str| Possible::of(vec![Datum::Text(word.into())]);
+        let terms: Vec<(Term, Possible)> =
+            case.iter().map(|(field, known)| (Term::Field(field, Scalar::Text), word(known))).collect();
+        truth.or(interpreter.test(test, &Assumed::of(&terms)))
+    });
+    !truth.no && (truth.yes || cases.is_empty())
 }
 
 fn reads(fold: &Fold, see: &mut dyn FnMut(Read)) {
