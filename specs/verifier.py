@@ -2697,8 +2697,8 @@ class RuleSet:
                         words.append(check.words(clause.node))
                     if clause.key_node is not None:
                         key_words.append(check.words(clause.key_node))
-        if not fact.clauses:
-            raise flawed("a fact without a clause")
+        if all(clause.verb != "add" for clause in fact.clauses):
+            raise flawed("a fact that nothing is added to")
         if sort in ("set", "last"):
             fact.most = max(values, default=fact.most)
         fact.key_most = max(keys, default=fact.key_most)
@@ -2733,10 +2733,10 @@ class RuleSet:
             if value is not None:
                 found = check.of(value, seen)
                 wanted = "int" if fact.sort == "sum" else ("list", fact.type) if fact.many else fact.type
-                if not (fact.sort == "set" and is_list(found)):
-                    check.expect(found, wanted)
-                else:
-                    check.expect(found, ("list", fact.type))
+                if isinstance(found, tuple) and (fact.many or fact.sort == "set"):
+                    # Any collection; of a keyed fact its keys.
+                    found, wanted = ("list", found[1]), ("list", fact.type)
+                check.expect(found, wanted)
             if key is not None:
                 check.expect(check.of(key, seen), fact.key)
             cost = Cost(check)
@@ -2791,8 +2791,8 @@ class RuleSet:
             key = key(fields, facts, {}) if key else None
             if isinstance(value, list):
                 value = list(value)
-            elif isinstance(value, set):
-                value = set(value)
+            elif isinstance(value, (set, dict)):
+                value = sorted(value, key=ordered)
             changes.append((fact, clause.verb, value, key, worse((given, value, key))))
         for fact, verb, value, key, bad in changes:
             index = fact.index

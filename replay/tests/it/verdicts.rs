@@ -311,6 +311,17 @@ fn judged() -> Vec<Judged> {
         ),
         ("a number with zeros before it", vec![vec![entered("a")]], one("", "stage.entered", "007 == 7"), "holds"),
         (
+            "a list made of a set, and of keys",
+            vec![vec![entered("b")], vec![entered("a")], vec![entered("c")]],
+            one(
+                "fact seen set of string\n  add stage.entered: event.stage\n\nfact by counter by string\n  add stage.entered by event.stage\n\n\
+                 fact were last list of string\n  add stage.entered: facts.seen\n\nfact keys last list of string\n  add stage.entered: facts.by",
+                "stage.entered",
+                "event.stage != \"c\" || has(facts.were) && facts.were == [\"b\"] && has(facts.keys) && facts.keys == facts.were",
+            ),
+            "holds",
+        ),
+        (
             "a choice beside a word",
             vec![vec![raised("info")]],
             one("", "finding.raised", "(event.round > 0 ? \"fatal\" : \"info\") == event.severity"),
@@ -559,6 +570,11 @@ fn unloadable() -> Vec<(&'static str, &'static str, String)> {
             ),
         ),
         ("a sum of too many", "RULE-7", one("", "stage.entered", &format!("event.round{} > 0", " + 1".repeat(64)))),
+        (
+            "a fact that nothing is added to",
+            "RULE-5",
+            one("fact n counter\n  reset stage.entered", "check.requested", "facts.n == 0"),
+        ),
         ("`has` of a counter", "RULE-5", one("fact n counter\n  add stage.entered", "check.requested", "has(facts.n)")),
         ("a bracket that closes", "RULE-5", one("", "paths.changed", "event.paths.all(p, glob(p, b\"a]\"))")),
         (

@@ -69,8 +69,16 @@ const INTS: &[&str] = &[
 ];
 const TEXTS: &[&str] =
     &["\"info\"", "'blocking'", "\"nope\"", "\"kernel\"", "\"\\u00e9\"", "r\"\\n\"", "\"stage.entered\"", "x"];
-const LISTS: &[&str] =
-    &["[\"info\", \"nope\"]", "[]", "facts.words", "facts.waived", "facts.severities", "facts.phases", "[\"a\",]"];
+const LISTS: &[&str] = &[
+    "facts.extra",
+    "[\"info\", \"nope\"]",
+    "[]",
+    "facts.words",
+    "facts.waived",
+    "facts.severities",
+    "facts.phases",
+    "[\"a\",]",
+];
 const BYTES: &[&str] = &["b\"\"", "b'a/b'", "b\"\\x00\""];
 const PIECES: &[&str] = &["a", "/", "*", "?", "**", "**/", "{a,b}", "{,a/}", "***", "\\\\*", ".", "é", "]", "{"];
 
@@ -85,6 +93,9 @@ struct Author<'d> {
 /// Returns the text of a rule set.
 pub(super) fn rules(dice: &mut Dice) -> String {
     let mut text = String::from(FACTS);
+    if dice.below(2) == 0 {
+        text.push_str(&fact(dice));
+    }
     for number in 0..1 + dice.below(3) {
         let kind = &KINDS[dice.below(KINDS.len() as u64) as usize];
         let mut author = Author { dice, kind, left: 4 };
@@ -92,6 +103,32 @@ pub(super) fn rules(dice: &mut Dice) -> String {
         text.push_str(&format!("rule r-{number} on {}\n  require {require}\n  message \"m\"\n\n", kind.name));
     }
     text
+}
+
+/// Returns one fact more, which later rules read by its size alone.
+fn fact(dice: &mut Dice) -> String {
+    let sorts =
+        ["sum", "set of string", "last int", "last list of string", "counter by string", "last string by string"];
+    let sort = dice.below(sorts.len() as u64) as usize;
+    let mut text = format!("fact extra {}\n", sorts[sort]);
+    for _ in 0..1 + dice.below(2) {
+        let kind = &KINDS[dice.below(KINDS.len() as u64) as usize];
+        let verb = ["add", "add", "add", "remove", "reset"][dice.below(5) as usize];
+        let mut author = Author { dice, kind, left: 3 };
+        let value = match sort {
+            _ if verb == "reset" => String::new(),
+            0 | 2 => format!(": {}", author.int()),
+            1 if author.dice.below(2) == 0 => format!(": {}", author.list()),
+            3 => format!(": {}", author.list()),
+            4 => format!(" by {}", author.text()),
+            5 if verb == "remove" => format!(" by {}", author.text()),
+            5 => format!(": {} by {}", author.text(), author.text()),
+            _ => format!(": {}", author.text()),
+        };
+        let when = if author.dice.below(2) == 0 { format!(" if {}", author.truth()) } else { String::new() };
+        text.push_str(&format!("  {verb} {}{value}{when}\n", kind.name));
+    }
+    text + "\n"
 }
 
 impl Author<'_> {
