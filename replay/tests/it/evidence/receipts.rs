@@ -209,14 +209,16 @@ fn reused() -> Vec<Case> {
         _ => {}
     });
     case("a gate that was decided on another artifact than was signed", Ok(4), decided_on_another, &all, &same);
-    let merges_another = altered(&store, |event| match &mut event.body {
-        Event::MergeIntended(merge) => merge.artifact = Digest([7; 32]),
-        _ => {}
+    let merges_another = altered(&store, |event| {
+        if let Event::MergeIntended(merge) = &mut event.body {
+            merge.artifact = Digest([7; 32]);
+        }
     });
     case("a merge of another artifact than was approved", Ok(4), merges_another, &all, &same);
-    let by_policy = altered(&store, |event| match &mut event.body {
-        Event::GateDecided(decided) => decided.by = DecidedBy::Policy,
-        _ => {}
+    let by_policy = altered(&store, |event| {
+        if let Event::GateDecided(decided) = &mut event.body {
+            decided.by = DecidedBy::Policy;
+        }
     });
     let says_policy = |said: String| said.replace("\"by\":\"person\"", "\"by\":\"policy\"");
     case("a gate that a policy accepted behind a signed answer", Ok(4), by_policy, &all, &says_policy);
