@@ -1,7 +1,7 @@
 //! Which decisions are never judged (COMMIT-5): asking a person, and ending a run as anything but accepted. So no rule can
 //! wedge a run.
 //!
-//! The one place where it is said; [`crate::draft`] is where it is done.
+//! The one place where it is said; `draft` is where it is done.
 
 use crate::event::View;
 use crate::kind::{GateDecided, GateOpened, GateWithdrawn, RunClosed};
