@@ -67,7 +67,26 @@ fn a_check_works_in_each_fence_and_reaches_nothing_outside() {
         let cache = tempfile::tempdir().unwrap();
         fs::write(cache.path().join("package"), "cached\n").unwrap();
         let cached = "grep cached \"$GRADLE_RO_DEP_CACHE/package\" && ! echo > \"$GRADLE_RO_DEP_CACHE/package\"";
-        let words = format!("{script}grep more notes.txt && git log --oneline -n 1 && echo kept > kept && {cached}\n");
+        // Cargo's folder is the run's own: what the user has is there to be read, what is added lies beside it.
+        let cargo = tempfile::tempdir().unwrap();
+        for (name, text) in
+            [("registry/cache/host/one.crate", "one\n"), ("credentials.toml", "secret\n"), ("config.toml", "# c\n")]
+        {
+            fs::create_dir_all(cargo.path().join(name).parent().unwrap()).unwrap();
+            fs::write(cargo.path().join(name), text).unwrap();
+        }
+        let users = cargo.path().join("registry/cache/host");
+        let fetched = format!(
+            "grep one \"$CARGO_HOME/registry/cache/host/one.crate\" && grep c \"$CARGO_HOME/config.toml\" && \
+             ! cat \"$CARGO_HOME/credentials.toml\" && ! cat '{0}/credentials.toml' && \
+             echo two > \"$CARGO_HOME/registry/cache/host/two.crate\" && ! echo > '{1}/two.crate' && \
+             ! echo > \"$CARGO_HOME/registry/cache/host/one.crate\"",
+            cargo.path().display(),
+            users.display()
+        );
+        let words = format!(
+            "{script}grep more notes.txt && git log --oneline -n 1 && echo kept > kept && {cached} && {fetched}\n"
+        );
         project.write("check.sh", words);
         project.commit();
         let search_path = search_paths(&project).into_iter().find(|(name, _)| *name == fence).unwrap().1;
@@ -78,6 +97,7 @@ fn a_check_works_in_each_fence_and_reaches_nothing_outside() {
             variable: "GRADLE_RO_DEP_CACHE",
             value: cache.path().into(),
         }];
+        environment.toolchain = vec![("CARGO_HOME".into(), cargo.path().into())];
         let provider = Arc::new(scripted(WORKS));
         let mut session = match Session::open(&environment, project.root(), provider, keepers(guard.clone())) {
             Ok(session) if session.fence().fence.name() == fence => session,
@@ -104,6 +124,8 @@ fn a_check_works_in_each_fence_and_reaches_nothing_outside() {
         for trace in traces {
             assert!(!trace.exists(), "{} was written in {fence}", trace.display());
         }
+        let names: Vec<_> = fs::read_dir(users).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["one.crate"], "the user's cache is as it was");
     }
 }
 
