@@ -36,7 +36,7 @@ pub use compare::Form;
 pub use error::Error;
 pub use fence::{
     Bounds, Choice, Choosing, Door, Fence, Fenced, Fencing, Inside, Limits as FenceLimits, Mode, Open, WORDS, Watch,
-    choose,
+    choose, has_landlock,
 };
 pub use git::Git;
 pub use hidden::hidden_main;

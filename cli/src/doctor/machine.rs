@@ -4,7 +4,7 @@ use super::{Finding, argument};
 use loom_bundles::{Source, load};
 use loom_host::environment::{Environment, variable};
 use loom_providers::PROGRAMS;
-use loom_tools::{CancelToken, Command, Error, Git, Status, minimal_environment, run};
+use loom_tools::{CancelToken, Command, Error, Git, Status, has_landlock, minimal_environment, run};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -83,12 +83,9 @@ fn fences(search_path: &OsStr, scratch: &Path, findings: &mut Vec<Finding>) {
     if !cfg!(target_os = "linux") {
         return;
     }
-    findings.push(match fs::read_to_string("/sys/kernel/security/lsm") {
-        Ok(modules) if modules.split(',').any(|module| module.trim() == "landlock") => {
-            Finding::note("landlock", "the kernel offers Landlock")
-        }
-        Ok(_) => Finding::note("landlock", "the kernel runs without Landlock"),
-        Err(_) => Finding::note("landlock", "whether the kernel offers Landlock cannot be read here"),
+    findings.push(match has_landlock() {
+        true => Finding::note("landlock", "the kernel offers Landlock"),
+        false => Finding::note("landlock", "the kernel runs without Landlock"),
     });
     let number = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
     let is_off = number("/proc/sys/user/max_user_namespaces") == Some(0)

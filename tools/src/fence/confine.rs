@@ -28,6 +28,12 @@ pub(super) enum ConfineError {
     Filter(#[from] seccompiler::Error),
 }
 
+/// Whether the kernel takes rules; nobody is put under these.
+pub(super) fn takes_rules() -> bool {
+    let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    rules.handle_access(AccessFs::from_all(ABI::V1)).and_then(Ruleset::create).is_ok()
+}
+
 /// Confines this process as an order says.
 pub(super) fn confine(order: &Order) -> Result<(), ConfineError> {
     let failed = |doing| move |error: rustix::io::Errno| ConfineError::System(doing, error.into());

@@ -7,6 +7,15 @@ use super::{Fence, Inside, Watch, limit, system};
 use std::ffi::OsString;
 use std::path::Path;
 
+/// Whether the kernel offers Landlock, as it says itself.
+pub fn has_landlock() -> bool {
+    #[cfg(target_os = "linux")]
+    let offered = super::confine::takes_rules();
+    #[cfg(not(target_os = "linux"))]
+    let offered = false;
+    offered
+}
+
 #[derive(Debug)]
 pub(super) struct Landlock;
 

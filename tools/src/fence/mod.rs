@@ -44,6 +44,7 @@ pub use choose::{Choice, Choosing, Mode, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use door::{DOORS_ARGUMENT, doors_main};
 pub(crate) use group::{Together, enter as enter_groups, remove as remove_groups};
+pub use landlock::has_landlock;
 pub use none::Open;
 pub(crate) use outside::Outside;
 #[cfg(target_os = "linux")]
