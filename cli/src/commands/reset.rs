@@ -149,7 +149,8 @@ fn through(
             false => done.kept.push((stream, "it has not ended".to_string())),
         }
     }
-    done.removed = clear(environment, holder, ended)?;
+    let Ok(removed) = clear(environment, holder, ended) else { return Ok(false) };
+    done.removed = removed;
     Ok(true)
 }
 
