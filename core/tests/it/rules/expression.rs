@@ -440,6 +440,8 @@ fn glob_follows_segments() {
         ("a{b{c,d},e}f", "aef", true),
         ("a{b{c,d},e}f", "abf", false),
         (r"\*\{\}", "*{}", true),
+        (r"{a\,b,c}", "a,b", true),
+        (r"{a\,b,c}", "b", false),
         (r"\*\{\}", "x{}", false),
         ("*a*b*c", "xxaxxbxxc", true),
         ("**/**/x", "x", true),
