@@ -54,8 +54,7 @@ pub(crate) fn follow(
         } else {
             // It is opened only where it has changed: whoever reads it keeps others from driving.
             let changed = changed(folder);
-            if seen != changed || changed.is_none() {
-                follower.look(folder)?;
+            if (seen != changed || changed.is_none()) && follower.look(folder)? {
                 seen = changed;
             }
             std::thread::sleep(LOOK);
@@ -94,11 +93,11 @@ impl Follower<'_, '_> {
         if matches!(self.ended, Ok(false)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    /// Takes what the file has.
-    fn look(&mut self, folder: &Path) -> Result<(), CliError> {
+    /// Takes what the file has; false where somebody holds it just now, who may have written it already.
+    fn look(&mut self, folder: &Path) -> Result<bool, CliError> {
         let store = match RedbStore::open_to_read(folder) {
             Ok(store) => store,
-            Err(StoreError::Held { .. }) => return Ok(()),
+            Err(StoreError::Held { .. }) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
         loop {
@@ -107,7 +106,7 @@ impl Follower<'_, '_> {
                 None => store.events(self.next, BATCH)?,
             };
             if events.is_empty() || self.take(&events).is_break() {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
