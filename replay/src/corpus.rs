@@ -111,6 +111,11 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether every run of a store that is wanted is.
+    pub fn wants_all(&self) -> bool {
+        self.since_ms.is_none() && self.runs.is_empty()
+    }
+
     /// Whether runs of the store with this name are wanted.
     pub fn wants_origin(&self, origin: &[u8; 16]) -> bool {
         self.origin.is_none_or(|wanted| wanted == *origin)

@@ -8,6 +8,7 @@
 //! [`what_if`] changes one thing and drives on, [`diff`] aligns two runs, [`shrink`] leaves inputs out, [`query`] asks events and runs.
 
 pub mod cause;
+mod chunk;
 pub mod corpus;
 mod dependents;
 pub mod diff;

@@ -97,9 +97,16 @@ impl Stretch {
         self.commit.is_none()
     }
 
-    /// Checks the next event.
+    /// Reads and checks the next event.
     pub(crate) fn push(&mut self, position: u64, bytes: &[u8]) -> Result<Passed, Bad> {
-        let view = View::read_strictly(bytes).map_err(|error| self.unreadable(position, bytes, &error))?;
+        match View::read_strictly(bytes) {
+            Ok(view) => self.check(position, &view, bytes),
+            Err(error) => Err(self.unreadable(position, bytes, &error)),
+        }
+    }
+
+    /// Checks the next event, which was read strictly.
+    pub(crate) fn check(&mut self, position: u64, view: &View<'_>, bytes: &[u8]) -> Result<Passed, Bad> {
         let bad = |what: String| Bad {
             position: Some(position),
             offset: None,
@@ -111,15 +118,15 @@ impl Stretch {
         let is_looked_at = self.keep_blobs
             || view.sequence == 0
             || [BlobsRedacted::SCHEMA.code, GateAnswered::SCHEMA.code].contains(&view.schema.code);
-        let event = is_looked_at.then(|| decode(&view)).transpose().map_err(|error| bad(error.to_string()))?;
+        let event = is_looked_at.then(|| decode(view)).transpose().map_err(|error| bad(error.to_string()))?;
         let id = self.hasher.id(bytes);
-        self.place(position, &view).map_err(|what| bad(what.to_string()))?;
-        check_speaker(&view).map_err(|what| bad(what.to_string()))?;
+        self.place(position, view).map_err(|what| bad(what.to_string()))?;
+        check_speaker(view).map_err(|what| bad(what.to_string()))?;
         if let (0, Some(event)) = (view.sequence, &event) {
-            self.beginning(&view, event).map_err(|what| bad(what.to_string()))?;
+            self.beginning(view, event).map_err(|what| bad(what.to_string()))?;
         }
-        self.follow(&view, id);
-        self.remember(position, &view, event.as_ref()).map_err(|error| bad(error.to_string()))?;
+        self.follow(view, id);
+        self.remember(position, view, event.as_ref()).map_err(|error| bad(error.to_string()))?;
         if self.unsigned.is_none()
             && let (Some(Event::GateAnswered(body)), Ok(actor)) = (&event, view.actor())
         {
@@ -131,7 +138,7 @@ impl Stretch {
     }
 
     /// An event whose envelope cannot be read is placed by the commit that it should belong to.
-    fn unreadable(&self, position: u64, bytes: &[u8], error: &EventError) -> Bad {
+    pub(crate) fn unreadable(&self, position: u64, bytes: &[u8], error: &EventError) -> Bad {
         let place = match View::read(bytes) {
             Ok(view) => Some((view.stream, view.sequence)),
             Err(_) => self.commit.as_ref().map(|commit| (commit.stream, commit.next)),

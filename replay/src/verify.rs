@@ -1,32 +1,27 @@
 //! Checks a whole store: every byte of every event, every link, every commit, the tree, on demand the blobs.
 //!
-//! ```text
-//! positions:  |---- chunk ----|---- chunk ----|---- chunk ----|
-//! a thread:       takes the commits that begin in its chunk, to their end
-//! afterwards:     chunks are joined in order: chains, requests, tree
-//! ```
-//!
-//! Nothing that the store derived from the log is believed: heads and tree nodes are compared with what the log
+//! Threads take chunks of the log, which are joined in order afterwards: chains, requests, tree. Nothing that the store derived from the log is believed: heads and tree nodes are compared with what the log
 //! gives. The result is the same for every number of threads.
 //!
 //! An altered event shows where something names it: at its successor, in the tree. Only when something is found wrong
 //! is the log read once more against its seals, to tell the altered event itself; a whole store is read once.
 
+use crate::chunk::{Chunk, Nodes};
 use crate::error::{Bad, ReplayError};
 use crate::evidence::History;
 use crate::records::{BATCH, Records, StoredRun};
 use crate::stretch::Stretch;
 use loom_core::commit::{Blob, Head};
-use loom_core::event::{Envelope, EventError, View};
+use loom_core::event::Envelope;
 use loom_core::id::{Digest, StreamId};
 use loom_core::kind::Event;
 use loom_core::naming::within_bundle;
-use loom_core::tree::{Frontier, NodeHash, leaf, node};
+use loom_core::tree::{Frontier, NodeHash};
 use loom_store::{Store, StoreError, redactions};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Positions of one chunk; a multiple of what the store's tree tiles cover.
+/// Positions of one chunk.
 const CHUNK: u64 = 16_384;
 /// More threads than this are never of use.
 const THREADS_MAX: usize = 256;
@@ -79,21 +74,39 @@ impl Report {
 pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError> {
     let options = Options { threads: options.threads.clamp(1, THREADS_MAX), ..options };
     let size = store.size();
-    let mut report = Report::default();
-    let origin = match origin(store, size) {
-        Ok(origin) => origin,
+    match name(store, size)? {
+        Ok(origin) => conclude(store, size, origin, check_chunks(store, size, origin, options)?, options),
+        Err(bad) => Ok(Report { first_bad: Some(bad), ..Report::default() }),
+    }
+}
+
+/// Returns the name of the store, from its first event, or what is wrong with that.
+pub(crate) fn name(store: &dyn Store, size: u64) -> Result<Result<[u8; 16], Bad>, ReplayError> {
+    match origin(store, size) {
+        Ok(origin) => Ok(Ok(origin)),
         Err(bad) => {
             let bad = bad?;
-            report.first_bad = altered(store, 1, &bad).or(Some(bad));
-            return Ok(report);
+            Ok(Err(altered(store, 1, &bad).unwrap_or(bad)))
         }
-    };
+    }
+}
+
+/// Joins the chunks that a store of `size` events was checked in, and checks what only the whole shows.
+pub(crate) fn conclude(
+    store: &dyn Store,
+    size: u64,
+    origin: [u8; 16],
+    mut chunks: Vec<Chunk>,
+    options: Options,
+) -> Result<Report, ReplayError> {
     let mut whole = Stretch::new(Some(origin), options.blobs);
     let mut frontier = Frontier::default();
     let mut first_bad = None;
     let (mut newer, mut until) = (None, 0);
-    for chunk in check_chunks(store, size, origin, options)? {
-        if frontier.size() != chunk.start {
+    chunks.retain(|chunk| chunk.start().is_some());
+    chunks.sort_by_key(Chunk::start);
+    for chunk in chunks {
+        if chunk.start() != Some(frontier.size()) {
             first_bad = Some(Bad::at(frontier.size(), "no commit begins where the one before it ends (COMMIT-1)"));
             break;
         }
@@ -132,12 +145,15 @@ pub fn verify(store: &dyn Store, options: Options) -> Result<Report, ReplayError
         return Err(StoreError::NewerEvent { position, source }.into());
     }
     let first_bad = altered.or(first_bad);
-    report.events = whole.events.min(first_bad.as_ref().and_then(|bad| bad.position).unwrap_or(u64::MAX));
-    report.commits = whole.commits;
-    report.streams = whole.threads.len() as u64;
-    report.bytes = whole.bytes;
-    report.root = first_bad.is_none().then(|| frontier.root());
-    report.first_bad = first_bad;
+    let mut report = Report {
+        events: whole.events.min(first_bad.as_ref().and_then(|bad| bad.position).unwrap_or(u64::MAX)),
+        commits: whole.commits,
+        streams: whole.threads.len() as u64,
+        bytes: whole.bytes,
+        root: first_bad.is_none().then(|| frontier.root()),
+        first_bad,
+        ..Report::default()
+    };
     match (report.is_whole(), options.blobs) {
         (true, true) => check_blobs(store, &whole, options, &mut report)?,
         (true, false) => report.redacted = redactions(store)?.len() as u64,
@@ -191,17 +207,6 @@ fn origin(store: &dyn Store, size: u64) -> Result<[u8; 16], Result<Bad, ReplayEr
     found.map_err(Ok)
 }
 
-/// What one thread found in one chunk.
-struct Chunk {
-    index: u64,
-    start: u64,
-    stretch: Stretch,
-    nodes: Nodes,
-    bad: Option<Bad>,
-    /// What this Loom does not know of the bad event, and its position.
-    newer: Option<(u64, EventError)>,
-}
-
 fn check_chunks(store: &dyn Store, size: u64, origin: [u8; 16], options: Options) -> Result<Vec<Chunk>, ReplayError> {
     let next = AtomicU64::new(0);
     // Chunks after a bad one need not be looked at.
@@ -209,16 +214,15 @@ fn check_chunks(store: &dyn Store, size: u64, origin: [u8; 16], options: Options
     let work = || -> Result<Vec<Chunk>, ReplayError> {
         let mut chunks = Vec::new();
         loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index.saturating_mul(CHUNK) >= size || index > bad_chunk.load(Ordering::Relaxed) {
+            let from = next.fetch_add(CHUNK, Ordering::Relaxed);
+            if from >= size || from > bad_chunk.load(Ordering::Relaxed) {
                 return Ok(chunks);
             }
-            if let Some(chunk) = check_chunk(store, index, size, origin, options.blobs)? {
-                if chunk.bad.is_some() {
-                    bad_chunk.fetch_min(index, Ordering::Relaxed);
-                }
-                chunks.push(chunk);
+            let chunk = check_chunk(store, from, size, origin, options.blobs)?;
+            if chunk.bad.is_some() {
+                bad_chunk.fetch_min(from, Ordering::Relaxed);
             }
+            chunks.push(chunk);
         }
     };
     let results: Vec<Result<Vec<Chunk>, ReplayError>> = std::thread::scope(|scope| {
@@ -233,86 +237,19 @@ fn check_chunks(store: &dyn Store, size: u64, origin: [u8; 16], options: Options
     for result in results {
         chunks.extend(result?);
     }
-    chunks.sort_by_key(|chunk| chunk.index);
     Ok(chunks)
 }
 
-/// Checks the commits that begin in a chunk; `None` when none does.
-fn check_chunk(
-    store: &dyn Store,
-    index: u64,
-    size: u64,
-    origin: [u8; 16],
-    blobs: bool,
-) -> Result<Option<Chunk>, ReplayError> {
-    let (from, to) = (index * CHUNK, ((index + 1) * CHUNK).min(size));
-    let mut stretch = Stretch::new(Some(origin), blobs);
-    let (mut start, mut expected, mut bad) = (None, from, None);
-    let mut nodes = Nodes::default();
-    let mut newer = None;
-    let mut visit = |position: u64, bytes: &[u8]| {
-        if start.is_none() {
-            // What does not begin a commit belongs to the chunk before; if it is bad, that one says so.
-            if position >= to {
-                return ControlFlow::Break(());
-            }
-            if position != 0 && !View::read(bytes).is_ok_and(|view| view.count.is_some()) {
-                return ControlFlow::Continue(());
-            }
-            start = Some(position);
-            expected = position;
-        } else if position >= to && stretch.is_between_commits() {
-            return ControlFlow::Break(());
-        }
-        if position != expected {
-            bad = Some(Bad::at(expected, "the lengths of a commit's events do not add up"));
-            return ControlFlow::Break(());
-        }
-        expected += 1;
-        match stretch.push(position, bytes) {
-            Ok(passed) => {
-                nodes.push(position, leaf(&passed.id));
-                ControlFlow::Continue(())
-            }
-            Err(found) => {
-                if let Err(error) = View::read(bytes)
-                    && error.is_newer()
-                {
-                    newer = Some((position, error));
-                }
-                bad = Some(found);
-                ControlFlow::Break(())
-            }
-        }
-    };
-    match store.scan(from, &mut visit) {
-        Ok(_) => {}
-        Err(StoreError::Damaged(damage)) => bad = bad.or(Some(damage.into())),
+/// Checks the commits that begin in a chunk.
+fn check_chunk(store: &dyn Store, from: u64, size: u64, origin: [u8; 16], blobs: bool) -> Result<Chunk, ReplayError> {
+    let mut chunk = Chunk::new(origin, from, (from + CHUNK).min(size), blobs);
+    let damage = match store.scan(from, &mut |position, bytes| chunk.look(position, bytes, |_| {})) {
+        Ok(_) => None,
+        Err(StoreError::Damaged(damage)) => Some(damage),
         Err(error) => return Err(error.into()),
-    }
-    if bad.is_none() && !stretch.is_between_commits() {
-        bad = Some(Bad::at(expected, "the log ends inside a commit (COMMIT-1)").cut());
-    }
-    let Some(start) = start.or(bad.is_some().then_some(from)) else { return Ok(None) };
-    Ok(Some(Chunk { index, start, stretch, nodes, bad, newer }))
-}
-
-/// The perfect subtrees over a stretch of leaves, from left to right.
-#[derive(Default)]
-struct Nodes(Vec<(u8, u64, NodeHash)>);
-
-impl Nodes {
-    fn push(&mut self, position: u64, leaf: NodeHash) {
-        let (mut height, mut index, mut hash) = (0, position, leaf);
-        while index % 2 == 1
-            && let Some((_, _, left)) = self.0.pop_if(|(h, i, _)| (*h, *i) == (height, index - 1))
-        {
-            hash = node(&left, &hash);
-            height += 1;
-            index /= 2;
-        }
-        self.0.push((height, index, hash));
-    }
+    };
+    chunk.end(damage);
+    Ok(chunk)
 }
 
 /// Appends a chunk's subtrees and compares the store's nodes with what they complete.

@@ -10,7 +10,7 @@ use serde::Serialize;
 #[derive(Serialize, schemars::JsonSchema)]
 pub(crate) struct Document<'j> {
     loom: &'static str,
-    /// Whether the chains of all runs were checked while they were judged.
+    /// Whether what was judged was verified in the same pass.
     verified: bool,
     totals: TotalsJson,
     rules: Vec<RuleJson<'j>>,

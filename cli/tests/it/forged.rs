@@ -308,3 +308,32 @@ fn a_run_that_was_altered_after_it_was_witnessed_is_6_against_what_was() {
     let ran = place.loom(&held);
     assert!(ran.code == 0 && level(&ran), "{}{}", ran.out, ran.err);
 }
+
+/// JUDGE-10: a store is verified in the pass that judges it. What its tree alone shows is told, and its runs are judged all the
+/// same; where one run is asked for, its chain is checked and no more.
+#[test]
+fn a_store_that_its_tree_alone_shows_to_be_altered_is_judged_with_6() {
+    let place = Place::with(&[Until::End; 12]);
+    let rules =
+        "loom rules 1\nset some \"\"\nrule late on spawn.requested\n  require event.sequence > 0\n  message \"m\"\n";
+    fs::write(place.path().join("some.rules"), rules).unwrap();
+    let judge = |options: &str| place.replay(&format!("judge --rules some.rules . {options}"));
+    let whole = judge("");
+    assert_eq!(whole.code, 0, "{}{}", whole.out, whole.err);
+    let run = place.store().runs(usize::MAX).unwrap().last().unwrap().stream;
+    altered_in_place(&place, |event| {
+        if let (Actor::Person { id, .. }, true) = (&mut event.actor, event.stream == run) {
+            *id = String::from("bob");
+        }
+    });
+    for threads in 1..4 {
+        let altered = judge(&format!("--threads {threads}"));
+        assert_eq!(altered.code, 6, "{}{}", altered.out, altered.err);
+        let told = format!("{}{}", altered.out, altered.err);
+        assert!(told.contains("judged 12 runs of 1 sources") && told.contains("(TREE-1)"), "{told}");
+    }
+    let told = |ran: crate::rig::Ran| (ran.code, ran.out);
+    let (code, out) = told(judge("--unverified"));
+    assert!(code == 0 && out.contains("stores were judged without being verified"), "{out}");
+    assert_eq!(told(judge(&format!("--run {run}"))).0, 0);
+}

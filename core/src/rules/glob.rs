@@ -30,8 +30,8 @@ struct Automaton {
     steps: Vec<u128>,
     /// States that stay on any byte.
     stay_any: u128,
-    /// States that stay on any byte but `/`.
-    stay_segment: u128,
+    /// States that stay on any byte but `/`, those that stay on any among them.
+    stay: u128,
     /// States that a segment's first byte moves into, i.e. `**/` waiting for its end.
     enter: u128,
     /// States inside a segment of `**/`; `/` moves them back by one.
@@ -91,7 +91,7 @@ impl Automaton {
             class: Box::new([0; 256]),
             steps: vec![0],
             stay_any: 0,
-            stay_segment: 0,
+            stay: 0,
             enter: 0,
             inside: 0,
             skip_one: 0,
@@ -112,11 +112,12 @@ impl Automaton {
                 }
                 Element::One => wild |= state,
                 Element::Star => {
-                    automaton.stay_segment |= state;
+                    automaton.stay |= state;
                     automaton.skip_one |= state;
                 }
                 Element::Any => {
                     automaton.stay_any |= state;
+                    automaton.stay |= state;
                     automaton.skip_one |= state;
                 }
                 Element::Segments => {
@@ -124,6 +125,7 @@ impl Automaton {
                     automaton.skip_two |= state;
                     state <<= 1;
                     automaton.inside |= state;
+                    automaton.stay |= state;
                 }
             }
             state <<= 1;
@@ -152,7 +154,7 @@ impl Automaton {
             let next = if *byte == b'/' {
                 moved | (states & self.stay_any) | ((states & self.inside) >> 1)
             } else {
-                moved | (states & (self.stay_any | self.stay_segment | self.inside)) | ((states & self.enter) << 1)
+                moved | (states & self.stay) | ((states & self.enter) << 1)
             };
             if next == 0 {
                 return false;

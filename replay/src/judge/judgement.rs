@@ -47,7 +47,7 @@ pub struct Judgement {
     pub cleared: Vec<Cleared>,
     /// What could not be judged.
     pub left_out: Vec<LeftOut>,
-    /// Whether the chain of every run was checked while it was read.
+    /// Whether what was judged was verified while it was read (JUDGE-10).
     pub is_verified: bool,
 }
 

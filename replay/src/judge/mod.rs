@@ -32,7 +32,7 @@ pub const FINDINGS_MAX: usize = 10_000;
 pub struct Options {
     /// How many threads judge a store; at least 1.
     pub threads: usize,
-    /// Whether every event of a store is hashed and its chain checked while it is judged (JUDGE-10); traces always are.
+    /// Whether a store is verified while it is judged, or the chains of those runs that are wanted (JUDGE-10); traces always are.
     pub verify: bool,
     /// Which runs are judged.
     pub filter: Filter,

@@ -205,24 +205,35 @@ impl Course {
             Sight::View(view) => (view.sequence, view.previous),
             Sight::Passed { sequence, previous } => (*sequence, *previous),
         };
-        if sequence != self.next {
-            return Err(damaged(
-                stream,
-                self.next,
-                "an event does not follow the one before it in its stream (CHAIN-1)",
-            ));
-        }
+        self.place(sequence)?;
         if bench.is_verified {
             if previous != self.last {
                 return Err(damaged(stream, sequence, "the previous id is not that of the event before it (CHAIN-1)"));
             }
             self.last = self.hasher.id(bytes);
         }
+        match seen {
+            Sight::View(view) => self.look(bench, &view),
+            Sight::Passed { .. } => Ok(()),
+        }
+    }
+
+    /// Judges the next event, which was checked already, and folds it in.
+    pub(crate) fn push_checked(&mut self, bench: &Bench<'_>, view: &View<'_>) -> Result<(), Broken> {
+        self.place(view.sequence)?;
+        match bench.is_wanted(view.schema.code) {
+            true => self.look(bench, view),
+            false => Ok(()),
+        }
+    }
+
+    fn place(&mut self, sequence: u64) -> Result<(), Broken> {
+        if sequence != self.next {
+            let what = "an event does not follow the one before it in its stream (CHAIN-1)";
+            return Err(damaged(self.judged.stream, self.next, what));
+        }
         self.next += 1;
         self.judged.events += 1;
-        if let Sight::View(view) = seen {
-            self.look(bench, &view)?;
-        }
         Ok(())
     }
 

@@ -7,16 +7,18 @@
 //! ```
 //!
 //! A run is judged by one thread from its first event to its last, so that the result is the same for every number of
-//! threads and every chunk (JUDGE-7). Where the log itself cannot be read through, every run is read by the index: then only the
-//! damaged ones are lost (CORPUS-4).
+//! threads and every chunk (JUDGE-7). In the same pass each chunk is checked, and all of them are joined as `verify` does
+//! (JUDGE-10). Where the log is not whole, every run is read by the index: then only the damaged ones are lost (CORPUS-4).
 
 use super::judgement::{Cleared, Finding, JudgedRun, Why};
 use super::run::{Bench, Broken, Course, damaged};
 use super::sources::known_size;
+use crate::chunk::Chunk;
 use crate::corpus::Filter;
 use crate::error::{Bad, ReplayError};
 use crate::records::BATCH;
-use loom_core::event::glance;
+use crate::verify::{self, conclude, name};
+use loom_core::event::{View, glance};
 use loom_core::id::StreamId;
 use loom_store::{Store, StoreError};
 use std::collections::BTreeMap;
@@ -47,6 +49,8 @@ pub(crate) struct Scanned {
     pub(crate) unwanted: u64,
     /// What is wrong with the log and belongs to no run.
     pub(crate) bad: Option<Bad>,
+    /// What was checked of the log, where all of it is.
+    chunks: Vec<Chunk>,
 }
 
 /// Judges the runs of a store that open before now, up to now.
@@ -78,6 +82,14 @@ pub(super) fn in_chunks(
     reach: Reach,
 ) -> Result<Scanned, ReplayError> {
     let size = known_size(store)?;
+    let origin = match bench.is_verified() && filter.wants_all() && size > 0 {
+        true => match name(store, size)? {
+            Ok(origin) => Some(origin),
+            Err(bad) => return by_index(bench, store, filter, size, Some(bad)),
+        },
+        false => None,
+    };
+    let plain = Bench::new(bench.rules, bench.is_verified() && origin.is_none());
     let next = AtomicU64::new(0);
     let work = || -> Result<Scanned, ReplayError> {
         let mut scanned = Scanned::default();
@@ -87,8 +99,11 @@ pub(super) fn in_chunks(
                 return Ok(scanned);
             }
             let to = (from + reach.chunk).min(size);
-            let mut part = Part::new(bench, store, filter, size);
-            part.read(from, to, reach.past)?;
+            let mut part = Part::new(&plain, store, filter, size);
+            match origin {
+                Some(origin) => scanned.chunks.push(part.check(Chunk::new(origin, from, to, false), reach.past)?),
+                None => part.read(from, to, reach.past)?,
+            }
             scanned.unwanted += part.unwanted;
             scanned.bad = scanned.bad.or(part.bad);
             scanned.runs.append(&mut part.ended);
@@ -108,9 +123,20 @@ pub(super) fn in_chunks(
         whole.unwanted += part.unwanted;
         whole.bad = earlier(whole.bad, part.bad);
         whole.runs.append(&mut part.runs);
+        whole.chunks.append(&mut part.chunks);
     }
-    if let Some(bad) = whole.bad {
-        return by_index(bench, store, filter, size, bad);
+    if let Some(origin) = origin {
+        let chunks = std::mem::take(&mut whole.chunks);
+        match conclude(store, size, origin, chunks, verify::Options { threads, blobs: false }) {
+            Ok(report) => whole.bad = earlier(whole.bad, report.first_bad),
+            Err(ReplayError::Store(StoreError::NewerEvent { .. })) => {
+                return by_index(bench, store, filter, size, None);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if whole.bad.is_some() {
+        return by_index(bench, store, filter, size, whole.bad);
     }
     whole.runs.sort_unstable_by_key(|run| run.position);
     begin_once(&mut whole.runs);
@@ -147,6 +173,18 @@ struct Open {
     course: Result<Course, Why>,
 }
 
+/// The stream of the event before, and its place: events of a commit follow each other.
+struct At {
+    stream: StreamId,
+    place: Option<usize>,
+}
+
+impl Default for At {
+    fn default() -> Self {
+        At { stream: StreamId::STORE, place: None }
+    }
+}
+
 /// What one thread makes of one chunk.
 struct Part<'p> {
     bench: &'p Bench<'p>,
@@ -171,30 +209,72 @@ impl<'p> Part<'p> {
 
     /// Judges the runs that open at `from..to`, each to its end.
     fn read(&mut self, from: u64, to: u64, past: u64) -> Result<(), ReplayError> {
-        // The stream of the event before, and its place: events of a commit follow each other.
-        let mut at = (StreamId::STORE, None);
+        let mut at = At::default();
         self.scan(from, to, |part, position, stream, is_first, bytes| {
-            if at.0 != stream || is_first {
-                if let Some(place) = at.1 {
-                    part.leave(place)?;
-                }
-                if is_first && stream != StreamId::STORE && !part.places.contains_key(&stream) {
-                    part.open(position, stream, bytes);
-                }
-                at = (stream, part.places.get(&stream).copied());
-            }
-            if let Some(place) = at.1 {
-                part.push(place, bytes);
-            }
+            part.take(&mut at, position, stream, is_first, bytes, None)?;
             Ok(true)
         })?;
+        self.end(to, past)
+    }
+
+    /// Checks the commits that begin in a chunk, and judges the runs that open there, each to its end.
+    fn check(&mut self, mut chunk: Chunk, past: u64) -> Result<Chunk, ReplayError> {
+        let (mut at, mut failed) = (At::default(), None);
+        let scanned = self.store.scan(chunk.next, &mut |position, bytes| {
+            let more = chunk.look(position, bytes, |view| {
+                failed = self.take(&mut at, position, view.stream, view.sequence == 0, bytes, Some(view)).err();
+            });
+            if failed.is_some() { ControlFlow::Break(()) } else { more }
+        });
+        let damage = match (failed, scanned) {
+            (Some(error), _) => return Err(error),
+            (None, Ok(_)) => None,
+            (None, Err(StoreError::Damaged(damage))) => Some(damage),
+            (None, Err(error)) => return Err(error.into()),
+        };
+        chunk.end(damage);
+        // A store that is not whole is read anew, run by run.
+        if chunk.bad.is_none() {
+            self.end(chunk.next, past)?;
+        }
+        Ok(chunk)
+    }
+
+    /// Judges an event of a run that opens in the chunk; what belongs to others is passed by.
+    #[inline]
+    fn take(
+        &mut self,
+        at: &mut At,
+        position: u64,
+        stream: StreamId,
+        is_first: bool,
+        bytes: &[u8],
+        checked: Option<&View<'_>>,
+    ) -> Result<(), ReplayError> {
+        if at.stream != stream || is_first {
+            if let Some(place) = at.place {
+                self.leave(place)?;
+            }
+            if is_first && stream != StreamId::STORE && !self.places.contains_key(&stream) {
+                self.open(position, stream, bytes);
+            }
+            *at = At { stream, place: self.places.get(&stream).copied() };
+        }
+        if let Some(place) = at.place {
+            self.push(place, bytes, checked);
+        }
+        Ok(())
+    }
+
+    /// Judges what lies past the chunk, which was read up to `to`, and ends its runs.
+    fn end(&mut self, to: u64, past: u64) -> Result<(), ReplayError> {
         let mut left = self.left()?;
         let past = to.saturating_add(past).min(self.size);
         if !left.is_empty() && self.bad.is_none() {
             self.scan(to, past, |part, _, stream, _, bytes| {
                 if let Some(until) = left.get(&stream).copied()
                     && let Some(place) = part.places.get(&stream).copied()
-                    && part.push(place, bytes).is_none_or(|next| next >= until)
+                    && part.push(place, bytes, None).is_none_or(|next| next >= until)
                 {
                     left.remove(&stream);
                 }
@@ -257,10 +337,14 @@ impl<'p> Part<'p> {
 
     /// Judges an event of a run that is under way; returns the sequence that comes next.
     #[inline]
-    fn push(&mut self, place: usize, bytes: &[u8]) -> Option<u64> {
+    fn push(&mut self, place: usize, bytes: &[u8], checked: Option<&View<'_>>) -> Option<u64> {
         let open = self.runs.get_mut(place)?.as_mut()?;
         let course = open.course.as_mut().ok()?;
-        match course.push(self.bench, bytes) {
+        let pushed = match checked {
+            Some(view) => course.push_checked(self.bench, view),
+            None => course.push(self.bench, bytes),
+        };
+        match pushed {
             Ok(()) => Some(course.head().0),
             Err(broken) => {
                 open.course = Err(why(broken));
@@ -350,9 +434,9 @@ fn by_index(
     store: &dyn Store,
     filter: &Filter,
     size: u64,
-    bad: Bad,
+    bad: Option<Bad>,
 ) -> Result<Scanned, ReplayError> {
-    let mut scanned = Scanned { bad: Some(bad), ..Scanned::default() };
+    let mut scanned = Scanned { bad, ..Scanned::default() };
     let mut runs = store.runs(usize::MAX)?;
     runs.sort_unstable_by_key(|run| run.position);
     for run in runs.into_iter().filter(|run| run.position < size) {
@@ -371,6 +455,10 @@ fn by_index(
             Ok(mut course) => rest(bench, store, run.stream, &mut course, size)?.map(|()| course.end()),
             Err(why) => Err(why),
         };
+        // What is wrong with a run is told of the run.
+        if matches!(outcome, Err(Why::Damaged(_))) {
+            scanned.bad = scanned.bad.filter(|bad| bad.stream != Some(run.stream));
+        }
         scanned.runs.push(Ended { position: run.position, stream: run.stream, outcome });
     }
     Ok(scanned)

@@ -290,9 +290,9 @@ fn the_ledger_finds_the_first_input_of_a_request(subject: &mut Subject) {
     subject.put(one.open());
     let appended = subject.put(one.steer(Blob::plain(b"faster")));
     subject.put(two.open());
-    let answered = subject.store.request(one.stream, b"request 2").unwrap().unwrap();
+    let answered = subject.store.request(one.stream, b"request 1").unwrap().unwrap();
     assert_eq!((answered.position, answered.sequence, answered.id), (appended.position, 2, one.last()));
-    assert_eq!(subject.store.request(two.stream, b"request 2").unwrap(), None);
+    assert_eq!(subject.store.request(two.stream, b"request 1").unwrap(), None);
     assert_eq!(subject.store.request(one.stream, b"request").unwrap(), None);
 }
 

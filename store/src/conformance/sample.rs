@@ -43,15 +43,18 @@ pub fn origin() -> Checked<()> {
     loom_core::origin::create([7; 16], "test", Stamp { ms: 1, counter: 0 })
 }
 
+fn person() -> Actor {
+    Actor::Person { id: String::from("uid:1000"), assurance: Assurance::Asserted, descends: None }
+}
+
 /// Returns the commit by which a person has blobs erased, each with its length, behind the end of the store's own stream.
 pub fn redaction(store: &dyn Store, request: &[u8], blobs: &[&Blob]) -> Append {
     let head = store.head(StreamId::STORE).expect("the head is read");
     let last = store.read(StreamId::STORE, head.next - 1, 1).expect("its last event is read").remove(0);
     let stamp = View::read(&last.event.bytes).expect("it is an event").stamp;
-    let actor = Actor::Person { id: String::from("uid:1000"), assurance: Assurance::Asserted, descends: None };
     let erased = blobs.iter().map(|blob| (blob.digest, blob.bytes.len() as u64)).collect();
     let why = Blob::salted([4; 16], b"it was a secret");
-    let checked = redact(End { head, stamp }, request, actor, stamp.ms, &erased, why);
+    let checked = redact(End { head, stamp }, request, person(), stamp.ms, &erased, why);
     Append::from(&checked.expect("the redaction is well formed"))
 }
 
@@ -67,6 +70,7 @@ pub struct Author {
     /// Sequence of the gate that waits, if one does.
     pub gate: Option<u64>,
     stamp: Stamp,
+    run: u64,
     requests: u64,
 }
 
@@ -79,6 +83,7 @@ impl Author {
             events: Vec::new(),
             gate: None,
             stamp: Stamp { ms: 1_000, counter: 0 },
+            run,
             requests: 0,
         }
     }
@@ -94,6 +99,10 @@ impl Author {
         self.stamp = Stamp::after(self.stamp, self.stamp.ms);
         let hasher = EventHasher::default();
         let (first, count) = (self.head.next, derived.len() as u64 + 1);
+        let speaker = match input {
+            Event::RunOpened(_) | Event::RunSteered(_) => person(),
+            _ => Actor::Host,
+        };
         let mut events: Vec<Recorded> = Vec::new();
         for (offset, body) in std::iter::once(input).chain(derived).enumerate() {
             let envelope = Envelope {
@@ -101,7 +110,7 @@ impl Author {
                 sequence: first + offset as u64,
                 previous: events.last().map_or(self.head.last, |event| event.id),
                 stamp: self.stamp,
-                actor: if offset == 0 { Actor::Host } else { Actor::Kernel },
+                actor: if offset == 0 { speaker.clone() } else { Actor::Kernel },
                 input: first,
                 count: (offset == 0).then_some(count),
                 body,
@@ -122,7 +131,7 @@ impl Author {
 
     /// Opens the run.
     pub fn open(&mut self) -> Append {
-        let request = self.request();
+        let request = self.run.to_be_bytes().to_vec();
         let task = Blob::salted([3; 16], format!("task of {}", self.stream).as_bytes());
         let opened = RunOpened {
             request,

@@ -71,7 +71,7 @@ fn summary(page: &mut Page, judgement: &Judgement, totals: &Totals) {
         page.raw("<p>").count(unwanted, "run").raw(" of the sources were not asked for.</p>\n");
     }
     page.raw(match judgement.is_verified {
-        true => "<p>Every event was hashed and each run’s chain checked while it was judged; trees and blobs were not.</p>\n",
+        true => "<p>Every event was hashed and each run’s chain checked while it was judged; of stores all of whose runs were judged also commits, ledger, tree and keys. Blobs were not looked at.</p>\n",
         false => "<p><strong class=warn>Stores were judged without being verified: what is damaged may have been judged.</strong></p>\n",
     });
     if !judgement.left_out.is_empty() {

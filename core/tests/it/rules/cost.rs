@@ -121,11 +121,16 @@ fn an_expression_costs_what_its_parts_cost() {
 
 /// Returns a condition on `finding.raised` that costs as much as a rule may, less so many comparisons of integers.
 fn dear(less: usize) -> String {
+    dear_by("event.round == 2", less)
+}
+
+/// The same, with what an integer is compared by.
+fn dear_by(comparison: &str, less: usize) -> String {
     let parts = [
         ("facts.paths == facts.paths", 9),
         ("facts.by.all(k, facts.by[k] == 1)", 3),
         ("facts.ids.all(x, x == 1)", 1),
-        ("event.round == 2", 544 - less),
+        (comparison, 544 - less),
     ];
     let parts: Vec<&str> = parts.iter().flat_map(|(part, times)| std::iter::repeat_n(*part, *times)).collect();
     parts.join(" && ")
@@ -140,6 +145,16 @@ fn a_rule_may_cost_ten_million_and_no_more() {
         "{}",
         errors(&more)
     );
+}
+
+#[test]
+fn a_condition_may_cost_ten_million_and_no_more() {
+    let rules = Rules::new(vec![Arc::new(set(FACTS))]).expect("one set");
+    let dear = dear_by("facts.count == 1", 0);
+    let refused = |text: &str| rules.condition(text).map(|_| ()).map_err(|error| error.message);
+    assert_eq!(refused(&dear), Ok(()));
+    let more = format!("{dear} && facts.on");
+    assert_eq!(refused(&more), Err("the condition may cost 10000001 (RULE-11)".to_string()));
 }
 
 #[test]

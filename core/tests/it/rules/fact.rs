@@ -119,6 +119,10 @@ fn conditions_read_facts_alone() {
             "facts.paths == facts.paths",
             "1:1: `==` compares a set of bytes with a set of bytes (hint: sets and keyed facts are compared item by item: `x in SET`, `size(SET)`)",
         ),
+        (
+            "b\"a\" in (facts.touched ? [b\"a\"] : facts.paths)",
+            "1:9: the branches of `?` are a list of bytes and a set of bytes",
+        ),
         ("facts.tokns == 1", "1:1: there is no fact `tokns` above (hint: did you mean `tokens`?)"),
         ("facts.tokens", "1:1: a condition needs a bool, this is int"),
     ];
