@@ -149,7 +149,7 @@ fn a_rule_may_cost_ten_million_and_no_more() {
 
 #[test]
 fn a_condition_may_cost_ten_million_and_no_more() {
-    let rules = Rules::new(vec![Arc::new(set(FACTS))]).expect("one set");
+    let rules = Rules::new(vec![set(FACTS)]).expect("one set");
     let dear = dear_by("facts.count == 1", 0);
     let refused = |text: &str| rules.condition(text).map(|_| ()).map_err(|error| error.message);
     assert_eq!(refused(&dear), Ok(()));

@@ -273,6 +273,8 @@ fn wrong_types_are_refused_with_place_and_hint() {
         event == 1 => 6:2: `event` is not a variable here (hint: name a field: `event.NAME`)
         facts == 1 => 6:2: `facts` is not a variable here (hint: name a fact: `facts.NAME`)
         absent == "x" => 6:2: `absent` is not a variable here (hint: did you mean `facts.absent`?)
+        [1].all(item, itm == 1) => 6:16: `itm` is not a variable here (hint: did you mean `item`?)
+        has(fact.absent) => 6:6: `has` asks for a field or a fact (hint: write `has(event.NAME)`, `has(facts.NAME)` or `has(facts.NAME[KEY])`)
         event.round = 2 => 6:14: `=` is not an operator (hint: equality is `==`)
         event.round == 1.5 => 6:17: there are no floats in rules (hint: count in a smaller unit)
         event.round == 1u => 6:17: `1u` is not an integer of 64 bits (hint: integers are decimal or 0x hex)

@@ -121,7 +121,7 @@ fn conditions_read_facts_alone() {
         ),
         (
             "b\"a\" in (facts.touched ? [b\"a\"] : facts.paths)",
-            "1:9: the branches of `?` are a list of bytes and a set of bytes",
+            "1:10: the branches of `?` are a list of bytes and a set of bytes",
         ),
         ("facts.tokns == 1", "1:1: there is no fact `tokns` above (hint: did you mean `tokens`?)"),
         ("facts.tokens", "1:1: a condition needs a bool, this is int"),
