@@ -211,3 +211,11 @@ fn every_blob_is_read_or_refused_as_it_says() {
     }
     generated("vectors/blobs.jsonl", &lines);
 }
+
+#[test]
+fn text_is_clipped_between_characters() {
+    let table = [("añb", 4, "añb"), ("añb", 3, "añ"), ("añb", 2, "a"), ("añb", 1, "a"), ("añb", 0, ""), ("🧵", 3, "")];
+    for (text, max, expected) in table {
+        assert_eq!(loom_core::answer::clip(text, max), expected, "{text} to {max}");
+    }
+}

@@ -173,7 +173,7 @@ fn time_is_not_up_before_its_time() {
     assert_eq!(early(&mut world, "timer w"), begun_ms + 1_000 + 60_000);
     assert!(world.run.state.is_busy());
     world.play("pause");
-    assert!(world.run.state.is_busy(), "what was under way goes on");
+    assert!(world.run.state.is_busy() && !world.run.state.is_parked(), "what was under way goes on");
     let held_ms = world.run.state.stamp.ms;
     assert_eq!(early(&mut world, "timer hold"), held_ms + 7 * 24 * 3_600_000);
     // Another pause is declined, and the first one is not prolonged.

@@ -263,11 +263,12 @@ fn what_is_asked_for_has_the_round_of_its_phase() {
 fn who_waits_for_a_rate_limit_is_busy_but_while_the_run_is_held() {
     let mut world = World::open(LENIENT, REVIEWED, &Opening::default());
     world.play("w: limited");
-    assert!(world.run.state.is_busy() && world.run.state.pending.is_empty());
+    let state = |world: &World| (world.run.state.is_busy(), world.run.state.is_parked());
+    assert!(state(&world) == (true, false) && world.run.state.pending.is_empty());
     world.play("pause");
-    assert!(!world.run.state.is_busy());
+    assert_eq!(state(&world), (false, true));
     world.play("resume");
-    assert!(world.run.state.is_busy());
+    assert_eq!(state(&world), (true, false));
 }
 
 #[test]

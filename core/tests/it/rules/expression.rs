@@ -238,6 +238,8 @@ fn wrong_types_are_refused_with_place_and_hint() {
         event.severity == "bloking" => 6:20: "bloking" is not one of its words (hint: did you mean "blocking"?)
         event.severity in ["warn", "inform"] => 6:29: "inform" is not one of its words (hint: did you mean "info"?)
         event.severty == "warn" => 6:2: finding.raised has no field `severty` (hint: did you mean `severity`?)
+        event.severityabcdefgh == "warn" => 6:2: finding.raised has no field `severityabcdefgh`
+        event.agent.size(1) == 1 => 6:2: `size` is a function (hint: write `size(…)`)
         severity == "warn" => 6:2: `severity` is not a variable here (hint: did you mean `event.severity`?)
         event.round == "2" => 6:2: `==` compares int with string
         event.round < true => 6:2: `<` compares int with bool

@@ -133,25 +133,39 @@ fn conditions_read_facts_alone() {
 
 #[test]
 fn facts_survive_a_snapshot_byte_for_byte() {
-    let play = fed();
-    let mut encoder = Encoder::default();
-    play.facts.encode(&mut encoder);
-    let bytes = encoder.finish();
-    let mut decoder = Decoder::new(&bytes);
-    let again = Facts::decode(&play.rules, &mut decoder).expect("what was written can be read");
-    assert_eq!(decoder.finish(), Ok(()));
-    assert_eq!(again, play.facts);
-    for at in 0..bytes.len() {
-        let mut broken = bytes.clone();
-        broken[at] ^= 0x55;
-        if let Ok(facts) = Facts::decode(&play.rules, &mut Decoder::new(&broken)) {
-            let mut encoder = Encoder::default();
-            facts.encode(&mut encoder);
-            let rewritten = encoder.finish();
-            assert_eq!(rewritten, broken[..rewritten.len()], "only canonical facts are read");
+    let (play, unset) = (fed(), Play::new(rules(EVERY_TYPE.trim_start())));
+    for play in [play, unset] {
+        let mut encoder = Encoder::default();
+        play.facts.encode(&mut encoder);
+        let bytes = encoder.finish();
+        let mut decoder = Decoder::new(&bytes);
+        let again = Facts::decode(&play.rules, &mut decoder).expect("what was written can be read");
+        assert_eq!(decoder.finish(), Ok(()));
+        assert_eq!(again, play.facts);
+        for at in 0..bytes.len() {
+            let mut broken = bytes.clone();
+            broken[at] ^= 0x55;
+            if let Ok(facts) = Facts::decode(&play.rules, &mut Decoder::new(&broken)) {
+                let mut encoder = Encoder::default();
+                facts.encode(&mut encoder);
+                let rewritten = encoder.finish();
+                assert_eq!(rewritten, broken[..rewritten.len()], "only canonical facts are read");
+            }
+            assert!(Facts::decode(&play.rules, &mut Decoder::new(&bytes[..at])).is_err());
         }
-        assert!(Facts::decode(&play.rules, &mut Decoder::new(&bytes[..at])).is_err());
     }
+}
+
+#[test]
+fn of_a_long_fact_the_beginning_is_shown() {
+    let mut play = Play::new(rules(EVERY_TYPE.trim_start()));
+    let names: Vec<String> = (100..200).map(|number| format!("p{number}")).collect();
+    play.feed(paths(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+    let shown = show(&play.facts);
+    let line = shown.lines().find(|line| line.starts_with("paths = ")).expect("it is shown");
+    // An item takes 7 characters, `b"p100"`, and 2 between it and the next one.
+    let first: Vec<String> = names.iter().take(400 / 9).map(|name| format!("b\"{name}\"")).collect();
+    assert_eq!(line, format!("paths = {{{}, … {} more}}", first.join(", "), 100 - first.len()));
 }
 
 #[test]
