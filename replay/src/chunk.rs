@@ -88,6 +88,7 @@ impl Chunk {
 
     /// Ends the chunk with what kept the scan from going on.
     pub(crate) fn end(&mut self, damage: Option<Damage>) {
+        self.stretch.sort();
         self.bad = self.bad.take().or(damage.map(Bad::from));
         if self.bad.is_none() && !self.stretch.is_between_commits() {
             self.bad = Some(Bad::at(self.next, "the log ends inside a commit (COMMIT-1)").cut());

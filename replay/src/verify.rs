@@ -1,7 +1,8 @@
 //! Checks a whole store: every byte of every event, every link, every commit, the tree, on demand the blobs.
 //!
-//! Threads take chunks of the log, which are joined in order afterwards: chains, requests, tree. Nothing that the store derived from the log is believed: heads and tree nodes are compared with what the log
-//! gives. The result is the same for every number of threads.
+//! Threads take chunks of the log, which are joined in order afterwards: chains, requests, tree. Nothing that the store
+//! derived from the log is believed: heads and tree nodes are compared with what the log gives. The result is the same for
+//! every number of threads.
 //!
 //! An altered event shows where something names it: at its successor, in the tree. Only when something is found wrong
 //! is the log read once more against its seals, to tell the altered event itself; a whole store is read once.

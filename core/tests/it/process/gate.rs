@@ -170,7 +170,7 @@ fn peer_that_descends_from_a_spawn_answers_nothing_and_is_on_record() {
         w: edit
         a: pass
         b: fail high@1
-        spawn answers accept
+        spawn answers revise note it is fine
         "#,
         r#"
         > open
@@ -189,7 +189,7 @@ fn peer_that_descends_from_a_spawn_answers_nothing_and_is_on_record() {
           verdict.given b not passed (fail)
           stage.entered decide, round 1
           gate.opened final: 1 blocking finding(s) stand [1]
-        > spawn answers accept
+        > spawn answers revise note it is fine
           request.refused gate.answered: whoever asks descends from a spawn of this run
         "#,
     );

@@ -25,6 +25,7 @@ use loom_core::effect::Effect;
 use loom_core::event::Envelope;
 use loom_core::id::{Actor, Assurance, Stamp, StreamId};
 use loom_core::kind::*;
+use loom_core::naming::named as named_by;
 use loom_core::run::{Run, Terms};
 use loom_core::schema::List;
 use loom_core::state::Asked;
@@ -193,19 +194,23 @@ impl World {
         let before = self.run.state.head();
         assert_eq!(checked.expected(), before, "a commit is appended where the run ends");
         let (mut previous, mut count) = (before.last, Some(checked.events().len() as u64));
+        let mut blobs: Vec<_> = checked.blobs().iter().map(|blob| blob.digest).collect();
         for recorded in checked.events() {
             let event = Envelope::decode(&recorded.bytes).expect("what step writes decodes");
             assert_eq!((event.previous, event.count), (previous, count.take()), "events are chained and counted");
             previous = recorded.id;
+            let named = named_by(&event.body);
+            blobs.retain(|digest| !named.contains(digest));
             if let Some(told) = self.told(&event.body) {
                 writeln!(self.transcript, "  {told}").expect("a string takes all");
             }
         }
+        assert_eq!(blobs, [], "a commit brings no blob that its events do not name (BLOB-4)");
         self.effects = checked.effects().to_vec();
-        let head = checked.head();
+        let (stream, head) = (checked.stream(), checked.head());
         assert_eq!((head.next, head.last), (before.next + checked.events().len() as u64, previous));
         self.run = checked.into_next();
-        assert_eq!(self.run.state.head(), head);
+        assert_eq!((self.run.state.stream, self.run.state.head()), (stream, head));
     }
 
     /// Returns an event in one line; `None` for what scripts need not hear of.

@@ -449,6 +449,8 @@ fn glob_follows_segments() {
         (r"\*\{\}", "x{}", false),
         ("*a*b*c", "xxaxxbxxc", true),
         ("*a*", "aa", true),
+        ("*/b", "a/b", true),
+        ("*/b", "b", false),
         ("**a/**/b", "a/xa/b", true),
         ("**a**", "a/a", true),
         ("**/**/x", "x", true),
