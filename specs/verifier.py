@@ -2033,7 +2033,8 @@ class Check:
                 self.expect(then, other)
                 if isinstance(then, tuple) and not is_list(then):
                     raise flawed("sets and keyed facts are not chosen among")
-            return other if then is None else then
+            # `[]` has no type of its own: it takes the other branch's.
+            return other if other is not None and then in (None, ("list", None)) else then
         if sort == "unary":
             wanted = "bool" if node[1] == "!" else "int"
             self.expect(self.of(node[2], seen, names), wanted)

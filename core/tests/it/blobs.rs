@@ -219,3 +219,11 @@ fn text_is_clipped_between_characters() {
         assert_eq!(loom_core::answer::clip(text, max), expected, "{text} to {max}");
     }
 }
+
+#[test]
+fn a_claim_has_at_most_200_findings() {
+    for (count, is_read) in [(200, true), (201, false)] {
+        let content = map(&claim(&vec![map(&found(&[])); count]));
+        assert_eq!(Claim::decode(&content).map(|claim| claim.findings.len()).ok(), is_read.then_some(count));
+    }
+}

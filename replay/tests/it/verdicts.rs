@@ -328,6 +328,12 @@ fn judged() -> Vec<Judged> {
             "violated",
         ),
         (
+            "an empty list beside one",
+            vec![vec![changed(&[b"a"])], vec![changed(&[b"a", b"b"])]],
+            one("", "paths.changed", "(size(event.paths) > 1 ? [] : event.paths).all(p, p != b\"a\")"),
+            "violated",
+        ),
+        (
             "alternatives and odd bytes",
             vec![vec![changed(&[b"x\xff.{a}", b"y.b"])]],
             one("", "paths.changed", "event.paths.all(p, glob(p, b\"{x?.\\\\{a\\\\},y.{b,c}}\"))"),
@@ -559,6 +565,11 @@ fn unloadable() -> Vec<(&'static str, &'static str, String)> {
                 "stage.entered",
                 "facts.by[\"fatal\"] == 0",
             ),
+        ),
+        (
+            "a macro over one of two empty lists",
+            "RULE-5",
+            one("", "paths.changed", "(size(event.paths) > 1 ? [] : []).all(p, p != b\"a\")"),
         ),
         (
             "a variable that is no such word",

@@ -201,6 +201,9 @@ impl World {
             previous = recorded.id;
             let named = named_by(&event.body);
             blobs.retain(|digest| !named.contains(digest));
+            if let Event::VerdictGiven(verdict) = &event.body {
+                assert_eq!(verdict.passed, verdict.blocking == 0, "who does not let pass names what blocks");
+            }
             if let Some(told) = self.told(&event.body) {
                 writeln!(self.transcript, "  {told}").expect("a string takes all");
             }

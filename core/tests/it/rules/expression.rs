@@ -238,6 +238,11 @@ fn wrong_types_are_refused_with_place_and_hint() {
         event.severity == "bloking" => 6:20: "bloking" is not one of its words (hint: did you mean "blocking"?)
         event.severity in ["warn", "inform"] => 6:29: "inform" is not one of its words (hint: did you mean "info"?)
         event.severty == "warn" => 6:2: finding.raised has no field `severty` (hint: did you mean `severity`?)
+        (event.round == 2 ? "one" : "two") == "three" => 6:40: "three" is not one of its words (hint: they are one, two)
+        event.kind == "finding.rised" => 6:16: "finding.rised" is not one of its words (hint: did you mean "finding.raised"?)
+        event.round in (event.round == 2 ? [1] : ["a"]) => 6:18: the branches of `?` are a list of int and a list of string
+        glob(event.agent) => 6:2: `glob` takes a path and a pattern
+        facts.absnet == "x" => 6:2: there is no fact `absnet` above (hint: did you mean `absent`?)
         event.severityabcdefgh == "warn" => 6:2: finding.raised has no field `severityabcdefgh`
         event.agent.size(1) == 1 => 6:2: `size` is a function (hint: write `size(…)`)
         severity == "warn" => 6:2: `severity` is not a variable here (hint: did you mean `event.severity`?)
