@@ -219,6 +219,9 @@ fn a_register_takes_so_many_entries_and_no_more() {
     assert_eq!(again, play.facts);
     play.feed(settled(ENTRIES_MAX as u64));
     assert_eq!(play.fact("tokens"), "unknown: more than 4096 entries");
+    let one = play.rules.condition("facts.tokens[7] == 2").expect("it is well typed");
+    let found = play.rules.evaluate(&one, &play.facts).to_string();
+    assert_eq!(found, "unknown: s/tokens (more than 4096 entries)");
 }
 
 /// A schema in which `tokens` is recorded since version 2 only.
