@@ -201,8 +201,18 @@ impl World {
             previous = recorded.id;
             let named = named_by(&event.body);
             blobs.retain(|digest| !named.contains(digest));
-            if let Event::VerdictGiven(verdict) = &event.body {
-                assert_eq!(verdict.passed, verdict.blocking == 0, "who does not let pass names what blocks");
+            match &event.body {
+                Event::VerdictGiven(verdict) => {
+                    assert_eq!(verdict.passed, verdict.blocking == 0, "who does not let pass names what blocks");
+                }
+                Event::FindingRaised(found) => {
+                    assert_eq!(
+                        found.line.is_some(),
+                        found.path.is_some(),
+                        "what scripts say of a line, they say of a path"
+                    );
+                }
+                _ => {}
             }
             if let Some(told) = self.told(&event.body) {
                 writeln!(self.transcript, "  {told}").expect("a string takes all");

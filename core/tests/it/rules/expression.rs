@@ -101,6 +101,7 @@ fn other_scalars_compare_too() {
 fn what_cannot_be_seen_is_printed_as_an_escape() {
     let printed = canonical("event.agent == 'a\\n\\u0001\\\\\\x7f\\'é'").expect("it is well formed");
     assert_eq!(canonical("event.round - -1==-(-2)").as_deref(), Ok("(event.round - (-1)) == 2"));
+    assert_eq!(canonical("0 == event.round").as_deref(), Ok("0 == event.round"));
     assert_eq!(printed, r#"event.agent == "a\n\u0001\\\u007f'é""#);
 }
 
