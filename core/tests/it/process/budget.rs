@@ -1,6 +1,7 @@
 //! Budgets: reserved before the call, settled after it.
 
 use super::script::{LENIENT, Opening, World, check};
+use loom_core::kind::Event;
 
 const REVIEWED: &str =
     "flow work: implement=spawn w | review=fanout a b | decide=gate final ->implement | end\nrole final on-blockers";
@@ -122,6 +123,30 @@ fn unknown_use_counts_as_what_was_reserved() {
           budget.settled worst case, 10 tokens
           finding.raised blocking by w (harness): spawn-failed
           gate.opened ask: w broken after 1 attempt(s): no detail was given [1]
+        "#,
+    );
+}
+
+/// BUDGET-2: each sort of use by itself; what is known of one says nothing of the other.
+#[test]
+fn use_that_is_known_in_part_is_told_as_unknown() {
+    let mut world = World::open(LENIENT, REVIEWED, &Opening::default());
+    let mut input = world.input("w: edit");
+    let Event::SpawnFinished(body) = &mut input.body else { panic!("a spawn ends") };
+    body.money_micro = None;
+    world.put("w: edit", input);
+    world.compare(
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          budget.settled worst case, 2 tokens
+          paths.changed src/x
+          stage.entered review, round 1
+          spawn.requested a attempt 1
+          spawn.requested b attempt 1
         "#,
     );
 }

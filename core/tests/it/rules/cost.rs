@@ -158,6 +158,18 @@ fn a_condition_may_cost_ten_million_and_no_more() {
 }
 
 #[test]
+fn a_text_has_a_mebibyte_at_most() {
+    let of = |length: usize| {
+        let rest = length - "loom rules 1\n# \nset s \"\"\n".len();
+        errors(&format!("loom rules 1\n# {}\nset s \"\"\n", "x".repeat(rest)))
+    };
+    assert_eq!(of(1 << 20), "3:5: the set has neither facts nor rules", "it was read");
+    for length in [(1 << 20) + 1, (1 << 20) + 2] {
+        assert!(of(length).contains(&format!("the text has {length} bytes; at most 1048576 are read")), "{length}");
+    }
+}
+
+#[test]
 fn a_clause_costs_what_its_condition_value_and_key_cost() {
     // The clause itself costs 1, a number of the event 1, a literal key 1.
     let clause = |fact: &str, value: &str, more: &str| {

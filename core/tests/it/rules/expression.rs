@@ -242,6 +242,8 @@ fn wrong_types_are_refused_with_place_and_hint() {
         (event.round == 2 ? "one" : "two") == "three" => 6:40: "three" is not one of its words (hint: they are one, two)
         event.kind == "finding.rised" => 6:16: "finding.rised" is not one of its words (hint: did you mean "finding.raised"?)
         event.round in (event.round == 2 ? [1] : ["a"]) => 6:18: the branches of `?` are a list of int and a list of string
+        startsWith(event.agent, "x") => 6:2: `startsWith` is a method (hint: write `VALUE.startsWith(…)`)
+        event.round & 1 => 6:14: `&` is not an operator (hint: write `&&` or `||`)
         glob(event.agent) => 6:2: `glob` takes a path and a pattern
         facts.absnet == "x" => 6:2: there is no fact `absnet` above (hint: did you mean `absent`?)
         event.severityabcdefgh == "warn" => 6:2: finding.raised has no field `severityabcdefgh`

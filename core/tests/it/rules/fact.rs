@@ -156,6 +156,23 @@ fn facts_survive_a_snapshot_byte_for_byte() {
     }
 }
 
+/// RULE-14: each collection has one order.
+#[test]
+fn facts_out_of_order_are_not_read() {
+    let play = fed();
+    let mut encoder = Encoder::default();
+    play.facts.encode(&mut encoder);
+    let bytes = encoder.finish();
+    // The path `a`, a byte string of one, comes before `tests/b`.
+    let at = bytes.windows(2).position(|pair| pair == [0x41, b'a']).expect("the path is there");
+    let with = |path: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at + 1] = path;
+        Facts::decode(&play.rules, &mut Decoder::new(&bytes)).is_ok()
+    };
+    assert!(with(b'b') && !with(b'z'));
+}
+
 #[test]
 fn of_a_long_fact_the_beginning_is_shown() {
     let mut play = Play::new(rules(EVERY_TYPE.trim_start()));
