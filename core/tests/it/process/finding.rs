@@ -249,6 +249,44 @@ fn risk_taken_by_a_person_lets_the_acceptance_stand() {
 }
 
 #[test]
+fn risk_of_one_finding_is_not_that_of_another() {
+    check_under(
+        FLOOR,
+        REVIEWED,
+        r#"
+        w: edit
+        a: pass
+        b: fail high@1 high@2
+        risk b
+        risk b
+        "#,
+        r#"
+        > open
+          flow.chosen work by default
+          stage.entered implement, round 1
+          spawn.requested w attempt 1
+        > w: edit
+          paths.changed src/x
+          stage.entered review, round 1
+          spawn.requested a attempt 1
+          spawn.requested b attempt 1
+        > a: pass
+          verdict.given a passed (pass)
+        > b: fail high@1 high@2
+          finding.raised blocking by b (agent): logic
+          finding.raised blocking by b (agent): logic
+          verdict.given b not passed (fail)
+          stage.entered decide, round 1
+          gate.opened final: 2 blocking finding(s) stand [2]
+        > risk b
+          finding.waived by uid:1000
+        > risk b
+          finding.waived by uid:1000
+        "#,
+    );
+}
+
+#[test]
 fn risk_that_was_taken_stays_taken_when_the_finding_comes_back() {
     check(
         "flow work: implement=spawn w | review=fanout a | decide=gate final ->implement | end\nrole final on-blockers",

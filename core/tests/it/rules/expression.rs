@@ -244,6 +244,7 @@ fn wrong_types_are_refused_with_place_and_hint() {
         event.round in (event.round == 2 ? [1] : ["a"]) => 6:18: the branches of `?` are a list of int and a list of string
         startsWith(event.agent, "x") => 6:2: `startsWith` is a method (hint: write `VALUE.startsWith(…)`)
         event.round & 1 => 6:14: `&` is not an operator (hint: write `&&` or `||`)
+        fact.absent == "x" => 6:2: `.absent` selects from something that has no fields (hint: fields are `event.NAME`, facts are `facts.NAME`)
         glob(event.agent) => 6:2: `glob` takes a path and a pattern
         facts.absnet == "x" => 6:2: there is no fact `absnet` above (hint: did you mean `absent`?)
         event.severityabcdefgh == "warn" => 6:2: finding.raised has no field `severityabcdefgh`
