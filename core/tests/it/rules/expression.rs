@@ -462,6 +462,7 @@ fn glob_follows_segments() {
         ("*/b", "b", false),
         ("**a/**/b", "a/xa/b", true),
         ("**a**", "a/a", true),
+        ("**a/**", "a/a/", true),
         ("**/**/x", "x", true),
         ("*?", "a", true),
         ("é*", "été", true),
