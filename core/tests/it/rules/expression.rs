@@ -291,6 +291,8 @@ fn wrong_types_are_refused_with_place_and_hint() {
         event.round == 1u => 6:17: `1u` is not an integer of 64 bits (hint: integers are decimal or 0x hex)
         event.round == 9223372036854775808 => 6:17: the integer does not fit in 64 signed bits
         event.agent == "\q" => 6:18: the escape is not one of CEL's (hint: write a backslash as `\\`)
+        b"\u0041" == b"A" => 6:4: the escape is not one of CEL's (hint: write a backslash as `\\`)
+        b"\U00000041" == b"A" => 6:4: the escape is not one of CEL's (hint: write a backslash as `\\`)
         event.agent == "x => 6:17: the string is not closed (hint: end it with the quote it began with)
         event.round == null => 6:17: expected an expression, found `null`
         event.round == => 7:10: expected an operator, `message`, `severity` or `origin`, found a string
