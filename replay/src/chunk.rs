@@ -12,8 +12,9 @@ use loom_core::tree::{NodeHash, leaf, node};
 use loom_store::Damage;
 use std::ops::ControlFlow;
 
-/// Height of the greatest subtree that is kept of a chunk. What is higher is completed when chunks are joined, so that no
-/// node that a store keeps lies inside of one (`TREE-1`).
+/// Height of the greatest subtree that is kept of a chunk, between the first two heights, 8 and 16, at which a store keeps
+/// nodes: one so high is compared through those of height 8, and what is higher is completed, and compared, when chunks are
+/// joined (TREE-1).
 const HEIGHT_MAX: u8 = 14;
 
 /// What was found in one chunk.

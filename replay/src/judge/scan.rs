@@ -89,7 +89,8 @@ pub(super) fn in_chunks(
         },
         false => None,
     };
-    let plain = Bench::new(bench.rules, bench.is_verified() && origin.is_none());
+    // What is checked as a whole need not be checked run by run.
+    let of_runs = Bench::new(bench.rules, bench.is_verified() && origin.is_none());
     let next = AtomicU64::new(0);
     let work = || -> Result<Scanned, ReplayError> {
         let mut scanned = Scanned::default();
@@ -99,7 +100,7 @@ pub(super) fn in_chunks(
                 return Ok(scanned);
             }
             let to = (from + reach.chunk).min(size);
-            let mut part = Part::new(&plain, store, filter, size);
+            let mut part = Part::new(&of_runs, store, filter, size);
             match origin {
                 Some(origin) => scanned.chunks.push(part.check(Chunk::new(origin, from, to, false), reach.past)?),
                 None => part.read(from, to, reach.past)?,
